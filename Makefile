@@ -1,0 +1,54 @@
+# Two commands for a fresh machine with Python 3.11+ and make: `make serve` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ARGS ?=
+
+.PHONY: help serve test check format bench lock clean
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+serve: $(VENV)/.serves ## set up, and serve the demo shop on SQLite (more options: make serve ARGS="--port 8080")
+	@exec $(BIN)/jangteo serve --demo $(ARGS)
+
+test: $(VENV)/.develops ## set up, and run all tests (some of them: make test ARGS="-k coupons")
+	$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/.develops ## linter, formatting, strict types, import directions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.develops ## mend formatting and what the linter can mend itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.serves ## measure this machine: requests/s and latencies, beside a bare echo
+	$(BIN)/python -m bench $(ARGS)
+
+lock: $(VENV)/.develops ## resolve the dependencies anew (LOCK_ARGS="--upgrade" for newer ones)
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+		$(LOCK_ARGS) pyproject.toml --group build -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+		$(LOCK_ARGS) -c requirements.lock pyproject.toml --group build --group dev -o requirements-dev.lock
+
+clean: ## remove what was set up here; the shop's data stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Jangteo needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.serves: requirements.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Setting up $(VENV) (once) ..."
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.develops: requirements-dev.lock $(VENV)/.serves
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@

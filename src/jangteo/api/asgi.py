@@ -1,0 +1,114 @@
+"""The ASGI application: match, read, ask the shop, reply. Every call goes this one way."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any, Final
+
+import structlog
+
+from jangteo.api import problems
+from jangteo.api.incoming import (
+    Malformed,
+    read_body,
+    read_headers,
+    read_ids,
+    read_query,
+    receive_body,
+)
+from jangteo.api.matching import Map
+from jangteo.api.replies import Reply, failure, problem_reply, reply
+from jangteo.api.route import Route
+from jangteo.engine.committing import Committing
+from jangteo.engine.lane import Overloaded, Stopped
+from jangteo.engine.reading import Reading
+from jangteo.storage.errors import Unavailable
+from jangteo.storage.port import Question
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Page = Callable[[Scope], Reply]
+
+log = structlog.get_logger()
+_READ_AS: Final = {"HEAD": "GET"}
+"""The server sends a HEAD's answer without its body."""
+
+
+class Api:
+    """The shop's calls over HTTP."""
+
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        pages: Mapping[str, Page],
+        committing: Committing,
+        reading: Reading,
+        *,
+        body_max_bytes: int,
+        body_timeout_s: float,
+    ) -> None:
+        self._map = Map(routes)
+        self._pages = pages
+        self._committing = committing
+        self._reading = reading
+        self._body_max_bytes = body_max_bytes
+        self._body_timeout_s = body_timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        status, headers, body = await self._reply(scope, receive)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+        try:
+            return await self._answer(scope, receive)
+        except Malformed as error:
+            return problem_reply(problems.problem(error.kind, error.detail, field=error.field))
+        except (Overloaded, Stopped):
+            return failure(problems.OVERLOADED)
+        except Unavailable:
+            return failure(problems.UNAVAILABLE)
+        except Exception:
+            log.exception("defect", method=scope["method"], path=scope["path"])
+            return failure(problems.INTERNAL)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
+        path: str = scope["path"]
+        found = self._map.find(path)
+        if found is None:
+            return self._page(scope)
+        method: str = scope["method"]
+        route = found.by_method.get(_READ_AS.get(method, method))
+        if route is None:
+            return _other_methods(found.by_method)
+        arguments: list[Any] = read_ids(route.ids, found.ids)
+        if route.query is not None or scope["query_string"]:
+            arguments.extend(read_query(route.query, scope["query_string"]))
+        key = None
+        if route.body is not None:
+            key = read_headers(scope["headers"])
+            raw = await receive_body(receive, self._body_max_bytes, self._body_timeout_s)
+            arguments.append(read_body(route, raw))
+        asked: Any = route.endpoint(*arguments)
+        if isinstance(asked, Question):
+            return reply(route, path, await self._reading.ask(asked))
+        if not hasattr(asked, "decide"):
+            return reply(route, path, asked)
+        outcome, replayed = await self._committing.submit(asked, key if route.takes_key else None)
+        return reply(route, path, outcome, replayed=replayed)
+
+    def _page(self, scope: Scope) -> Reply:
+        page = self._pages.get(scope["path"])
+        if page is None:
+            detail = f"There is nothing at {scope['path']}; see /schema"
+            return failure(problems.NOT_FOUND, detail)
+        if scope["method"] not in ("GET", "HEAD"):
+            return _other_methods({"GET"})
+        return page(scope)
+
+
+def _other_methods(methods: Iterable[str]) -> Reply:
+    allowed = sorted({*methods, *({"HEAD"} if "GET" in methods else ())})
+    body = problems.problem(problems.METHOD_NOT_ALLOWED)
+    return problem_reply(body, (b"allow", ", ".join(allowed).encode()))

@@ -1,0 +1,74 @@
+"""The pages beside the calls: the API's documentation, for programs and for people."""
+
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import Any, Final
+
+import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from jangteo.api import examples, problems
+from jangteo.api.openapi import document
+from jangteo.api.problems import Kind
+from jangteo.api.replies import Reply
+from jangteo.api.route import Route
+
+Scope = MutableMapping[str, Any]
+Page = Callable[[Scope], Reply]
+
+DOCUMENTATION: Final = "/schema"
+OPENAPI: Final = "/schema/openapi.json"
+# The pages need nothing but themselves; a browser is told to hold them to that.
+_POLICY: Final = b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
+
+def pages(routes: Iterable[Route], version: str) -> dict[str, Page]:
+    """Every page by its path, rendered once."""
+    openapi = document(routes, version)
+    environment = Environment(loader=PackageLoader("jangteo.api"), autoescape=True, undefined=StrictUndefined)
+    environment.filters["pretty"] = _pretty
+    as_json = _reply(b"application/json", msgspec.json.encode(openapi))
+    reference = environment.get_template("reference.html")
+    as_html = _html(reference.render(openapi=openapi, problems=_all_problems()))
+
+    def documentation(scope: Scope) -> Reply:
+        """HTML for browsers, JSON for everyone else."""
+        wants_html = any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+        return as_html if wants_html else as_json
+
+    found: dict[str, Page] = {
+        "/": lambda _: Reply(307, [(b"location", DOCUMENTATION.encode()), (b"content-length", b"0")], b""),
+        DOCUMENTATION: documentation,
+        OPENAPI: lambda _: as_json,
+    }
+    for kind, example in _all_problems().items():
+        explained = environment.get_template("problem.html").render(kind=kind, example=example)
+        found[problems.TYPE_PREFIX + kind.slug] = _always(_html(explained))
+    return found
+
+
+def _all_problems() -> dict[Kind, Any]:
+    refusals = {kind: problems.problem_of(examples.REFUSALS[refusal]) for refusal, kind in problems.REFUSALS.items()}
+    return refusals | {kind: problems.problem(kind) for kind in problems.OF_ANY_CALL}
+
+
+def _always(reply: Reply) -> Page:
+    return lambda _: reply
+
+
+def _html(text: str) -> Reply:
+    return _reply(b"text/html; charset=utf-8", text.encode())
+
+
+def _reply(content_type: bytes, body: bytes) -> Reply:
+    headers = [
+        (b"content-type", content_type),
+        (b"content-length", b"%d" % len(body)),
+        (b"content-security-policy", _POLICY),
+        (b"x-content-type-options", b"nosniff"),
+        (b"vary", b"accept"),
+    ]
+    return Reply(200, headers, body)
+
+
+def _pretty(value: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()

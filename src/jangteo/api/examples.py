@@ -1,0 +1,106 @@
+"""An example of everything that goes in and out, for the documentation; a test reads each back as its type."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from msgspec import Struct
+
+from jangteo.api import coupons, orders, products, wallets
+from jangteo.api.bodies import NoBody
+from jangteo.api.health import Live
+from jangteo.core import refusals as no
+from jangteo.core.coupons import CampaignStanding, HeldCoupon
+from jangteo.core.orders import OrderLine
+from jangteo.core.rows import BestSeller, LedgerEntry, Order, OrderItem, Product, Wallet
+from jangteo.core.upkeep import Ready
+from jangteo.core.wallets import CurrentBalance
+
+_MONDAY: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+_MONTH_LATER: Final = datetime(2026, 12, 23, 9, 0, tzinfo=UTC)
+
+BODIES: Final[dict[type, Struct]] = {
+    type(example): example
+    for example in (
+        NoBody(),
+        wallets.NewUser(name="Kim Jangteo"),
+        wallets.Charge(amount=50_000),
+        products.NewProduct(name="Hallabong, 3 kg", price=24_000, stock=50),
+        products.ProductChange(price=22_000),
+        products.StockChange(quantity=30),
+        coupons.NewCampaign(name="Opening week", quantity=50, discount=1_000, min_amount=5_000, coupon_valid_days=30),
+        coupons.Claim(user_id=1, campaign_id=1),
+        orders.NewOrder(user_id=1, items=(OrderLine(product_id=1, quantity=1),), coupon_id=1),
+    )
+}
+
+ANSWERS: Final[dict[Any, Any]] = {
+    type(example): example
+    for example in (
+        Live(),
+        Ready(),
+        Wallet(user_id=1, balance=50_000),
+        CurrentBalance(balance=50_000),
+        LedgerEntry(1, "charge", 50_000, 50_000, None, _MONDAY),
+        Product(id=1, name="Hallabong, 3 kg", price=24_000, stock=50),
+        BestSeller(id=1, name="Hallabong, 3 kg", price=24_000, stock=50, sold=312),
+        CampaignStanding(
+            campaign_id=1,
+            name="Opening week",
+            discount=1_000,
+            percent=None,
+            max_discount=None,
+            min_amount=5_000,
+            quantity=50,
+            issued=1,
+            remaining=49,
+            opens_at=_MONDAY,
+            closes_at=None,
+            coupon_valid_days=30,
+            created_at=_MONDAY,
+        ),
+        HeldCoupon(
+            coupon_id=1,
+            campaign_id=1,
+            user_id=1,
+            discount=1_000,
+            percent=None,
+            max_discount=None,
+            min_amount=5_000,
+            status="usable",
+            claimed_at=_MONDAY,
+            expires_at=_MONTH_LATER,
+            order_id=None,
+        ),
+        Order(
+            order_id=1,
+            user_id=1,
+            status="paid",
+            items=(OrderItem(product_id=1, quantity=1, unit_price=24_000, amount=24_000),),
+            amount=24_000,
+            discount=1_000,
+            total=23_000,
+            coupon_id=1,
+            created_at=_MONDAY,
+        ),
+    )
+}
+
+REFUSALS: Final[dict[type, no.Refusal]] = {
+    type(example): example
+    for example in (
+        no.UserNotFound(user_id=999),
+        no.ProductNotFound(product_id=999),
+        no.CampaignNotFound(campaign_id=999),
+        no.OrderNotFound(order_id=999),
+        no.InvalidAmount(balance=50_000),
+        no.InsufficientBalance(balance=500, required=23_000),
+        no.OutOfStock(product_id=1, available=0, requested=1),
+        no.InvalidCoupon(coupon_id=1, reason="below-minimum", amount=4_000, min_amount=5_000),
+        no.CouponsSoldOut(campaign_id=1),
+        no.CouponAlreadyClaimed(campaign_id=1, coupon_id=1),
+        no.CampaignNotOpen(campaign_id=1, opens_at=_MONTH_LATER, closes_at=None),
+        no.OrderAlreadyCancelled(order_id=1, cancelled_at=_MONDAY),
+        no.LimitExceeded(limit_of="balance"),
+        no.KeyReused(),
+    )
+}

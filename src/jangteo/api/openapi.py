@@ -1,0 +1,176 @@
+"""The OpenAPI 3.1 document, made from the table of routes and the very types that requests are read with."""
+
+from collections.abc import Iterable
+from typing import Any, Final, get_args
+
+import msgspec
+
+from jangteo.api import examples, problems
+from jangteo.api.problems import Kind, Problem
+from jangteo.api.route import Route
+from jangteo.core import refusals as no
+from jangteo.core.limits import Id
+
+_REF: Final = "#/components/schemas/{name}"
+_PROBLEM_JSON: Final = "application/problem+json"
+_ABOUT: Final = """\
+The commerce core: prepaid balances, exact stock, first-come coupons, orders paid in one step, best sellers.
+
+Every amount is an integer in the currency's minor unit, every moment RFC 3339 in UTC. Every POST takes an
+`Idempotency-Key`: sent again with the same key, a request is answered as the first time, with
+`Idempotency-Replayed: true`, and done only once. Whatever is refused has changed nothing.
+"""
+_KEY_PARAMETER: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Kept for at least 24 hours: the same request with the same key is done once.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+}
+_REPLAYED_HEADER: Final = {
+    "description": "`true` where this is the answer that an earlier request with the same key was given.",
+    "schema": {"type": "string", "const": "true"},
+}
+_LINK_HEADER: Final = {
+    "description": 'RFC 8288: `rel="next"` leads to the next part of the list, while there is one.',
+    "schema": {"type": "string"},
+}
+
+
+def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
+    """The whole document, ready to be encoded as JSON."""
+    routes = tuple(routes)
+    refs, components = _schemas(routes)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, refs)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Jangteo",
+            "version": version,
+            "description": _ABOUT,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _schemas(routes: Iterable[Route]) -> tuple[dict[Any, Any], dict[str, Any]]:
+    types: list[Any] = [Problem, *no.Refusal.__subclasses__()]
+    for route in routes:
+        types += [each for each in (route.body, route.answer) if each is not None]
+        types += [each.type for each in _query_fields(route)]
+    unique = list(dict.fromkeys(types))
+    schemas, components = msgspec.json.schema_components(unique, ref_template=_REF)
+    for kind, example in {**examples.BODIES, **examples.ANSWERS}.items():
+        if kind.__name__ in components:
+            components[kind.__name__]["examples"] = [msgspec.to_builtins(example)]
+    return dict(zip(unique, schemas, strict=True)), components
+
+
+def _operation(route: Route, refs: dict[Any, Any]) -> dict[str, Any]:
+    about = " ".join((route.endpoint.__doc__ or "").split())
+    operation: dict[str, Any] = {
+        "operationId": route.endpoint.__name__,
+        "summary": about.rstrip("."),
+        "tags": [route.endpoint.__module__.rpartition(".")[2].replace("_", " ")],
+        "parameters": _parameters(route, refs),
+        "responses": _responses(route, refs),
+    }
+    if route.body is not None:
+        example = msgspec.to_builtins(examples.BODIES[route.body])
+        operation["requestBody"] = {
+            "required": not route.body_may_be_empty,
+            "content": {"application/json": {"schema": refs[route.body], "example": example}},
+        }
+    return operation
+
+
+def _parameters(route: Route, refs: dict[Any, Any]) -> list[dict[str, Any]]:
+    id_schema = msgspec.json.schema(Id)
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": id_schema, "example": 1} for name in route.ids
+    ]
+    for each in _query_fields(route):
+        schema = next(
+            (part for part in refs[each.type].get("anyOf", ()) if part.get("type") != "null"),
+            refs[each.type],
+        )
+        parameter = {"name": each.encode_name, "in": "query", "required": False, "schema": schema}
+        parameters.append(parameter)
+    if route.takes_key:
+        parameters.append(_KEY_PARAMETER)
+    return parameters
+
+
+def _responses(route: Route, refs: dict[Any, Any]) -> dict[str, Any]:
+    success: dict[str, Any] = {
+        "description": "Done." if route.method != "GET" else "Found.",
+        "content": {"application/json": {"schema": refs[route.answer], "example": _example(route.answer)}},
+    }
+    if route.takes_key:
+        success["headers"] = {"Idempotency-Replayed": _REPLAYED_HEADER}
+    if route.query is not None:
+        success["headers"] = {"Link": _LINK_HEADER}
+    responses = {str(route.status): success}
+    for status, kinds in sorted(_problems(route).items()):
+        responses[str(status)] = _problem_response(status, kinds, refs)
+    return responses
+
+
+def _problems(route: Route) -> dict[int, dict[Kind, type | None]]:
+    """What can go wrong with a call, by status: its refusals, and what may answer any call."""
+    by_status: dict[int, dict[Kind, type | None]] = {}
+    for refusal in (*route.refusals, *((no.KeyReused,) if route.takes_key else ())):
+        kind = problems.REFUSALS[refusal]
+        by_status.setdefault(kind.status, {})[kind] = refusal
+    of_any_call = [problems.OVERLOADED, problems.UNAVAILABLE]
+    if route.ids or route.query or route.body:
+        of_any_call.append(problems.INVALID_REQUEST)
+    if route.body is not None:
+        of_any_call += [problems.BODY_TIMEOUT, problems.BODY_TOO_LARGE, problems.UNSUPPORTED_TYPE]
+    for kind in of_any_call:
+        by_status.setdefault(kind.status, {})[kind] = None
+    return by_status
+
+
+def _problem_response(status: int, kinds: dict[Kind, type | None], refs: dict[Any, Any]) -> dict[str, Any]:
+    schemas = []
+    for kind, refusal in kinds.items():
+        slug = {"properties": {"type": {"const": problems.TYPE_PREFIX + kind.slug}}}
+        facts = [refs[refusal]] if refusal is not None else []
+        schemas.append({"title": kind.title, "allOf": [refs[Problem], slug, *facts]})
+    response: dict[str, Any] = {
+        "description": " ".join(f"**{kind.slug}**: {kind.meaning}" for kind in kinds),
+        "content": {
+            _PROBLEM_JSON: {
+                "schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas},
+                "examples": {kind.slug: {"value": _problem_example(kind, refusal)} for kind, refusal in kinds.items()},
+            }
+        },
+    }
+    if status == problems.OVERLOADED.status:
+        response["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+    return response
+
+
+def _problem_example(kind: Kind, refusal: type | None) -> dict[str, Any]:
+    if refusal is not None:
+        return problems.problem_of(examples.REFUSALS[refusal])
+    if kind is problems.INVALID_REQUEST:
+        detail = "Expected `int`, got `str`"
+        return problems.problem(kind, detail, field="userId")
+    return problems.problem(kind)
+
+
+def _example(answer: Any) -> Any:
+    inner = get_args(answer)
+    example = msgspec.to_builtins(examples.ANSWERS[inner[0] if inner else answer])
+    return [example] if inner else example
+
+
+def _query_fields(route: Route) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return () if route.query is None else msgspec.structs.fields(route.query)

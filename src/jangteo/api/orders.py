@@ -1,0 +1,41 @@
+"""Orders over HTTP."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from jangteo.api.bodies import Body, NoBody
+from jangteo.core.limits import MAX_ORDER_LINES, Id
+from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
+from jangteo.core.refusals import OrderNotFound, UserNotFound
+from jangteo.core.rows import Order
+from jangteo.storage import orders
+from jangteo.storage.port import Page, Question
+
+
+class NewOrder(Body):
+    """What to buy, and the coupon to use if there is one. Lines of the same product add up."""
+
+    user_id: Id
+    items: Annotated[tuple[OrderLine, ...], Meta(min_length=1, max_length=MAX_ORDER_LINES)]
+    coupon_id: Id | None = None
+
+
+def place_order(body: NewOrder) -> PlaceOrder:
+    """Place an order and pay it from the balance."""
+    return PlaceOrder(body.user_id, body.items, body.coupon_id)
+
+
+def cancel_order(order_id: int, _: NoBody) -> CancelOrder:
+    """Cancel an order: the money, the stock and the coupon go back."""
+    return CancelOrder(order_id)
+
+
+def read_order(order_id: int) -> Question[Order | OrderNotFound]:
+    """Read an order."""
+    return Question(orders.read_order, (order_id,))
+
+
+def list_orders_of(user_id: int, limit: int, after: int | None) -> Question[Page[Order] | UserNotFound]:
+    """List a user's orders, newest first."""
+    return Question(orders.read_orders_of, (user_id, limit, after))

@@ -1,0 +1,41 @@
+"""Users, balances and ledgers over HTTP."""
+
+from jangteo.api.bodies import Body
+from jangteo.core.limits import Name, PositiveMoney
+from jangteo.core.refusals import UserNotFound
+from jangteo.core.rows import LedgerEntry
+from jangteo.core.wallets import ChargeBalance, CurrentBalance, RegisterUser
+from jangteo.storage import wallets
+from jangteo.storage.port import Page, Question
+
+
+class NewUser(Body):
+    """A user to be."""
+
+    name: Name | None = None
+
+
+class Charge(Body):
+    """Money for the wallet."""
+
+    amount: PositiveMoney
+
+
+def register_user(body: NewUser) -> RegisterUser:
+    """Register a user, with an empty wallet."""
+    return RegisterUser(body.name)
+
+
+def charge_balance(user_id: int, body: Charge) -> ChargeBalance:
+    """Charge a user's balance."""
+    return ChargeBalance(user_id, body.amount)
+
+
+def read_balance(user_id: int) -> Question[CurrentBalance | UserNotFound]:
+    """Read a user's balance."""
+    return Question(wallets.read_balance, (user_id,))
+
+
+def read_ledger(user_id: int, limit: int, after: int | None) -> Question[Page[LedgerEntry] | UserNotFound]:
+    """List every change of a user's balance, newest first."""
+    return Question(wallets.read_ledger, (user_id, limit, after))

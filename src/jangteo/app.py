@@ -1,0 +1,89 @@
+"""The composition root: from settings to a running shop. The only place that knows everyone."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jangteo import __version__
+from jangteo.api.asgi import Api, Receive, Scope, Send
+from jangteo.api.documentation import pages
+from jangteo.api.routes import ROUTES
+from jangteo.delivery.relay import Relay
+from jangteo.delivery.sinks import open_sink
+from jangteo.engine.committing import Committing
+from jangteo.engine.reading import Reading
+from jangteo.settings import Settings
+from jangteo.storage.opening import open_storage, sqlite_path
+
+Clock = Callable[[], datetime]
+
+
+def system_clock() -> datetime:
+    """The moment it is, in UTC."""
+    return datetime.now(UTC)
+
+
+def platform_of(settings: Settings) -> str:
+    """Where events go: as set, or into a file beside the database."""
+    if settings.platform is not None:
+        return settings.platform
+    database = sqlite_path(settings.database) or Path("shop.db")
+    return f"file:{database.with_suffix('.events.jsonl')}"
+
+
+class Shop:
+    """One shop in one process, as an ASGI application."""
+
+    def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
+        """Raises CannotOpen or CannotUse where the database or the platform can't be used as named."""
+        self.settings = settings
+        sink = open_sink(platform_of(settings))
+        self.storage = open_storage(settings.database)
+        self.committing = Committing(self.storage, clock, batch_max=settings.batch_max, queue_max=settings.queue_max)
+        self.reading = Reading(
+            self.storage,
+            clock,
+            threads=settings.readers,
+            batch_max=settings.batch_max,
+            queue_max=settings.queue_max,
+        )
+        self._relay = Relay(self.committing, self.reading, sink)
+        self._api = Api(
+            ROUTES,
+            pages(ROUTES, __version__),
+            self.committing,
+            self.reading,
+            body_max_bytes=settings.body_max_bytes,
+            body_timeout_s=settings.body_timeout_s,
+        )
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Take orders until the end of the block; then everything that was acknowledged is on disk."""
+        self.committing.start()
+        self.reading.start()
+        self._relay.start()
+        try:
+            yield
+        finally:
+            await self._relay.stop()
+            await self.committing.stop()
+            await self.reading.stop()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or the server's own start and stop."""
+        if scope["type"] == "http":
+            await self._api(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            # No other protocol is spoken here.
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with self.open():
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})

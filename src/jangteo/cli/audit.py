@@ -1,0 +1,41 @@
+"""`jangteo audit`: recompute every invariant from the raw rows."""
+
+from typing import Annotated
+
+import typer
+
+from jangteo.app import system_clock
+from jangteo.cli.options import Database
+from jangteo.settings import Settings
+from jangteo.storage.audit import findings
+from jangteo.storage.opening import open_storage
+
+
+def audit(
+    database: Database = Settings.database,
+    show: Annotated[
+        int,
+        typer.Option(envvar="JANGTEO_SHOW", min=0, help="So many broken rows are shown a line."),
+    ] = 3,
+) -> None:
+    """Check that the books are right: one line an invariant; exit code 1 if any is broken."""
+    storage = open_storage(database)
+    storage.check()
+    connection = storage.connect()
+    broken = 0
+    try:
+        with connection.snapshot(system_clock()) as snapshot:
+            for finding in findings(snapshot):
+                broken += bool(finding.broken)
+                mark = "BROKEN" if finding.broken else "ok"
+                typer.echo(f"{mark:<7}{finding.invariant} ({finding.checked:,} checked)")
+                for what in finding.broken[:show]:
+                    typer.echo(f"         {what}")
+                if len(finding.broken) > show:
+                    typer.echo(f"         and {len(finding.broken) - show:,} more")
+    finally:
+        connection.close()
+    if broken:
+        typer.echo(f"{broken} invariant(s) broken")
+        raise typer.Exit(1)
+    typer.echo("The books are right.")

@@ -1,0 +1,64 @@
+"""`jangteo`: the commands, and how each of them ends: with one line and an exit code, never with a trace."""
+
+import sys
+from typing import Annotated, Final
+
+import click
+import typer
+
+from jangteo import __version__
+from jangteo.cli.audit import audit
+from jangteo.cli.serve import serve
+from jangteo.delivery.sinks import CannotUse
+from jangteo.storage.errors import StorageError
+
+USAGE_ERROR: Final = 2
+INTERRUPTED: Final = 130
+
+app = typer.Typer(
+    name="jangteo",
+    help="The commerce core that stays right in the rush: balances, stock, coupons and orders.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(serve)
+app.command()(audit)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the shape of an option's callback
+    if wanted:
+        typer.echo(f"jangteo {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """The commerce core that stays right in the rush: balances, stock, coupons and orders."""
+
+
+def main() -> None:
+    """Run the command and end with its exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        code = _complain(error.format_message(), error.exit_code)
+    except (StorageError, CannotUse) as error:
+        code = _complain(str(error), USAGE_ERROR)
+    except (click.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    print(f"jangteo: {line}", file=sys.stderr)  # noqa: T201
+    return code

@@ -1,0 +1,152 @@
+"""`jangteo serve`: open the shop and take orders until told to stop."""
+
+import errno
+import signal
+import socket
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from jangteo import demo
+from jangteo.app import Shop, platform_of, system_clock
+from jangteo.cli import logs
+from jangteo.cli.options import Database
+from jangteo.settings import LOOPBACK, Settings
+
+_BACKLOG = 2048
+_GRACE_S = 30
+
+
+def serve(
+    database: Database = Settings.database,
+    host: Annotated[str, typer.Option(envvar="JANGTEO_HOST", help="The address to listen on.")] = Settings.host,
+    port: Annotated[
+        int, typer.Option(envvar="JANGTEO_PORT", min=0, max=65_535, help="0 takes any free port.")
+    ] = Settings.port,
+    platform: Annotated[
+        str | None,
+        typer.Option(
+            envvar="JANGTEO_PLATFORM",
+            help="Where paid and cancelled orders are sent: file:PATH (JSON Lines). "
+            "Without it: a file beside the database.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(envvar="JANGTEO_WORKERS", min=1, max=64, help="Processes; SQLite is served by one."),
+    ] = 1,
+    demo_shop: Annotated[
+        bool,
+        typer.Option("--demo", envvar="JANGTEO_DEMO", help="Fill an empty database with a small shop."),
+    ] = False,
+    batch_max: Annotated[
+        int,
+        typer.Option(
+            envvar="JANGTEO_BATCH_MAX",
+            min=1,
+            max=10_000,
+            help="Commands in one transaction, at most.",
+        ),
+    ] = Settings.batch_max,
+    queue_max: Annotated[
+        int,
+        typer.Option(
+            envvar="JANGTEO_QUEUE_MAX",
+            min=1,
+            max=1_000_000,
+            help="Commands waiting, at most; beyond it clients are told to come again (503).",
+        ),
+    ] = Settings.queue_max,
+    readers: Annotated[
+        int, typer.Option(envvar="JANGTEO_READERS", min=1, max=64, help="Threads that read.")
+    ] = Settings.readers,
+) -> None:
+    """Serve the shop over HTTP."""
+    if workers > 1:
+        raise typer.BadParameter("--workers above 1 needs PostgreSQL; SQLite is served by one process")
+    settings = Settings(
+        database=database,
+        platform=platform,
+        host=host,
+        port=port,
+        demo=demo_shop,
+        batch_max=batch_max,
+        queue_max=queue_max,
+        readers=readers,
+    )
+    logs.configure()
+    listening = _listen(host, port)
+    shop = Shop(settings)
+    shop.storage.prepare()
+    try:
+        filled = settings.demo and demo.fill(shop.storage, system_clock)
+        _announce(settings, listening.getsockname()[1], filled=filled)
+        _run(shop, listening)
+    finally:
+        shop.storage.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except socket.gaierror as error:
+        raise typer.BadParameter(f"--host {host} can't be resolved: {error.strerror}") from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise typer.BadParameter(
+                f"port {port} on {host} is in use; stop what listens there, or name another with --port"
+            ) from error
+        raise typer.BadParameter(f"can't listen on {host}:{port}: {error.strerror}") from error
+    return listening
+
+
+def _run(shop: Shop, listening: socket.socket) -> None:
+    config = uvicorn.Config(
+        shop,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    # The server closes on these by itself, and then hands them on: there they have done their work.
+    for closing in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(closing, lambda *_: None)
+    uvicorn.Server(config).run(sockets=[listening])
+    typer.echo("Closed. Everything that was acknowledged is on disk.")
+
+
+def _announce(settings: Settings, port: int, *, filled: bool) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"http://{host}:{port}"
+    if settings.demo:
+        typer.echo(
+            "The demo shop is set up: 20 users, 16 products, a campaign, three days of orders."
+            if filled
+            else "The database holds a shop already; --demo has added nothing."
+        )
+    typer.echo(f"Jangteo is open at {address}")
+    typer.echo(f"  documentation  {address}/schema")
+    typer.echo(f"  database       {settings.database}")
+    typer.echo(f"  events go to   {platform_of(settings)}")
+    if settings.host not in LOOPBACK:
+        typer.echo(
+            f"  CAUTION: {settings.host} is not loopback. Whoever can reach port {port} may do everything:\n"
+            "  charge balances, change prices, cancel orders. Let only your own servers reach it."
+        )
+    json_header = "-H 'content-type: application/json'"
+    typer.echo("Try:")
+    typer.echo(f"  curl {address}/products/top")
+    typer.echo(f"  curl {address}/users/1/balance")
+    typer.echo(f"  curl {address}/orders {json_header} -H 'idempotency-key: first-order' \\")
+    typer.echo("""    -d '{"userId": 1, "items": [{"productId": 3, "quantity": 1}]}'""")
+    typer.echo("Ctrl-C closes it.")

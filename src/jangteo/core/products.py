@@ -1,0 +1,82 @@
+"""What is for sale: names, prices, and stock put in or taken away by hand. Selling belongs to orders."""
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from jangteo.core.book import Book, Needs
+from jangteo.core.limits import Id, fits
+from jangteo.core.refusals import LimitExceeded, OutOfStock, ProductNotFound
+from jangteo.core.rows import Product, StockMovement
+
+
+class AddProduct(Struct, frozen=True):
+    """A new product with its first stock."""
+
+    name: str
+    price: int
+    stock: int
+
+    def name_needs(self, needs: Needs) -> None:
+        """One new product id."""
+        needs.new_products += 1
+
+    def decide(self, book: Book) -> Product:
+        """The new product; never refused."""
+        product = Product(next(book.products.new_ids), self.name, self.price, self.stock)
+        book.products.put(product.id, product)
+        book.stock_movements.append(StockMovement(product.id, self.stock, book.now))
+        return product
+
+
+class ChangeProduct(Struct, frozen=True):
+    """A new name or a new price, from the next order on. What is None stays as it is."""
+
+    product_id: Id
+    name: str | None
+    price: int | None
+
+    def name_needs(self, needs: Needs) -> None:
+        """The product."""
+        needs.products.add(self.product_id)
+
+    def decide(self, book: Book) -> Product | ProductNotFound:
+        """The product as it is now. Refused with ProductNotFound."""
+        product = book.products.get(self.product_id)
+        if product is None:
+            return ProductNotFound(self.product_id)
+        changed = replace(
+            product,
+            name=product.name if self.name is None else self.name,
+            price=product.price if self.price is None else self.price,
+        )
+        book.products.put(product.id, changed)
+        return changed
+
+
+class MoveStock(Struct, frozen=True):
+    """Stock put in, or taken away where the quantity is negative."""
+
+    product_id: Id
+    quantity: int
+
+    def name_needs(self, needs: Needs) -> None:
+        """The product."""
+        needs.products.add(self.product_id)
+
+    def decide(self, book: Book) -> Product | ProductNotFound | OutOfStock | LimitExceeded:
+        """The product with its new stock.
+
+        Refused with ProductNotFound, OutOfStock where less is left than is to be taken away, or LimitExceeded.
+        """
+        product = book.products.get(self.product_id)
+        if product is None:
+            return ProductNotFound(self.product_id)
+        stock = product.stock + self.quantity
+        if stock < 0:
+            return OutOfStock(product.id, product.stock, -self.quantity)
+        if not fits(stock):
+            return LimitExceeded("stock")
+        changed = replace(product, stock=stock)
+        book.products.put(product.id, changed)
+        book.stock_movements.append(StockMovement(product.id, self.quantity, book.now))
+        return changed

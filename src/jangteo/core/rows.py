@@ -1,0 +1,128 @@
+"""The things a shop keeps, as values: a row is never changed, it is replaced by another.
+
+Their field names are the contract's (camelCase in JSON), so what core decides is what a client reads.
+What a row is made of in a database belongs to the storage room.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from jangteo.core.limits import (
+    Change,
+    Count,
+    Id,
+    Moment,
+    Money,
+    Percent,
+    PositiveCount,
+    PositiveMoney,
+)
+
+OrderStatus = Literal["paid", "cancelled"]
+LedgerKind = Literal["charge", "payment", "refund"]
+CouponStatus = Literal["usable", "used", "expired"]
+
+
+class Wallet(Struct, frozen=True, rename="camel"):
+    """A user's prepaid balance. It always equals the sum of the user's ledger entries."""
+
+    user_id: Id
+    balance: Money
+
+
+class LedgerEntry(Struct, frozen=True, rename="camel"):
+    """One change of one balance, never altered afterwards. Payments are negative."""
+
+    user_id: Id
+    kind: LedgerKind
+    amount: Change
+    balance_after: Money
+    order_id: Id | None
+    created_at: Moment
+
+
+class Product(Struct, frozen=True, rename="camel"):
+    """What is for sale, at its price of this moment, and exactly how many are left."""
+
+    id: Id
+    name: str
+    price: Money
+    stock: Count
+
+
+class StockMovement(Struct, frozen=True):
+    """Stock put in (or, negative, taken away) by hand. Orders are not movements: their lines say what was sold."""
+
+    product_id: int
+    quantity: int
+    created_at: Moment
+
+
+class CouponTerms(Struct, frozen=True, rename="camel"):
+    """What a coupon takes off: `discount` (fixed) or `percent` (at most `max_discount`), from `min_amount` on."""
+
+    discount: PositiveMoney | None
+    percent: Percent | None
+    max_discount: PositiveMoney | None
+    min_amount: Money
+
+
+class Campaign(Struct, frozen=True, rename="camel"):
+    """A number of coupons on the same terms, first come, first served."""
+
+    campaign_id: Id
+    name: str
+    terms: CouponTerms
+    quantity: PositiveCount
+    issued: Count
+    opens_at: Moment
+    closes_at: Moment | None
+    coupon_valid_days: int | None
+    created_at: Moment
+
+
+class Coupon(Struct, frozen=True, rename="camel"):
+    """One user's coupon of one campaign. `order_id` is the paid order that used it, if one did."""
+
+    coupon_id: Id
+    campaign_id: Id
+    user_id: Id
+    terms: CouponTerms
+    claimed_at: Moment
+    expires_at: Moment | None
+    order_id: Id | None
+
+
+class OrderItem(Struct, frozen=True, rename="camel"):
+    """How many of one product, at the unit price of the moment of the order."""
+
+    product_id: Id
+    quantity: PositiveCount
+    unit_price: Money
+    amount: Money
+
+
+class Order(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A paid order, or one cancelled since. `total` = `amount` - `discount` is what the balance paid."""
+
+    order_id: Id
+    user_id: Id
+    status: OrderStatus
+    items: tuple[OrderItem, ...]
+    amount: Money
+    discount: Money
+    total: Money
+    coupon_id: Id | None
+    created_at: Moment
+    cancelled_at: Moment | None = None
+
+
+class BestSeller(Struct, frozen=True, rename="camel"):
+    """A product as it stands now, and how many of it were sold within the window."""
+
+    id: Id
+    name: str
+    price: Money
+    stock: Count
+    sold: PositiveCount

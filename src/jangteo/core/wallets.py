@@ -1,0 +1,54 @@
+"""Prepaid balances: opening a wallet and charging it. Payments and refunds belong to orders."""
+
+from msgspec import Struct
+
+from jangteo.core.book import Book, Needs
+from jangteo.core.limits import Id, Money, fits
+from jangteo.core.refusals import InvalidAmount, UserNotFound
+from jangteo.core.rows import Wallet
+
+
+class CurrentBalance(Struct, frozen=True):
+    """A balance at the moment it was read."""
+
+    balance: Money
+
+
+class RegisterUser(Struct, frozen=True):
+    """A new user with an empty wallet."""
+
+    name: str | None
+
+    def name_needs(self, needs: Needs) -> None:
+        """One new user id."""
+        needs.new_users += 1
+
+    def decide(self, book: Book) -> Wallet:
+        """The new wallet; never refused."""
+        wallet = Wallet(next(book.wallets.new_ids), 0)
+        book.wallets.put(wallet.user_id, wallet)
+        book.names[wallet.user_id] = self.name
+        return wallet
+
+
+class ChargeBalance(Struct, frozen=True):
+    """Money that a user puts into the wallet."""
+
+    user_id: Id
+    amount: int
+
+    def name_needs(self, needs: Needs) -> None:
+        """The user."""
+        needs.users.add(self.user_id)
+
+    def decide(self, book: Book) -> Wallet | UserNotFound | InvalidAmount:
+        """The wallet with the amount added, in minor units.
+
+        Refused with UserNotFound, or InvalidAmount where the amount is below 1 or the balance would reach 2^53.
+        """
+        wallet = book.wallets.get(self.user_id)
+        if wallet is None:
+            return UserNotFound(self.user_id)
+        if self.amount < 1 or not fits(wallet.balance + self.amount):
+            return InvalidAmount(wallet.balance)
+        return book.enter_balance(wallet, "charge", self.amount, None)

@@ -1,0 +1,77 @@
+"""The relay: wakes with every commit that tells of events, sends them in order, remembers how far it came.
+
+The position is remembered after sending, so after a crash the last events may be sent again, with the same ids;
+none is ever left out. Orders don't wait for the relay, and don't notice when the platform is gone.
+"""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from jangteo.core.upkeep import MoveRelay
+from jangteo.delivery.cloudevents import as_json
+from jangteo.delivery.sinks import Sink
+from jangteo.engine.committing import Committing
+from jangteo.engine.lane import Overloaded, Stopped
+from jangteo.engine.reading import Reading
+from jangteo.storage import outbox
+from jangteo.storage.errors import Unavailable
+from jangteo.storage.port import Question
+
+log = structlog.get_logger()
+
+PLATFORM: Final = "platform"
+"""There is one platform; this is the name that its position is kept under."""
+BATCH_MAX: Final = 1_000
+FIRST_PAUSE_S: Final = 0.05
+LONGEST_PAUSE_S: Final = 10.0
+
+
+class Relay:
+    """One task that sends what is in the outbox."""
+
+    def __init__(self, committing: Committing, reading: Reading, sink: Sink) -> None:
+        self._committing = committing
+        self._reading = reading
+        self._sink = sink
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Go on where the outbox was left."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Stop sending; what is left waits in the outbox for the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._sink.close()
+
+    async def _run(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                await self._send_all()
+                pause_s = FIRST_PAUSE_S
+                await self._committing.events_told.wait()
+            except Stopped:
+                return
+            except (OSError, Overloaded, Unavailable) as error:
+                log.warning("events wait", reason=str(error), again_in_s=pause_s)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _send_all(self) -> None:
+        position = await self._reading.ask(Question(outbox.read_position, (PLATFORM,)))
+        while True:
+            # Cleared before looking: what is told from here on is found now or wakes the relay again.
+            self._committing.events_told.clear()
+            events = await self._reading.ask(Question(outbox.read_waiting, (position, BATCH_MAX)))
+            if not events:
+                return
+            lines = [as_json(event) for event in events]
+            # Shielded: a stop in the middle of a write waits for its end.
+            await asyncio.shield(asyncio.to_thread(self._sink.send, lines))
+            position = events[-1].position
+            await self._committing.submit(MoveRelay(PLATFORM, position))

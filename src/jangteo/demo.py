@@ -1,0 +1,84 @@
+"""A believable small shop for an empty database, made by the shop's own commands: every rule and invariant holds."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from random import Random
+from typing import Final
+
+from jangteo.core.book import Command
+from jangteo.core.coupons import ClaimCoupon, StartCampaign
+from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
+from jangteo.core.products import AddProduct
+from jangteo.core.rows import CouponTerms
+from jangteo.core.wallets import ChargeBalance, RegisterUser
+from jangteo.engine.batch import Asked, apply
+from jangteo.storage.port import Session, Storage
+
+ORDERS: Final = 240
+_DAYS_OF_ORDERS: Final = timedelta(days=3)
+_CANCELLED_EVERY: Final = 40
+_SHARE_WITH_COUPON: Final = 0.1
+_CHARGE: Final = 1_000_000
+_USERS: Final = (
+    "Kim Minji", "Lee Junho", "Park Seoyeon", "Choi Woojin", "Jung Haeun", "Kang Dohyun", "Yoon Jiwoo",
+    "Lim Chaewon", "Han Jisoo", "Oh Taeyang", "Shin Yuna", "Seo Minjae", "Kwon Nari", "Hwang Jun",
+    "Ahn Sora", "Song Hyun", "Ryu Dain", "Hong Gildong", "Bae Sumin", "Moon Areum",
+)  # fmt: skip
+_PRODUCTS: Final = (
+    ("Hallabong tangerines, 3 kg", 24_000, 620),
+    ("Shine Muscat grapes, 2 kg", 32_000, 480),
+    ("Icheon rice, 10 kg", 41_000, 360),
+    ("Napa cabbage kimchi, 5 kg", 36_500, 390),
+    ("Hanwoo bulgogi, 600 g", 29_900, 250),
+    ("Jeju black pork belly, 1 kg", 27_800, 270),
+    ("Dried pollack, 10 pieces", 18_000, 110),
+    ("Roasted seaweed, 20 packs", 9_900, 300),
+    ("Gochujang, 1 kg", 12_500, 150),
+    ("Doenjang, 1 kg", 11_000, 140),
+    ("Perilla oil, 300 ml", 15_800, 95),
+    ("Acacia honey, 1.2 kg", 26_000, 45),
+    ("Yuja tea, 1 kg", 13_400, 130),
+    ("Boseong green tea, 80 g", 17_000, 75),
+    ("Red ginseng sticks, 30", 39_000, 40),
+    ("Rice cakes with honey, 1 kg", 14_900, 85),
+)
+
+
+def fill(storage: Storage, clock: Callable[[], datetime]) -> bool:
+    """Fill an empty database, all of it in one transaction; False where it holds a shop already."""
+    connection = storage.connect()
+    try:
+        now = clock()
+        with connection.transaction() as session:
+            if session.rows("SELECT 1 FROM users UNION SELECT 1 FROM products LIMIT 1"):
+                return False
+            _fill(session, now)
+        return True
+    finally:
+        connection.close()
+
+
+def _fill(session: Session, now: datetime) -> None:
+    # A fixed seed: everyone's demo shop is the same but for its dates.
+    random = Random(5)  # noqa: S311
+    opening = now - _DAYS_OF_ORDERS
+    setting_up: list[Command] = [RegisterUser(name) for name in _USERS]
+    setting_up += [AddProduct(*product) for product in _PRODUCTS]
+    setting_up.append(StartCampaign("Opening week", CouponTerms(3_000, None, None, 20_000), 100, None, None, 30))
+    setting_up += [ChargeBalance(user_id, _CHARGE) for user_id in range(1, len(_USERS) + 1)]
+    setting_up += [ClaimCoupon(user_id, 1) for user_id in range(1, len(_USERS) // 2)]
+    apply(session, [Asked(command) for command in setting_up], opening)
+    for number in range(ORDERS):
+        at = opening + (number + 1) * _DAYS_OF_ORDERS / (ORDERS + 1)
+        apply(session, [Asked(_order(random))], at)
+        if number % _CANCELLED_EVERY == 0:
+            apply(session, [Asked(CancelOrder(number // 2 + 1))], at)
+
+
+def _order(random: Random) -> PlaceOrder:
+    user_id = random.randint(1, len(_USERS))
+    # Some products are much better loved than others.
+    wanted = {min(int(random.expovariate(0.25)), len(_PRODUCTS) - 1) + 1 for _ in range(random.randint(1, 3))}
+    lines = tuple(OrderLine(product_id, random.randint(1, 2)) for product_id in sorted(wanted))
+    coupon_id = user_id if random.random() < _SHARE_WITH_COUPON and user_id < len(_USERS) // 2 else None
+    return PlaceOrder(user_id, lines, coupon_id)

@@ -1,0 +1,78 @@
+"""The way of every read: questions that arrive together are answered from one snapshot, equal ones once.
+
+A snapshot is opened after its questions have arrived, so an answer is never older than its question.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar, cast
+
+import structlog
+
+from jangteo.engine.batch import Failed
+from jangteo.engine.lane import Lane
+from jangteo.storage.errors import StorageError, Unavailable
+from jangteo.storage.port import Question, Storage
+
+log = structlog.get_logger()
+Answer = TypeVar("Answer")
+
+
+class Reading:
+    """Questions in, answers out; never in the way of a command."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        clock: Callable[[], datetime],
+        *,
+        threads: int,
+        batch_max: int,
+        queue_max: int,
+    ) -> None:
+        self._lane: Lane[Question[Any], Any] = Lane(
+            "read",
+            lambda: _Reader(storage, clock),
+            threads=threads,
+            batch_max=batch_max,
+            queue_max=queue_max,
+        )
+
+    def start(self) -> None:
+        """Open the way; called on the event loop that answers."""
+        self._lane.start()
+
+    async def stop(self) -> None:
+        """Answer what has been asked, then close."""
+        await self._lane.stop()
+
+    async def ask(self, question: Question[Answer]) -> Answer:
+        """The answer as of now. Raises Overloaded, or Unavailable where the database can't be read."""
+        answer = await self._lane.submit(question)
+        if isinstance(answer, Failed):
+            raise Unavailable(answer.reason)
+        return cast("Answer", answer)
+
+
+class _Reader:
+    def __init__(self, storage: Storage, clock: Callable[[], datetime]) -> None:
+        self._connection = storage.connect()
+        self._clock = clock
+
+    def work(self, jobs: Sequence[Question[Any]]) -> Sequence[Any]:
+        answers: dict[Question[Any], Any] = {}
+        try:
+            with self._connection.snapshot(self._clock()) as snapshot:
+                for question in jobs:
+                    if question not in answers:
+                        answers[question] = question.answer(snapshot)
+        except StorageError as error:
+            log.warning("not read", questions=len(jobs), reason=str(error))
+            return [Failed(str(error))] * len(jobs)
+        except Exception as error:
+            log.exception("not read", questions=len(jobs))
+            return [Failed(str(error))] * len(jobs)
+        return [answers[question] for question in jobs]
+
+    def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,29 @@
+"""What an operator may set, as one frozen value. The command line's options and `JANGTEO_…` variables fill it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+DEFAULT_DATABASE: Final = "sqlite:///shop.db"
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One running shop. Counts are of commands, questions or bytes, as the name says."""
+
+    database: str = DEFAULT_DATABASE
+    platform: str | None = None
+    """Where events go; None: a file beside the database."""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    demo: bool = False
+    batch_max: int = 256
+    """Commands in one transaction, at most."""
+    queue_max: int = 10_000
+    """Commands waiting or being committed, at most; beyond it the answer is 503. The same for questions."""
+    readers: int = 2
+    """Threads that answer questions."""
+    body_max_bytes: int = 65_536
+    """The largest request body; an order of 100 lines takes about 4,500."""
+    body_timeout_s: float = 10.0
+    """How long a client may take to send its body."""

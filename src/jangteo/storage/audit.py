@@ -1,0 +1,187 @@
+"""The auditor: every invariant recomputed from the raw rows, believing nothing that is derived."""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from jangteo.core.top_sellers import rank, window_start
+from jangteo.storage.moments import micros
+from jangteo.storage.port import Snapshot
+from jangteo.storage.top_sellers import read_best_sellers
+
+
+class Finding(NamedTuple):
+    """One invariant: how many rows were checked, and a line for each that breaks it."""
+
+    invariant: str
+    checked: int
+    broken: list[str]
+
+
+class Check(NamedTuple):
+    """An invariant in SQL: what is counted, and a query that finds only what is wrong, as lines of text."""
+
+    invariant: str
+    counted: str
+    wrong: str
+
+
+CHECKS: Final = (
+    Check(
+        "every balance is the sum of its ledger",
+        "SELECT COUNT(*) FROM users",
+        """
+        SELECT 'user ' || users.id || ': balance ' || users.balance || ', ledger ' || COALESCE(SUM(amount), 0)
+        FROM users LEFT JOIN ledger_entries ON ledger_entries.user_id = users.id
+        GROUP BY users.id, users.balance HAVING users.balance <> COALESCE(SUM(amount), 0)
+        """,
+    ),
+    Check(
+        "every ledger entry's balanceAfter is the sum up to it",
+        "SELECT COUNT(*) FROM ledger_entries",
+        """
+        SELECT 'entry ' || id || ' of user ' || user_id || ': ' || balance_after || ', sum ' || sum_so_far
+        FROM (
+            SELECT id, user_id, balance_after,
+                SUM(amount) OVER (PARTITION BY user_id ORDER BY id) AS sum_so_far
+            FROM ledger_entries
+        ) AS entries
+        WHERE balance_after <> sum_so_far
+        """,
+    ),
+    Check(
+        "every order has its payment in the ledger, every cancelled one its refund",
+        "SELECT COUNT(*) FROM orders",
+        """
+        SELECT 'order ' || orders.id || ' (' || status || '): paid ' || COALESCE(paid, 'nothing')
+            || ', refunded ' || COALESCE(refunded, 'nothing') || ', total ' || total
+        FROM orders LEFT JOIN (
+            SELECT order_id, user_id,
+                SUM(CASE WHEN kind = 'payment' THEN -amount END) AS paid,
+                SUM(CASE WHEN kind = 'refund' THEN amount END) AS refunded,
+                COUNT(*) AS entries
+            FROM ledger_entries WHERE order_id IS NOT NULL GROUP BY order_id, user_id
+        ) AS entries ON entries.order_id = orders.id AND entries.user_id = orders.user_id
+        WHERE COALESCE(entries, 0) <> CASE status WHEN 'cancelled' THEN 2 ELSE 1 END
+            OR COALESCE(paid, -1) <> total
+            OR (status = 'cancelled' AND COALESCE(refunded, -1) <> total)
+            OR (status = 'paid' AND refunded IS NOT NULL)
+        """,
+    ),
+    Check(
+        "every stock is what was put in less what was sold plus what came back",
+        "SELECT COUNT(*) FROM products",
+        """
+        SELECT 'product ' || products.id || ': stock ' || stock || ', put in ' || COALESCE(put_in, 0)
+            || ', sold ' || COALESCE(sold, 0)
+        FROM products
+        LEFT JOIN (
+            SELECT product_id, SUM(quantity) AS put_in FROM stock_movements GROUP BY product_id
+        ) AS movements ON movements.product_id = products.id
+        LEFT JOIN (
+            SELECT product_id, SUM(quantity) AS sold
+            FROM order_lines JOIN orders ON orders.id = order_lines.order_id
+            WHERE status = 'paid' GROUP BY product_id
+        ) AS sales ON sales.product_id = products.id
+        WHERE stock <> COALESCE(put_in, 0) - COALESCE(sold, 0)
+        """,
+    ),
+    Check(
+        "never more coupons issued than there are, each of them counted",
+        "SELECT COUNT(*) FROM campaigns",
+        """
+        SELECT 'campaign ' || campaigns.id || ': quantity ' || quantity || ', issued ' || issued
+            || ', coupons ' || COUNT(coupons.id)
+        FROM campaigns LEFT JOIN coupons ON coupons.campaign_id = campaigns.id
+        GROUP BY campaigns.id, quantity, issued
+        HAVING issued <> COUNT(coupons.id) OR COUNT(coupons.id) > quantity
+        """,
+    ),
+    Check(
+        "no coupon used twice, none by another user, each by the order that it names",
+        "SELECT COUNT(*) FROM coupons",
+        """
+        SELECT 'coupon ' || coupons.id || ': names order ' || COALESCE(coupons.order_id, 'none')
+            || ', used by ' || COUNT(orders.id) || ' paid order(s)'
+        FROM coupons LEFT JOIN orders ON orders.coupon_id = coupons.id AND orders.status = 'paid'
+        GROUP BY coupons.id, coupons.order_id, coupons.user_id
+        HAVING COUNT(orders.id) > 1
+            OR COALESCE(coupons.order_id, 0) <> COALESCE(MAX(orders.id), 0)
+            OR MAX(orders.user_id) <> coupons.user_id
+        UNION ALL
+        SELECT 'order ' || orders.id || ': coupon ' || orders.coupon_id || ' does not exist'
+        FROM orders LEFT JOIN coupons ON coupons.id = orders.coupon_id
+        WHERE orders.coupon_id IS NOT NULL AND coupons.id IS NULL
+        """,
+    ),
+    Check(
+        "every order's amount is the sum of its lines, its discount what its coupon gives",
+        "SELECT COUNT(*) FROM orders",
+        """
+        SELECT 'order ' || id || ': lines ' || lines || ', amount ' || amount || ', discount ' || discount
+            || ' (coupon gives ' || given || '), total ' || total
+        FROM (
+            SELECT orders.id, orders.amount, orders.discount, orders.total,
+                COALESCE(SUM(order_lines.quantity * order_lines.unit_price), -1) AS lines,
+                CASE
+                    WHEN campaigns.id IS NULL THEN 0
+                    WHEN campaigns.percent IS NULL THEN
+                        CASE WHEN campaigns.discount < orders.amount THEN campaigns.discount ELSE orders.amount END
+                    WHEN campaigns.max_discount < orders.amount / 100 * campaigns.percent
+                        + orders.amount % 100 * campaigns.percent / 100 THEN campaigns.max_discount
+                    ELSE orders.amount / 100 * campaigns.percent + orders.amount % 100 * campaigns.percent / 100
+                END AS given
+            FROM orders
+            LEFT JOIN order_lines ON order_lines.order_id = orders.id
+            LEFT JOIN coupons ON coupons.id = orders.coupon_id
+            LEFT JOIN campaigns ON campaigns.id = coupons.campaign_id
+            GROUP BY orders.id, orders.amount, orders.discount, orders.total,
+                campaigns.id, campaigns.percent, campaigns.discount, campaigns.max_discount
+        ) AS totals
+        WHERE lines <> amount OR discount <> given OR total <> amount - discount
+        """,
+    ),
+    Check(
+        "one event for every paid order and one more for every cancelled one",
+        "SELECT COUNT(*) FROM outbox",
+        """
+        SELECT 'order ' || orders.id || ' (' || status || '): ' || COALESCE(paid, 0) || ' paid and '
+            || COALESCE(cancelled, 0) || ' cancelled event(s)'
+        FROM orders LEFT JOIN (
+            SELECT order_id,
+                SUM(CASE type WHEN 'jangteo.order.paid' THEN 1 ELSE 0 END) AS paid,
+                SUM(CASE type WHEN 'jangteo.order.cancelled' THEN 1 ELSE 0 END) AS cancelled
+            FROM outbox GROUP BY order_id
+        ) AS events ON events.order_id = orders.id
+        WHERE COALESCE(paid, 0) <> 1
+            OR COALESCE(cancelled, 0) <> CASE status WHEN 'cancelled' THEN 1 ELSE 0 END
+        """,
+    ),
+)
+
+
+def findings(snapshot: Snapshot) -> Iterator[Finding]:
+    """Every invariant in turn, all of one snapshot."""
+    for check in CHECKS:
+        checked = int(snapshot.rows(check.counted)[0][0])
+        yield Finding(check.invariant, checked, [row[0] for row in snapshot.rows(check.wrong)])
+    yield _best_sellers(snapshot)
+
+
+def _best_sellers(snapshot: Snapshot) -> Finding:
+    """The statistics as they are answered, against a count of our own over every order there is."""
+    since = micros(window_start(snapshot.now))
+    # All orders are fetched, and the window is cut out here, so that no index is believed either.
+    lines = snapshot.rows(
+        """
+        SELECT +orders.created_at, orders.status, order_lines.product_id, order_lines.quantity
+        FROM order_lines CROSS JOIN orders ON orders.id = order_lines.order_id
+        """
+    )
+    sold: dict[int, int] = {}
+    for created_at, status, product_id, quantity in lines:
+        if created_at > since and status == "paid":
+            sold[product_id] = sold.get(product_id, 0) + quantity
+    answered = [(best.id, best.sold) for best in read_best_sellers(snapshot)]
+    counted = rank(sold)
+    wrong = [] if answered == counted else [f"answered {answered}, counted {counted}"]
+    return Finding("the statistics equal the orders", len(lines), wrong)

@@ -1,0 +1,59 @@
+"""A batch's working set, from the database and back.
+
+Rows are loaded, and so locked, in one order everywhere: orders, campaigns, coupons, users, products, each by id.
+Two batches can wait for each other, but never in a circle.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from jangteo.core.book import Book, Command, Needs
+from jangteo.storage import coupons, orders, outbox, products, schema, upkeep, wallets
+from jangteo.storage.port import Session
+
+
+def load_book(session: Session, commands: Iterable[Command], now: datetime) -> Book:
+    """All that these commands name, and the ids that they may give to new rows."""
+    needs = Needs()
+    for command in commands:
+        command.name_needs(needs)
+    book = Book(now)
+    if needs.orders:
+        book.orders.fill(orders.load(session, needs.orders))
+        for order in book.orders.rows.values():
+            needs.order(order)
+    if needs.claimants:
+        book.campaigns.fill(coupons.load_campaigns(session, needs, now))
+        book.claims = coupons.load_claims(session, needs.claimants, book.campaigns.rows)
+    if needs.coupons:
+        book.coupons.fill(coupons.load(session, needs.coupons))
+    if needs.users:
+        book.wallets.fill(wallets.load(session, needs.users))
+    if needs.products:
+        book.products.fill(products.load(session, needs.products))
+    _reserve_ids(session, book, needs)
+    return book
+
+
+def save_book(session: Session, book: Book) -> None:
+    """Write all that has changed. Raises Conflict where a row is no longer as it was loaded."""
+    wallets.save(session, book)
+    products.save(session, book)
+    coupons.save_campaigns(session, book)
+    orders.save(session, book)
+    coupons.save(session, book)
+    wallets.save_ledger(session, book)
+    outbox.save(session, book)
+    upkeep.save(session, book)
+
+
+def _reserve_ids(session: Session, book: Book, needs: Needs) -> None:
+    for count, shelf, table in (
+        (needs.new_users, book.wallets, schema.users),
+        (needs.new_products, book.products, schema.products),
+        (needs.new_campaigns, book.campaigns, schema.campaigns),
+        (needs.new_coupons, book.coupons, schema.coupons),
+        (needs.new_orders, book.orders, schema.orders),
+    ):
+        if count:
+            shelf.new_ids = iter(session.next_ids(table, count))

@@ -1,0 +1,208 @@
+"""Campaigns and coupons in SQL."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from jangteo.core.book import Book, Needs
+from jangteo.core.coupons import CampaignStanding, HeldCoupon, held, standing_of
+from jangteo.core.refusals import CampaignNotFound, UserNotFound
+from jangteo.core.rows import Campaign, Coupon, CouponTerms
+from jangteo.storage import schema
+from jangteo.storage.moments import micros, micros_or_none, moment, moment_or_none
+from jangteo.storage.paging import page_of
+from jangteo.storage.port import GuardedChange, Insert, Page, Row, Session, Snapshot
+from jangteo.storage.wallets import user_exists
+
+_NEW_CAMPAIGNS = Insert(
+    schema.campaigns,
+    (
+        "id",
+        "name",
+        "discount",
+        "percent",
+        "max_discount",
+        "min_amount",
+        "quantity",
+        "issued",
+        "opens_at",
+        "closes_at",
+        "coupon_valid_days",
+        "created_at",
+    ),
+)
+_ISSUED = GuardedChange(schema.campaigns, ("issued",), ("issued",))
+_NEW_COUPONS = Insert(schema.coupons, ("id", "campaign_id", "user_id", "claimed_at", "expires_at", "order_id"))
+_USED = GuardedChange(schema.coupons, ("order_id",), ("order_id",))
+
+_CAMPAIGN_COLUMNS = """
+    id, name, discount, percent, max_discount, min_amount,
+    quantity, issued, opens_at, closes_at, coupon_valid_days, created_at
+"""
+_COUPON_COLUMNS = """
+    coupons.id, coupons.campaign_id, coupons.user_id,
+    campaigns.discount, campaigns.percent, campaigns.max_discount, campaigns.min_amount,
+    coupons.claimed_at, coupons.expires_at, coupons.order_id
+"""
+
+
+def load_campaigns(session: Session, needs: Needs, now: datetime) -> list[tuple[int, Campaign]]:
+    """The campaigns that are named, and the open ones that unnamed claims of this batch can get to.
+
+    Each claim uses up one coupon at most, so one campaign more than there are claims is always enough.
+    """
+    rows: list[Row] = []
+    if needs.open_campaigns:
+        rows = session.rows(
+            """
+            SELECT id FROM campaigns
+            WHERE issued < quantity AND opens_at <= :now AND (closes_at IS NULL OR closes_at > :now)
+            ORDER BY id LIMIT :count
+            """,
+            now=micros(now),
+            count=needs.open_campaigns + 1,
+        )
+    ids = needs.campaigns.union(row[0] for row in rows)
+    if not ids:
+        return []
+    sql = f"SELECT {_CAMPAIGN_COLUMNS} FROM campaigns WHERE id IN (:ids) ORDER BY id"
+    return [(row[0], _campaign(row)) for row in session.load(sql, ids)]
+
+
+def load_claims(
+    session: Session, user_ids: Collection[int], campaign_ids: Collection[int]
+) -> dict[tuple[int, int], int]:
+    """Which of these users have claimed a coupon of which of these campaigns."""
+    wanted = set(campaign_ids)
+    rows = session.load("SELECT user_id, campaign_id, id FROM coupons WHERE user_id IN (:ids) ORDER BY id", user_ids)
+    return {(user, campaign): coupon for user, campaign, coupon in rows if campaign in wanted}
+
+
+def load(session: Session, coupon_ids: Collection[int]) -> list[tuple[int, Coupon]]:
+    """These coupons, as far as they exist, with the terms of their campaigns."""
+    sql = f"""
+        SELECT {_COUPON_COLUMNS} FROM coupons JOIN campaigns ON campaigns.id = coupons.campaign_id
+        WHERE coupons.id IN (:ids) ORDER BY coupons.id
+    """
+    return [(row[0], _coupon(row)) for row in session.load(sql, coupon_ids)]
+
+
+def save_campaigns(session: Session, book: Book) -> None:
+    """New campaigns, and how many coupons are issued."""
+    added = book.campaigns.added()
+    if added:
+        session.insert(_NEW_CAMPAIGNS, [_campaign_row(new) for new in added])
+    replaced = book.campaigns.replaced()
+    if replaced:
+        session.change(
+            _ISSUED,
+            [(after.issued, after.campaign_id, before.issued) for before, after in replaced],
+        )
+
+
+def save(session: Session, book: Book) -> None:
+    """New coupons, and which orders used which."""
+    added = book.coupons.added()
+    if added:
+        session.insert(
+            _NEW_COUPONS,
+            [
+                (
+                    new.coupon_id,
+                    new.campaign_id,
+                    new.user_id,
+                    micros(new.claimed_at),
+                    micros_or_none(new.expires_at),
+                    new.order_id,
+                )
+                for new in added
+            ],
+        )
+    replaced = book.coupons.replaced()
+    if replaced:
+        session.change(
+            _USED,
+            [(after.order_id, after.coupon_id, before.order_id) for before, after in replaced],
+        )
+
+
+def read_campaign(snapshot: Snapshot, campaign_id: int) -> CampaignStanding | CampaignNotFound:
+    """One campaign."""
+    rows = snapshot.rows(
+        f"SELECT {_CAMPAIGN_COLUMNS} FROM campaigns WHERE id = :campaign_id",
+        campaign_id=campaign_id,
+    )
+    return standing_of(_campaign(rows[0])) if rows else CampaignNotFound(campaign_id)
+
+
+def read_campaigns(snapshot: Snapshot, limit: int, after: int | None) -> Page[CampaignStanding]:
+    """The campaigns by id, from behind `after` on."""
+    rows = snapshot.rows(
+        f"SELECT {_CAMPAIGN_COLUMNS} FROM campaigns WHERE id > :after ORDER BY id LIMIT :count",
+        after=after or 0,
+        count=limit + 1,
+    )
+    return page_of(rows, limit, lambda row: standing_of(_campaign(row)))
+
+
+def read_coupons_of(snapshot: Snapshot, user_id: int, limit: int, after: int | None) -> Page[HeldCoupon] | UserNotFound:
+    """A user's coupons in the order they were claimed, from behind `after` on."""
+    if not user_exists(snapshot, user_id):
+        return UserNotFound(user_id)
+    rows = snapshot.rows(
+        f"""
+        SELECT {_COUPON_COLUMNS}, orders.discount
+        FROM coupons
+        JOIN campaigns ON campaigns.id = coupons.campaign_id
+        LEFT JOIN orders ON orders.id = coupons.order_id
+        WHERE coupons.user_id = :user_id AND coupons.id > :after
+        ORDER BY coupons.id LIMIT :count
+        """,
+        user_id=user_id,
+        after=after or 0,
+        count=limit + 1,
+    )
+    return page_of(rows, limit, lambda row: held(_coupon(row), snapshot.now, row[10]))
+
+
+def _campaign(row: Row) -> Campaign:
+    return Campaign(
+        campaign_id=row[0],
+        name=row[1],
+        terms=CouponTerms(*row[2:6]),
+        quantity=row[6],
+        issued=row[7],
+        opens_at=moment(row[8]),
+        closes_at=moment_or_none(row[9]),
+        coupon_valid_days=row[10],
+        created_at=moment(row[11]),
+    )
+
+
+def _campaign_row(campaign: Campaign) -> Row:
+    terms = campaign.terms
+    return (
+        campaign.campaign_id,
+        campaign.name,
+        terms.discount,
+        terms.percent,
+        terms.max_discount,
+        terms.min_amount,
+        campaign.quantity,
+        campaign.issued,
+        micros(campaign.opens_at),
+        micros_or_none(campaign.closes_at),
+        campaign.coupon_valid_days,
+        micros(campaign.created_at),
+    )
+
+
+def _coupon(row: Row) -> Coupon:
+    return Coupon(
+        coupon_id=row[0],
+        campaign_id=row[1],
+        user_id=row[2],
+        terms=CouponTerms(*row[3:7]),
+        claimed_at=moment(row[7]),
+        expires_at=moment_or_none(row[8]),
+        order_id=row[9],
+    )

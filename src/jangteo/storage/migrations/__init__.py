@@ -1,0 +1,24 @@
+"""The schema's history, by Alembic: `upgrade` brings a database to the newest."""
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "jangteo:storage/migrations")
+    return config
+
+
+def knows(revision: str) -> bool:
+    """Whether a database's revision is one of ours."""
+    scripts = ScriptDirectory.from_config(_config())
+    return revision in {script.revision for script in scripts.walk_revisions()}
+
+
+def upgrade(url: str) -> None:
+    """Create the schema, or bring it to the newest revision, in one transaction each."""
+    config = _config()
+    config.attributes["url"] = url
+    command.upgrade(config, "head")

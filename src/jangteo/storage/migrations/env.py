@@ -1,0 +1,29 @@
+"""How Alembic connects: to the URL that `jangteo.storage.migrations.upgrade` hands in."""
+
+from alembic import context
+from sqlalchemy import create_engine, event, pool
+from sqlalchemy.engine import Connection
+
+from jangteo.storage.schema import metadata
+
+
+def _begin_at_once(connection: Connection) -> None:
+    # The driver would begin only at the first change of a row; so that creating tables is one transaction,
+    # the transaction is begun here.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def migrate() -> None:
+    """Run what is missing, all of it in one transaction."""
+    engine = create_engine(context.config.attributes["url"], poolclass=pool.NullPool)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", lambda raw, _: setattr(raw, "isolation_level", None))
+        event.listen(engine, "begin", _begin_at_once)
+    with engine.connect() as connection:
+        context.configure(connection=connection, target_metadata=metadata)
+        with context.begin_transaction():
+            context.run_migrations()
+    engine.dispose()
+
+
+migrate()

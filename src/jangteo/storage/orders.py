@@ -1,0 +1,139 @@
+"""Orders and their lines in SQL."""
+
+from collections.abc import Collection, Iterable
+
+from jangteo.core.book import Book
+from jangteo.core.refusals import OrderNotFound, UserNotFound
+from jangteo.core.rows import Order, OrderItem
+from jangteo.storage import schema
+from jangteo.storage.moments import micros, micros_or_none, moment, moment_or_none
+from jangteo.storage.paging import newest_first, page_of
+from jangteo.storage.port import GuardedChange, Insert, Page, Row, Session, Snapshot
+from jangteo.storage.wallets import user_exists
+
+_NEW_ORDERS = Insert(
+    schema.orders,
+    (
+        "id",
+        "user_id",
+        "status",
+        "amount",
+        "discount",
+        "total",
+        "coupon_id",
+        "created_at",
+        "cancelled_at",
+    ),
+)
+_NEW_LINES = Insert(schema.order_lines, ("order_id", "position", "product_id", "quantity", "unit_price"))
+_STATUSES = GuardedChange(schema.orders, ("status", "cancelled_at"), ("status",))
+
+_ORDER_COLUMNS = "id, user_id, status, amount, discount, total, coupon_id, created_at, cancelled_at"
+_LINE_COLUMNS = "order_lines.order_id, product_id, quantity, unit_price"
+
+
+def load(session: Session, order_ids: Collection[int]) -> list[tuple[int, Order]]:
+    """These orders with their lines, as far as they exist."""
+    rows = session.load(f"SELECT {_ORDER_COLUMNS} FROM orders WHERE id IN (:ids) ORDER BY id", order_ids)
+    lines = session.load(
+        f"SELECT {_LINE_COLUMNS} FROM order_lines WHERE order_id IN (:ids) ORDER BY order_id, position",
+        order_ids,
+    )
+    items = _items_by_order(lines)
+    return [(row[0], _order(row, items)) for row in rows]
+
+
+def save(session: Session, book: Book) -> None:
+    """New orders with their lines, and cancellations."""
+    added = book.orders.added()
+    if added:
+        at = micros(book.now)
+        session.insert(
+            _NEW_ORDERS,
+            [
+                (
+                    new.order_id,
+                    new.user_id,
+                    new.status,
+                    new.amount,
+                    new.discount,
+                    new.total,
+                    new.coupon_id,
+                    at,
+                    micros_or_none(new.cancelled_at),
+                )
+                for new in added
+            ],
+        )
+        session.insert(
+            _NEW_LINES,
+            [
+                (new.order_id, position, item.product_id, item.quantity, item.unit_price)
+                for new in added
+                for position, item in enumerate(new.items)
+            ],
+        )
+    replaced = book.orders.replaced()
+    if replaced:
+        session.change(
+            _STATUSES,
+            [
+                (after.status, micros_or_none(after.cancelled_at), after.order_id, before.status)
+                for before, after in replaced
+            ],
+        )
+
+
+def read_order(snapshot: Snapshot, order_id: int) -> Order | OrderNotFound:
+    """One order with its lines."""
+    rows = snapshot.rows(f"SELECT {_ORDER_COLUMNS} FROM orders WHERE id = :order_id", order_id=order_id)
+    if not rows:
+        return OrderNotFound(order_id)
+    lines = snapshot.rows(
+        f"SELECT {_LINE_COLUMNS} FROM order_lines WHERE order_id = :order_id ORDER BY position",
+        order_id=order_id,
+    )
+    return _order(rows[0], _items_by_order(lines))
+
+
+def read_orders_of(snapshot: Snapshot, user_id: int, limit: int, after: int | None) -> Page[Order] | UserNotFound:
+    """A user's orders, newest first, from before the order `after` on."""
+    if not user_exists(snapshot, user_id):
+        return UserNotFound(user_id)
+    wanted = newest_first(user_id, limit, after)
+    page = "FROM orders WHERE user_id = :user_id AND id < :before ORDER BY id DESC LIMIT :count"
+    rows = snapshot.rows(f"SELECT {_ORDER_COLUMNS} {page}", **wanted)
+    lines = snapshot.rows(
+        f"""
+        SELECT {_LINE_COLUMNS} FROM order_lines
+        JOIN (SELECT id {page}) AS wanted ON wanted.id = order_lines.order_id
+        ORDER BY order_lines.order_id, position
+        """,
+        **wanted,
+    )
+    items = _items_by_order(lines)
+    return page_of(rows, limit, lambda row: _order(row, items))
+
+
+def _items_by_order(lines: Iterable[Row]) -> dict[int, list[OrderItem]]:
+    items: dict[int, list[OrderItem]] = {}
+    for order_id, product_id, quantity, unit_price in lines:
+        item = OrderItem(product_id, quantity, unit_price, unit_price * quantity)
+        items.setdefault(order_id, []).append(item)
+    return items
+
+
+def _order(row: Row, items: dict[int, list[OrderItem]]) -> Order:
+    order_id, user_id, status, amount, discount, total, coupon_id, created_at, cancelled_at = row
+    return Order(
+        order_id=order_id,
+        user_id=user_id,
+        status=status,
+        items=tuple(items.get(order_id, ())),
+        amount=amount,
+        discount=discount,
+        total=total,
+        coupon_id=coupon_id,
+        created_at=moment(created_at),
+        cancelled_at=moment_or_none(cancelled_at),
+    )

@@ -1,0 +1,116 @@
+"""The narrow port: all that the rest of Jangteo may ask of a database, and the few verbs in which databases differ.
+
+SQL is written once, as SQL, with `:named` values. A collection of ids is spelled `(:ids)` and bound by `load`.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+from sqlalchemy import Table
+
+Value = int | str | None
+Row = tuple[Any, ...]
+Answer = TypeVar("Answer", covariant=True)
+
+
+@dataclass(frozen=True)
+class Insert:
+    """New rows of one table: the columns that each row gives, in this order."""
+
+    table: Table
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GuardedChange:
+    """A change of rows found by id that must still be as they were loaded.
+
+    A row's values are: what `set_columns` become, the id, what `guards` were.
+    """
+
+    table: Table
+    set_columns: tuple[str, ...]
+    guards: tuple[str, ...]
+
+
+class Snapshot(Protocol):
+    """One consistent view of the database at one moment, for reading."""
+
+    @property
+    def now(self) -> datetime:
+        """The moment the snapshot was opened."""
+
+    def rows(self, sql: str, **values: Value) -> list[Row]:
+        """Run one statement and fetch what it finds."""
+
+
+class Session(Protocol):
+    """One transaction, for loading a batch and writing it back."""
+
+    def rows(self, sql: str, **values: Value) -> list[Row]:
+        """Run one statement and fetch what it finds."""
+
+    def load(self, sql: str, ids: Collection[int] | Collection[str]) -> list[Row]:
+        """Find rows by a collection of ids and hold them unchanged by others until the end of the transaction."""
+
+    def next_ids(self, table: Table, count: int) -> Iterable[int]:
+        """Ids that no row of the table has or will have but those that this transaction gives them to."""
+
+    def insert(self, insert: Insert, rows: Sequence[Row]) -> None:
+        """Write new rows, all in one go."""
+
+    def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:
+        """Change rows, all in one go. Raises Conflict where a row is no longer as it was loaded."""
+
+    def run(self, sql: str, **values: Value) -> None:
+        """Run one statement that finds nothing."""
+
+
+class Connection(Protocol):
+    """One connection, used by one thread."""
+
+    def transaction(self) -> AbstractContextManager[Session]:
+        """Commits durably at the end of the block; keeps nothing where the block or the commit fails."""
+
+    def snapshot(self, now: datetime) -> AbstractContextManager[Snapshot]:
+        """A consistent view that includes everything committed before."""
+
+    def close(self) -> None:
+        """Give the connection back."""
+
+
+class Storage(Protocol):
+    """A database that holds one shop."""
+
+    def prepare(self) -> None:
+        """Create or migrate the schema. Raises CannotOpen, having changed nothing, where that can't be done."""
+
+    def check(self) -> None:
+        """Raises CannotOpen where this is not a shop that can be read and written. Changes nothing."""
+
+    def connect(self) -> Connection:
+        """A new connection, to be used by the thread that asked for it."""
+
+    def close(self) -> None:
+        """Let go of the database."""
+
+
+class Question(NamedTuple, Generic[Answer]):
+    """Something to read: a function of a snapshot and its arguments. Equal questions have equal answers."""
+
+    read: Callable[..., Answer]
+    arguments: tuple[Any, ...] = ()
+
+    def answer(self, snapshot: Snapshot) -> Answer:
+        """Ask the database."""
+        return self.read(snapshot, *self.arguments)
+
+
+class Page(NamedTuple, Generic[Answer]):
+    """Part of a list, and where the next part starts: None at the end."""
+
+    items: Sequence[Answer]
+    next_after: int | None

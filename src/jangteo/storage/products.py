@@ -1,0 +1,61 @@
+"""Products and their stock in SQL."""
+
+from collections.abc import Collection
+
+from jangteo.core.book import Book
+from jangteo.core.limits import LARGEST
+from jangteo.core.refusals import ProductNotFound
+from jangteo.core.rows import Product
+from jangteo.storage import schema
+from jangteo.storage.moments import micros
+from jangteo.storage.paging import page_of
+from jangteo.storage.port import GuardedChange, Insert, Page, Session, Snapshot
+
+_NEW_PRODUCTS = Insert(schema.products, ("id", "name", "price", "stock", "created_at"))
+_PRODUCTS = GuardedChange(schema.products, ("name", "price", "stock"), ("price", "stock"))
+_NEW_MOVEMENTS = Insert(schema.stock_movements, ("product_id", "quantity", "created_at"))
+
+
+def load(session: Session, product_ids: Collection[int]) -> list[tuple[int, Product]]:
+    """These products, as far as they exist."""
+    rows = session.load("SELECT id, name, price, stock FROM products WHERE id IN (:ids) ORDER BY id", product_ids)
+    return [(row[0], Product(*row)) for row in rows]
+
+
+def save(session: Session, book: Book) -> None:
+    """New and changed products, and the movements of stock."""
+    at = micros(book.now)
+    added = book.products.added()
+    if added:
+        session.insert(_NEW_PRODUCTS, [(new.id, new.name, new.price, new.stock, at) for new in added])
+    replaced = book.products.replaced()
+    if replaced:
+        session.change(
+            _PRODUCTS,
+            [
+                (after.name, after.price, after.stock, after.id, before.price, before.stock)
+                for before, after in replaced
+            ],
+        )
+    if book.stock_movements:
+        session.insert(
+            _NEW_MOVEMENTS,
+            [(moved.product_id, moved.quantity, at) for moved in book.stock_movements],
+        )
+
+
+def read_product(snapshot: Snapshot, product_id: int) -> Product | ProductNotFound:
+    """One product with its exact stock."""
+    rows = snapshot.rows("SELECT id, name, price, stock FROM products WHERE id = :product_id", product_id=product_id)
+    return Product(*rows[0]) if rows else ProductNotFound(product_id)
+
+
+def read_products(snapshot: Snapshot, limit: int | None, after: int | None) -> Page[Product]:
+    """The products by id, from behind `after` on; all of them where there is no limit."""
+    shown = LARGEST if limit is None else limit
+    rows = snapshot.rows(
+        "SELECT id, name, price, stock FROM products WHERE id > :after ORDER BY id LIMIT :count",
+        after=after or 0,
+        count=shown + 1,
+    )
+    return page_of(rows, shown, lambda row: Product(*row))

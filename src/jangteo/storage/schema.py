@@ -1,0 +1,193 @@
+"""The tables. Moments are microseconds since 1970 in UTC, money is in minor units; every integer is a BIGINT.
+
+The constraints are the second guard: core decides, and the database would refuse what core must never let through.
+The migrations build these tables; a test holds the two against each other.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from jangteo.core.limits import LARGEST
+
+metadata = MetaData()
+
+# SQLite gives ids of its own only to a column spelled INTEGER.
+WholeNumber = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _number(name: str, *constraints: ForeignKey, null: bool = False) -> Column[int]:
+    return Column(name, WholeNumber, *constraints, nullable=null)
+
+
+def _given_id() -> Column[int]:
+    return Column("id", WholeNumber, primary_key=True, autoincrement=False)
+
+
+def _own_id() -> Column[int]:
+    return Column("id", WholeNumber, Identity(), primary_key=True)
+
+
+def _within(column: str, lowest: int = 0) -> CheckConstraint:
+    return CheckConstraint(f"{column} BETWEEN {lowest} AND {LARGEST}", name=f"{column}_in_range")
+
+
+users = Table(
+    "users",
+    metadata,
+    _given_id(),
+    Column("name", Text),
+    _number("balance"),
+    _number("created_at"),
+    _within("balance"),
+)
+
+ledger_entries = Table(
+    "ledger_entries",
+    metadata,
+    _own_id(),
+    _number("user_id", ForeignKey("users.id")),
+    Column("kind", Text, nullable=False),
+    _number("amount"),
+    _number("balance_after"),
+    _number("order_id", ForeignKey("orders.id"), null=True),
+    _number("created_at"),
+    _within("balance_after"),
+    Index("ledger_entries_by_user", "user_id", "id"),
+)
+
+products = Table(
+    "products",
+    metadata,
+    _given_id(),
+    Column("name", Text, nullable=False),
+    _number("price"),
+    _number("stock"),
+    _number("created_at"),
+    _within("price"),
+    _within("stock"),
+)
+
+stock_movements = Table(
+    "stock_movements",
+    metadata,
+    _own_id(),
+    _number("product_id", ForeignKey("products.id")),
+    _number("quantity"),
+    _number("created_at"),
+)
+
+campaigns = Table(
+    "campaigns",
+    metadata,
+    _given_id(),
+    Column("name", Text, nullable=False),
+    _number("discount", null=True),
+    _number("percent", null=True),
+    _number("max_discount", null=True),
+    _number("min_amount"),
+    _number("quantity"),
+    _number("issued"),
+    _number("opens_at"),
+    _number("closes_at", null=True),
+    _number("coupon_valid_days", null=True),
+    _number("created_at"),
+    _within("quantity", 1),
+    CheckConstraint("issued BETWEEN 0 AND quantity", name="issued_in_range"),
+    CheckConstraint("(discount IS NULL) <> (percent IS NULL)", name="discount_or_percent"),
+)
+
+coupons = Table(
+    "coupons",
+    metadata,
+    _given_id(),
+    _number("campaign_id", ForeignKey("campaigns.id")),
+    _number("user_id", ForeignKey("users.id")),
+    _number("claimed_at"),
+    _number("expires_at", null=True),
+    _number("order_id", ForeignKey("orders.id"), null=True),
+    UniqueConstraint("campaign_id", "user_id", name="coupons_one_for_each_user"),
+    Index("coupons_by_user", "user_id", "id"),
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    _given_id(),
+    _number("user_id", ForeignKey("users.id")),
+    Column("status", Text, nullable=False),
+    _number("amount"),
+    _number("discount"),
+    _number("total"),
+    _number("coupon_id", null=True),
+    _number("created_at"),
+    _number("cancelled_at", null=True),
+    _within("amount"),
+    CheckConstraint("discount BETWEEN 0 AND amount", name="discount_in_range"),
+    CheckConstraint("total = amount - discount", name="total_adds_up"),
+    CheckConstraint("(status = 'cancelled') = (cancelled_at IS NOT NULL)", name="cancelled_has_moment"),
+    CheckConstraint("status IN ('paid', 'cancelled')", name="status_known"),
+    Index("orders_by_user", "user_id", "id"),
+    Index("orders_by_moment", "created_at"),
+)
+
+order_lines = Table(
+    "order_lines",
+    metadata,
+    _number("order_id", ForeignKey("orders.id")),
+    _number("position"),
+    _number("product_id", ForeignKey("products.id")),
+    _number("quantity"),
+    _number("unit_price"),
+    PrimaryKeyConstraint("order_id", "position"),
+    _within("quantity", 1),
+    _within("unit_price"),
+    sqlite_with_rowid=False,
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    _own_id(),
+    Column("event_id", Text, nullable=False),
+    _number("order_id", ForeignKey("orders.id")),
+    Column("type", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    _number("happened_at"),
+)
+
+relay_positions = Table(
+    "relay_positions",
+    metadata,
+    Column("platform", Text, primary_key=True),
+    _number("position"),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    _number("created_at"),
+    Index("answers_by_moment", "created_at"),
+)
+
+readiness = Table(
+    "readiness",
+    metadata,
+    _given_id(),
+    _number("checked_at"),
+)

@@ -1,0 +1,185 @@
+"""The embedded side: one file, write-ahead log, every commit flushed to disk before it is answered."""
+
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from sqlalchemy import Table
+
+from jangteo.storage.errors import Broken, Conflict, StorageError, Unavailable
+from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot, Value
+
+BUSY_TIMEOUT_MS: Final = 5_000
+_CACHED_STATEMENTS: Final = 256
+_CACHE_KIB: Final = 65_536
+
+# What a database that is full, broken, locked or read-only says; the commands themselves are not to blame.
+_NOT_THE_COMMANDS_FAULT: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+
+
+def open_connection(path: Path) -> sqlite3.Connection:
+    """A connection as Jangteo uses it: transactions by hand, durable commits, foreign keys checked."""
+    raw = sqlite3.connect(
+        path,
+        timeout=BUSY_TIMEOUT_MS / 1000,
+        isolation_level=None,
+        cached_statements=_CACHED_STATEMENTS,
+    )
+    try:
+        raw.execute("PRAGMA journal_mode = WAL")
+        raw.execute("PRAGMA synchronous = FULL")
+        raw.execute("PRAGMA foreign_keys = ON")
+        raw.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    except sqlite3.Error:
+        raw.close()
+        raise
+    return raw
+
+
+def translate(error: Exception) -> StorageError:
+    """The one place where the driver's errors become the port's."""
+    code = getattr(error, "sqlite_errorcode", None)
+    # The low byte is the kind of error, whatever its details.
+    if code is not None and code & 0xFF in _NOT_THE_COMMANDS_FAULT:
+        return Unavailable(f"SQLite: {error}")
+    return Broken(f"SQLite: {error}")
+
+
+class SqliteSnapshot:
+    """What one connection sees of everything committed before."""
+
+    def __init__(self, raw: sqlite3.Connection, now: datetime) -> None:
+        self._raw = raw
+        self.now = now
+
+    def rows(self, sql: str, **values: Value) -> list[Row]:
+        """Run one statement and fetch what it finds."""
+        return self._raw.execute(sql, values).fetchall()
+
+
+class SqliteSession:
+    """One transaction on one connection."""
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self._raw = raw
+
+    def rows(self, sql: str, **values: Value) -> list[Row]:
+        """Run one statement and fetch what it finds."""
+        return self._raw.execute(sql, values).fetchall()
+
+    def load(self, sql: str, ids: Collection[int] | Collection[str]) -> list[Row]:
+        """Find rows by ids; there is one writer, so nothing needs to be locked."""
+        wanted = msgspec.json.encode(sorted(ids)).decode()
+        return self._raw.execute(_with_ids(sql), {"ids": wanted}).fetchall()
+
+    def next_ids(self, table: Table, count: int) -> Iterable[int]:
+        """Rows of these tables are never deleted, so the largest id and one is always new."""
+        largest = self._raw.execute(_largest_id(table)).fetchone()[0]
+        return range(largest + 1, largest + 1 + count)
+
+    def insert(self, insert: Insert, rows: Sequence[Row]) -> None:
+        """Write new rows."""
+        self._raw.executemany(_insert_sql(insert), rows)
+
+    def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:
+        """Change rows that must still be as they were loaded."""
+        changed = self._raw.executemany(_change_sql(change), rows).rowcount
+        if changed != len(rows):
+            raise Conflict(f"{len(rows) - changed} row(s) of {change.table.name} changed meanwhile")
+
+    def run(self, sql: str, **values: Value) -> None:
+        """Run one statement."""
+        self._raw.execute(sql, values)
+
+
+class SqliteConnection:
+    """One connection of one thread; opened anew where a failed transaction has left it unusable."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._raw: sqlite3.Connection | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Commits durably at the end, or keeps nothing."""
+        with self._between("BEGIN IMMEDIATE") as raw:
+            yield SqliteSession(raw)
+
+    @contextmanager
+    def snapshot(self, now: datetime) -> Iterator[Snapshot]:
+        """What was committed before."""
+        with self._between("BEGIN") as raw:
+            yield SqliteSnapshot(raw, now)
+
+    def close(self) -> None:
+        """Close the file; the last connection to close folds the log into the database."""
+        if self._raw is not None:
+            self._raw.close()
+            self._raw = None
+
+    @contextmanager
+    def _between(self, begin: str) -> Iterator[sqlite3.Connection]:
+        try:
+            if self._raw is None:
+                self._raw = open_connection(self._path)
+            self._raw.execute(begin)
+            yield self._raw
+            self._raw.execute("COMMIT")
+        except BaseException as error:
+            self._roll_back()
+            # OverflowError, UnicodeEncodeError: values that the driver itself can't hand to SQLite.
+            if isinstance(error, sqlite3.Error | OverflowError | UnicodeError):
+                raise translate(error) from error
+            raise
+
+    def _roll_back(self) -> None:
+        if self._raw is None:
+            return
+        try:
+            if self._raw.in_transaction:
+                self._raw.execute("ROLLBACK")
+        except sqlite3.Error:
+            # What can't be rolled back is dropped with its connection.
+            self.close()
+
+
+@cache
+def _with_ids(sql: str) -> str:
+    return sql.replace("(:ids)", "(SELECT value FROM json_each(:ids))")
+
+
+@cache
+def _largest_id(table: Table) -> str:
+    return f"SELECT COALESCE(MAX(id), 0) FROM {table.name}"
+
+
+@cache
+def _insert_sql(insert: Insert) -> str:
+    values = ", ".join("?" * len(insert.columns))
+    return f"INSERT INTO {insert.table.name} ({', '.join(insert.columns)}) VALUES ({values})"
+
+
+@cache
+def _change_sql(change: GuardedChange) -> str:
+    columns = ", ".join(f"{column} = ?" for column in change.set_columns)
+    unchanged = " AND ".join(f"{column} IS ?" for column in change.guards)
+    return f"UPDATE {change.table.name} SET {columns} WHERE id = ? AND {unchanged}"

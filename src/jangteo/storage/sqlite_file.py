@@ -1,0 +1,101 @@
+"""One shop in one SQLite file: is it ours, can it be opened, is its schema ours to use, is someone else serving it."""
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+
+from jangteo.storage import migrations
+from jangteo.storage.errors import CannotOpen
+from jangteo.storage.sqlite import SqliteConnection
+
+
+class SqliteStorage:
+    """The file, held by one server at a time: group commit needs no second writer, and the relay no twin."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock: int | None = None
+
+    def prepare(self) -> None:
+        """Take the file and create or migrate its schema.
+
+        Raises CannotOpen, having changed nothing, where it can't be opened, is no SQLite database, belongs to
+        another program, has a newer schema, or is being served already.
+        """
+        if self._path.exists():
+            self._revision()
+        else:
+            self._check_folder()
+        self._take()
+        try:
+            migrations.upgrade(f"sqlite:///{self._path}")
+        except Exception as error:
+            self.close()
+            raise CannotOpen(f"{self._path} can't be brought to this version: {error}") from error
+
+    def check(self) -> None:
+        """Raises CannotOpen where there is no shop that Jangteo may use. Changes nothing."""
+        if not self._path.exists():
+            raise CannotOpen(f"{self._path} is not there: name the shop's database with --database")
+        if self._revision() is None:
+            raise CannotOpen(f"{self._path} holds no shop yet")
+
+    def connect(self) -> SqliteConnection:
+        """A connection for the thread that asks."""
+        return SqliteConnection(self._path)
+
+    def close(self) -> None:
+        """Let another server have the file."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _check_folder(self) -> None:
+        folder = self._path.absolute().parent
+        if not folder.is_dir():
+            raise CannotOpen(f"{folder} is no folder: create it, or name another path")
+        if not os.access(folder, os.W_OK):
+            raise CannotOpen(f"{folder} can't be written")
+
+    def _revision(self) -> str | None:
+        """The schema that the file has: None in an empty one. Raises CannotOpen where it isn't for us to use."""
+        if self._path.is_dir():
+            raise CannotOpen(f"{self._path} is a folder, not a database file")
+        if not os.access(self._path, os.R_OK | os.W_OK):
+            raise CannotOpen(f"{self._path} can't be read and written")
+        try:
+            tables, revision = _look_into(self._path)
+        except sqlite3.Error as error:
+            raise CannotOpen(f"{self._path} can't be opened as a database: {error}") from error
+        if revision is None and tables:
+            raise CannotOpen(f"{self._path} is another program's database; nothing was changed")
+        if revision is not None and not migrations.knows(revision):
+            raise CannotOpen(
+                f"{self._path} has a newer schema ({revision}) than this version of Jangteo knows; "
+                "upgrade Jangteo, nothing was changed"
+            )
+        return revision
+
+    def _take(self) -> None:
+        try:
+            self._lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.close()
+            raise CannotOpen(f"{self._path} is being served by another process; stop that one first") from error
+        except OSError as error:
+            raise CannotOpen(f"{self._path}.lock can't be written: {error.strerror}") from error
+
+
+def _look_into(path: Path) -> tuple[set[str], str | None]:
+    """The tables and the schema's revision, without leaving a trace in a file that may not be ours."""
+    raw = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        tables = {row[0] for row in raw.execute("SELECT name FROM sqlite_master")}
+        if "alembic_version" not in tables:
+            return tables, None
+        row = raw.execute("SELECT version_num FROM alembic_version").fetchone()
+        return tables, None if row is None else str(row[0])
+    finally:
+        raw.close()

@@ -1,0 +1,87 @@
+"""Users, their balances and their ledgers in SQL."""
+
+from collections.abc import Collection
+
+from jangteo.core.book import Book
+from jangteo.core.refusals import UserNotFound
+from jangteo.core.rows import LedgerEntry, Wallet
+from jangteo.core.wallets import CurrentBalance
+from jangteo.storage import schema
+from jangteo.storage.moments import micros, moment
+from jangteo.storage.paging import newest_first, page_of
+from jangteo.storage.port import GuardedChange, Insert, Page, Row, Session, Snapshot
+
+_NEW_USERS = Insert(schema.users, ("id", "name", "balance", "created_at"))
+_BALANCES = GuardedChange(schema.users, ("balance",), ("balance",))
+_NEW_ENTRIES = Insert(
+    schema.ledger_entries,
+    ("user_id", "kind", "amount", "balance_after", "order_id", "created_at"),
+)
+
+
+def load(session: Session, user_ids: Collection[int]) -> list[tuple[int, Wallet]]:
+    """The wallets of these users, as far as there are such users."""
+    rows = session.load("SELECT id, balance FROM users WHERE id IN (:ids) ORDER BY id", user_ids)
+    return [(user_id, Wallet(user_id, balance)) for user_id, balance in rows]
+
+
+def save(session: Session, book: Book) -> None:
+    """New users and changed balances."""
+    added = book.wallets.added()
+    if added:
+        at = micros(book.now)
+        session.insert(
+            _NEW_USERS,
+            [(new.user_id, book.names[new.user_id], new.balance, at) for new in added],
+        )
+    replaced = book.wallets.replaced()
+    if replaced:
+        session.change(
+            _BALANCES,
+            [(after.balance, after.user_id, before.balance) for before, after in replaced],
+        )
+
+
+def save_ledger(session: Session, book: Book) -> None:
+    """The ledger entries of the batch, in the order they were made."""
+    if book.ledger:
+        at = micros(book.now)
+        session.insert(
+            _NEW_ENTRIES,
+            [
+                (entry.user_id, entry.kind, entry.amount, entry.balance_after, entry.order_id, at)
+                for entry in book.ledger
+            ],
+        )
+
+
+def user_exists(snapshot: Snapshot, user_id: int) -> bool:
+    """Whether there is such a user."""
+    return bool(snapshot.rows("SELECT 1 FROM users WHERE id = :user_id", user_id=user_id))
+
+
+def read_balance(snapshot: Snapshot, user_id: int) -> CurrentBalance | UserNotFound:
+    """A user's balance."""
+    rows = snapshot.rows("SELECT balance FROM users WHERE id = :user_id", user_id=user_id)
+    return CurrentBalance(rows[0][0]) if rows else UserNotFound(user_id)
+
+
+def read_ledger(snapshot: Snapshot, user_id: int, limit: int, after: int | None) -> Page[LedgerEntry] | UserNotFound:
+    """A user's ledger, newest first, from before the entry `after` on."""
+    if not user_exists(snapshot, user_id):
+        return UserNotFound(user_id)
+    rows = snapshot.rows(
+        """
+        SELECT id, user_id, kind, amount, balance_after, order_id, created_at
+        FROM ledger_entries
+        WHERE user_id = :user_id AND id < :before
+        ORDER BY id DESC LIMIT :count
+        """,
+        **newest_first(user_id, limit, after),
+    )
+    return page_of(rows, limit, _entry)
+
+
+def _entry(row: Row) -> LedgerEntry:
+    _, user_id, kind, amount, balance_after, order_id, created_at = row
+    return LedgerEntry(user_id, kind, amount, balance_after, order_id, moment(created_at))
