@@ -1,6 +1,7 @@
 """`jangteo serve`: open the shop and take orders until told to stop."""
 
 import errno
+import gc
 import signal
 import socket
 from typing import Annotated
@@ -16,6 +17,7 @@ from jangteo.settings import LOOPBACK, Settings
 
 _BACKLOG = 2048
 _GRACE_S = 30
+_COLLECT_AFTER = 100_000
 
 
 def serve(
@@ -116,13 +118,23 @@ def _run(shop: Shop, listening: socket.socket) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
     # The server closes on these by itself, and then hands them on: there they have done their work.
     for closing in (signal.SIGINT, signal.SIGTERM):
         signal.signal(closing, lambda *_: None)
+    _calm_collector()
     uvicorn.Server(config).run(sockets=[listening])
     typer.echo("Closed. Everything that was acknowledged is on disk.")
+
+
+def _calm_collector() -> None:
+    # What lives as long as the process is not searched for garbage again and again, and requests leave no circles
+    # behind: without this one request in a hundred waited 40 ms for the collector.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 50, 100)
 
 
 def _announce(settings: Settings, port: int, *, filled: bool) -> None:

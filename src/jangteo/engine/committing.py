@@ -55,8 +55,8 @@ class _Writer:
         self._clock = clock
         self._tell = tell
 
-    def work(self, jobs: Sequence[Asked]) -> Sequence[Answer | Failed]:
-        done = commit(self._connection, jobs, self._clock)
+    def work(self, jobs: Sequence[Asked], before_waiting: Callable[[], None]) -> Sequence[Answer | Failed]:
+        done = commit(self._connection, jobs, self._clock, before_waiting)
         if done.told_events:
             self._tell()
         return done.answers

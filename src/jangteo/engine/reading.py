@@ -59,7 +59,8 @@ class _Reader:
         self._connection = storage.connect()
         self._clock = clock
 
-    def work(self, jobs: Sequence[Question[Any]]) -> Sequence[Any]:
+    def work(self, jobs: Sequence[Question[Any]], before_waiting: Callable[[], None]) -> Sequence[Any]:
+        before_waiting()
         answers: dict[Question[Any], Any] = {}
         try:
             with self._connection.snapshot(self._clock()) as snapshot:

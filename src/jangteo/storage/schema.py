@@ -160,11 +160,9 @@ outbox = Table(
     "outbox",
     metadata,
     _own_id(),
-    Column("event_id", Text, nullable=False),
     _number("order_id", ForeignKey("orders.id")),
     Column("type", Text, nullable=False),
-    Column("data", Text, nullable=False),
-    _number("happened_at"),
+    Column("event", Text, nullable=False),
 )
 
 relay_positions = Table(

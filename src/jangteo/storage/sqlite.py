@@ -17,6 +17,8 @@ from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot, 
 BUSY_TIMEOUT_MS: Final = 5_000
 _CACHED_STATEMENTS: Final = 256
 _CACHE_KIB: Final = 65_536
+_CHECKPOINT_PAGES: Final = 8_000
+"""The log grows to about 32 MiB before it is folded into the database: a page that changes often is folded once."""
 
 # What a database that is full, broken, locked or read-only says; the commands themselves are not to blame.
 _NOT_THE_COMMANDS_FAULT: Final = frozenset(
@@ -49,6 +51,7 @@ def open_connection(path: Path) -> sqlite3.Connection:
         raw.execute("PRAGMA synchronous = FULL")
         raw.execute("PRAGMA foreign_keys = ON")
         raw.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        raw.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
     except sqlite3.Error:
         raw.close()
         raise

@@ -178,11 +178,9 @@ def upgrade() -> None:
     op.create_table(
         "outbox",
         sa.Column("id", NUMBER, sa.Identity(always=False), nullable=False),
-        sa.Column("event_id", sa.Text(), nullable=False),
         sa.Column("order_id", NUMBER, nullable=False),
         sa.Column("type", sa.Text(), nullable=False),
-        sa.Column("data", sa.Text(), nullable=False),
-        sa.Column("happened_at", NUMBER, nullable=False),
+        sa.Column("event", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["order_id"],
             ["orders.id"],
