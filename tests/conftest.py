@@ -1,0 +1,56 @@
+"""What every test may ask for: shops on a file of their own, in this process and in one of their own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from jangteo.settings import Settings
+from jangteo.storage.opening import open_storage
+from tests.serving import ServedShop, serve_in_thread
+
+settings.register_profile("shop", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+settings.load_profile("shop")
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "empty.db"
+    storage = open_storage(f"sqlite:///{path}")
+    storage.prepare()
+    storage.close()
+    return path
+
+
+@pytest.fixture
+def database(empty_database: Path, tmp_path: Path) -> str:
+    """The URL of an empty shop."""
+    path = tmp_path / "shop.db"
+    shutil.copy(empty_database, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def open_shop(database: str) -> Iterator[Callable[..., ServedShop]]:
+    """Serve the database in this process; what is opened is closed after the test."""
+    opened: list[ServedShop] = []
+
+    def open_one(**changes: object) -> ServedShop:
+        shop = serve_in_thread(Settings(**{"database": database, **changes}))  # type: ignore[arg-type]  # by name
+        opened.append(shop)
+        return shop
+
+    yield open_one
+    for shop in opened:
+        shop.close()
+
+
+@pytest.fixture
+def shop(open_shop: Callable[..., ServedShop]) -> ServedShop:
+    """An empty shop that answers HTTP."""
+    return open_shop()

@@ -38,8 +38,8 @@ class Shop:
     def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
         """Raises CannotOpen or CannotUse where the database or the platform can't be used as named."""
         self.settings = settings
-        sink = open_sink(platform_of(settings))
         self.storage = open_storage(settings.database)
+        sink = open_sink(platform_of(settings))
         self.committing = Committing(self.storage, clock, batch_max=settings.batch_max, queue_max=settings.queue_max)
         self.reading = Reading(
             self.storage,

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from jangteo.core.limits import LARGEST
 
@@ -28,11 +28,11 @@ class Paging(Body):
     """Which part of a list."""
 
     limit: Limit = DEFAULT_PAGE
-    after: After | None = None
+    after: After | UnsetType = UNSET
 
 
 class WholeOrPaged(Body):
     """The whole list, or which part of it."""
 
-    limit: Limit | None = None
-    after: After | None = None
+    limit: Limit | UnsetType = UNSET
+    after: After | UnsetType = UNSET

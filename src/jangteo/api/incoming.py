@@ -35,7 +35,7 @@ def read_ids(names: Iterable[str], parts: Iterable[str]) -> list[int]:
 
 
 def read_query(shape: type[msgspec.Struct] | None, raw: bytes) -> tuple[Any, ...]:
-    """The values of a query string, in the order of their fields."""
+    """The values of a query string, in the order of their fields; None where one is left out."""
     given: dict[str, str] = {}
     for name, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
         if name in given:
@@ -47,9 +47,10 @@ def read_query(shape: type[msgspec.Struct] | None, raw: bytes) -> tuple[Any, ...
             raise Malformed(name, f"This call takes no `{name}`")
         return ()
     try:
-        return msgspec.structs.astuple(msgspec.convert(given, shape, strict=False))
+        values = msgspec.structs.astuple(msgspec.convert(given, shape, strict=False))
     except msgspec.ValidationError as error:
         raise _named(error) from None
+    return tuple(None if value is msgspec.UNSET else value for value in values)
 
 
 def read_body(route: Route, raw: bytes) -> Any:

@@ -36,7 +36,7 @@ class Map:
             there = place.literal.get(part)
             if there is None:
                 there = place.id
-                if there is None:
+                if there is None or not part:
                     return None
                 ids.append(part)
             place = there

@@ -95,11 +95,7 @@ def _parameters(route: Route, refs: dict[Any, Any]) -> list[dict[str, Any]]:
         {"name": name, "in": "path", "required": True, "schema": id_schema, "example": 1} for name in route.ids
     ]
     for each in _query_fields(route):
-        schema = next(
-            (part for part in refs[each.type].get("anyOf", ()) if part.get("type") != "null"),
-            refs[each.type],
-        )
-        parameter = {"name": each.encode_name, "in": "query", "required": False, "schema": schema}
+        parameter = {"name": each.encode_name, "in": "query", "required": False, "schema": refs[each.type]}
         parameters.append(parameter)
     if route.takes_key:
         parameters.append(_KEY_PARAMETER)

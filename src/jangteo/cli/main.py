@@ -3,7 +3,6 @@
 import sys
 from typing import Annotated, Final
 
-import click
 import typer
 
 from jangteo import __version__
@@ -47,11 +46,13 @@ def main() -> None:
     """Run the command and end with its exit code."""
     try:
         code = app(standalone_mode=False)
-    except click.ClickException as error:
-        code = _complain(error.format_message(), error.exit_code)
+    except typer.TyperException as error:
+        # The message alone wouldn't say which option it is about.
+        told = getattr(error, "format_message", error.__str__)
+        code = _complain(told(), USAGE_ERROR)
     except (StorageError, CannotUse) as error:
         code = _complain(str(error), USAGE_ERROR)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except BrokenPipeError:
         code = 1

@@ -15,10 +15,12 @@ def sqlite_path(url: str) -> Path | None:
 
 
 def open_storage(url: str) -> Storage:
-    """The storage at a URL. Raises CannotOpen where there is no such kind of database."""
+    """The storage at a URL, as yet untouched. Raises CannotOpen where there is none that could be used."""
     path = sqlite_path(url)
     if path is not None:
-        return SqliteStorage(path)
+        storage = SqliteStorage(path)
+        storage.inspect()
+        return storage
     if url.startswith(("postgresql://", "postgres://")):
         raise CannotOpen("PostgreSQL is not supported yet by this version: use sqlite:///PATH")
     raise CannotOpen("the database must be named as sqlite:///PATH, for example sqlite:///shop.db")

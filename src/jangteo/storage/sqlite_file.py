@@ -23,16 +23,20 @@ class SqliteStorage:
         Raises CannotOpen, having changed nothing, where it can't be opened, is no SQLite database, belongs to
         another program, has a newer schema, or is being served already.
         """
-        if self._path.exists():
-            self._revision()
-        else:
-            self._check_folder()
+        self.inspect()
         self._take()
         try:
             migrations.upgrade(f"sqlite:///{self._path}")
         except Exception as error:
             self.close()
             raise CannotOpen(f"{self._path} can't be brought to this version: {error}") from error
+
+    def inspect(self) -> None:
+        """Raises CannotOpen where there is or could be no shop of ours at the path. Changes nothing."""
+        if self._path.exists():
+            self._revision()
+        else:
+            self._check_folder()
 
     def check(self) -> None:
         """Raises CannotOpen where there is no shop that Jangteo may use. Changes nothing."""

@@ -1,0 +1,116 @@
+"""A bare echo: what this machine, Python, the server and JSON allow before any shop is behind them.
+
+It decodes the same order and answers with it, under the same server with the same settings as `jangteo serve`; a GET
+is answered with as many bytes as it was told. Run as `python -m bench.echo --answer-bytes 7000`.
+"""
+
+import argparse
+import gc
+import signal
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+import uvicorn
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class EchoedLine(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """So many of one product."""
+
+    product_id: int
+    quantity: int
+
+
+class EchoedOrder(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """An order as the shop's clients send it."""
+
+    user_id: int
+    items: tuple[EchoedLine, ...]
+    coupon_id: int | None = None
+
+
+_decode = msgspec.json.Decoder(EchoedOrder).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Echo:
+    """The application: an order comes back as it was read, a GET is answered with the same bytes each time."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """One request, or the server's own start and stop."""
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+        elif scope["method"] == "GET":
+            await _reply(send, 200, self._answer)
+        else:
+            await _reply(send, 201, _encode(_decode(await _body(receive))))
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _body(receive: Receive) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
+async def _reply(send: Send, status: int, body: bytes) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def json_text(length: int) -> bytes:
+    """A JSON string of so many bytes, its quotes included."""
+    return b'"' + b"x" * max(length - 2, 0) + b'"'
+
+
+def serve(echo: Echo) -> None:
+    """Serve on a free port of loopback until told to stop, set up in all as `jangteo serve` is."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    print(f"The echo is open at http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
+    config = uvicorn.Config(
+        echo,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=30,
+    )
+    for closing in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(closing, lambda *_: None)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def main() -> None:
+    """Read the options and serve."""
+    options = argparse.ArgumentParser(description="A bare echo under the shop's server.")
+    options.add_argument("--answer-bytes", type=int, default=2, help="the size of what a GET is answered with")
+    serve(Echo(json_text(options.parse_args().answer_bytes)))
+
+
+if __name__ == "__main__":
+    main()

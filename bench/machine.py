@@ -1,0 +1,61 @@
+"""What the figures were measured on: without it they say nothing."""
+
+import os
+import platform
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryFile
+from time import perf_counter
+from typing import Final
+
+import uvicorn
+from msgspec import Struct
+
+from bench import wrk
+
+_CPUS: Final = Path("/proc/cpuinfo")
+_SYNCS: Final = 100
+_SYNCED: Final = b"\0" * 4096
+
+
+class Machine(Struct, frozen=True):
+    """A machine, and what runs on it."""
+
+    cpu: str
+    cores: int
+    python: str
+    sqlite: str
+    uvicorn: str
+    wrk: str
+    sync_ms: float
+    """The median time that 4 KiB take to be on disk, in the folder of the databases."""
+
+
+def describe(folder: Path) -> Machine:
+    """The machine that we are on, with the disk that the folder is on."""
+    return Machine(
+        cpu=_cpu(),
+        cores=os.cpu_count() or 1,
+        python=platform.python_version(),
+        sqlite=sqlite3.sqlite_version,
+        uvicorn=uvicorn.__version__,
+        wrk=wrk.version(),
+        sync_ms=median(_sync_times_ms(folder)),
+    )
+
+
+def _cpu() -> str:
+    lines = _CPUS.read_text().splitlines() if _CPUS.exists() else []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.processor() or platform.machine())
+
+
+def _sync_times_ms(folder: Path) -> Iterator[float]:
+    with TemporaryFile(dir=folder, buffering=0) as file:
+        for _ in range(_SYNCS):
+            file.write(_SYNCED)
+            start = perf_counter()
+            os.fsync(file.fileno())
+            yield (perf_counter() - start) * 1_000

@@ -1,0 +1,68 @@
+"""Servers of this bench: processes of its own, on free ports of loopback, gone when the block ends."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+from urllib.request import urlopen
+
+from bench.wrk import CannotMeasure
+
+_OPEN_AT: Final = " is open at "
+_ANSWERS_WITHIN_S: Final = 30
+_CLOSES_WITHIN_S: Final = 40
+
+
+def shop(database: str) -> list[str]:
+    """The command that serves a shop."""
+    return [sys.executable, "-m", "jangteo", "serve", "--port", "0", "--database", database]
+
+
+def echo(answer_bytes: int = 2) -> list[str]:
+    """The command that serves the echo; it answers a GET with so many bytes."""
+    return [sys.executable, "-m", "bench.echo", "--answer-bytes", str(answer_bytes)]
+
+
+def environment() -> dict[str, str]:
+    """Our own, but without any setting of a shop: what is measured is Jangteo as it comes."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("JANGTEO_")}
+
+
+@contextmanager
+def serving(command: Sequence[str]) -> Iterator[str]:
+    """Run a server, and give its address once it answers."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())
+    try:
+        address = _address(process)
+        fetch(f"{address}/health/live")
+        yield address
+    finally:
+        _end(process)
+
+
+def fetch(url: str) -> bytes:
+    """The body that a server answers with."""
+    try:
+        with urlopen(url, timeout=_ANSWERS_WITHIN_S) as answer:
+            body: bytes = answer.read()
+    except OSError as error:
+        raise CannotMeasure(f"{url} does not answer: {error}") from error
+    return body
+
+
+def _address(process: subprocess.Popen[str]) -> str:
+    for line in process.stdout or ():
+        if _OPEN_AT in line:
+            return line.rpartition(_OPEN_AT)[2].strip()
+    raise CannotMeasure(f"a server ended before it was open, with exit code {process.wait()}")
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.communicate(timeout=_CLOSES_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()

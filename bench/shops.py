@@ -1,0 +1,84 @@
+"""The shops that are measured: made in bulk by the shop's own commands, and audited afterwards."""
+
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from bench.servers import environment
+from jangteo.app import system_clock
+from jangteo.core.book import Command
+from jangteo.core.coupons import StartCampaign
+from jangteo.core.products import AddProduct
+from jangteo.core.rows import CouponTerms
+from jangteo.core.wallets import ChargeBalance, RegisterUser
+from jangteo.engine.batch import Asked, apply
+from jangteo.storage.opening import open_storage
+
+BUYERS: Final = 10_000
+PRODUCTS: Final = 1_000
+PRODUCTS_OF_LIST: Final = 100
+CLAIMANTS: Final = 600_000
+"""No two requests may name the same user: enough for all 12 s at 50,000 claims a second."""
+_PLENTY: Final = 1_000_000_000_000
+_COMMANDS_AT_ONCE: Final = 5_000
+
+
+class Books(NamedTuple):
+    """What the audit said of one shop."""
+
+    right: bool
+    told: str
+
+
+def for_orders() -> Iterator[Command]:
+    """Users with plenty of money, products of plenty of stock: nothing is refused. Their ids count from 1."""
+    return chain(
+        (RegisterUser(f"User {number}") for number in range(1, BUYERS + 1)),
+        (ChargeBalance(user_id, _PLENTY) for user_id in range(1, BUYERS + 1)),
+        _products(PRODUCTS),
+    )
+
+
+def for_claims() -> Iterator[Command]:
+    """One campaign with plenty of coupons, and a user for each request. Their ids count from 1."""
+    terms = CouponTerms(discount=3_000, percent=None, max_discount=None, min_amount=10_000)
+    return chain(
+        [StartCampaign("Rush", terms, _PLENTY, opens_at=None, closes_at=None, coupon_valid_days=30)],
+        (RegisterUser(f"User {number}") for number in range(1, CLAIMANTS + 1)),
+    )
+
+
+def for_list() -> Iterator[Command]:
+    """Just the products of a list."""
+    return _products(PRODUCTS_OF_LIST)
+
+
+def make(path: Path, commands: Iterable[Command]) -> str:
+    """A new shop in a file, made by these commands: its URL."""
+    url = f"sqlite:///{path}"
+    storage = open_storage(url)
+    storage.prepare()
+    connection = storage.connect()
+    try:
+        remaining = iter(commands)
+        while batch := [Asked(command) for command in islice(remaining, _COMMANDS_AT_ONCE)]:
+            with connection.transaction() as session:
+                apply(session, batch, system_clock())
+    finally:
+        connection.close()
+        storage.close()
+    return url
+
+
+def audit(url: str) -> Books:
+    """What `jangteo audit` says of a shop."""
+    command = [sys.executable, "-m", "jangteo", "audit", "--database", url]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    return Books(ended.returncode == 0, ended.stdout + ended.stderr)
+
+
+def _products(count: int) -> Iterator[Command]:
+    return (AddProduct(f"Product {number}", 900 + 100 * (number % 300), _PLENTY) for number in range(1, count + 1))

@@ -1,0 +1,63 @@
+"""The documentation says what is so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from jangteo.api import examples, problems
+from jangteo.api.openapi import document
+from jangteo.api.routes import ROUTES
+from jangteo.core.refusals import Refusal
+from tests.serving import ServedShop
+
+OPENAPI = document(ROUTES, "1")
+
+
+def test_the_document_is_valid_openapi() -> None:
+    OpenAPIV31SpecValidator(msgspec.json.decode(msgspec.json.encode(OPENAPI))).validate()
+
+
+def test_every_route_is_documented_with_its_refusals_and_examples() -> None:
+    for route in ROUTES:
+        operation = OPENAPI["paths"][route.path][route.method.lower()]
+        assert operation["summary"]
+        success = operation["responses"][str(route.status)]["content"]["application/json"]
+        assert success["example"] is not None
+        for refusal in route.refusals:
+            kind = problems.REFUSALS[refusal]
+            content = operation["responses"][str(kind.status)]["content"]["application/problem+json"]
+            assert content["examples"][kind.slug]["value"]["type"] == f"/problems/{kind.slug}"
+
+
+@pytest.mark.parametrize("example", [*examples.BODIES.values(), *examples.ANSWERS.values()], ids=repr)
+def test_an_example_reads_back_as_its_type(example: Any) -> None:
+    assert msgspec.json.decode(msgspec.json.encode(example), type=type(example)) == example
+
+
+def test_every_refusal_is_in_the_one_table_and_has_an_example() -> None:
+    assert set(problems.REFUSALS) == set(examples.REFUSALS) == set(Refusal.__subclasses__())
+    assert {refusal for route in ROUTES for refusal in route.refusals} <= set(problems.REFUSALS)
+
+
+def test_a_browser_is_shown_the_documentation_and_a_program_the_document(shop: ServedShop) -> None:
+    http = shop.http
+    root = http.get("/")
+    assert (root.status_code, root.headers["location"]) == (307, "/schema")
+    page = http.get("/schema", headers={"accept": "text/html,*/*"})
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    for route in ROUTES:
+        assert route.path in page.text
+    assert "<script" not in page.text
+    assert http.get("/schema").json() == http.get("/schema/openapi.json").json()
+    assert http.get("/schema").json()["openapi"] == "3.1.0"
+
+
+def test_a_problems_type_leads_to_its_explanation(shop: ServedShop) -> None:
+    problem = shop.http.get("/users/9/balance").json()
+    page = shop.http.get(problem["type"])
+    assert page.status_code == 200
+    assert "There is no user with this id." in page.text

@@ -1,0 +1,82 @@
+"""Lists come in parts, each leading to the next (RFC 8288)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.serving import Http, ServedShop
+
+
+@pytest.fixture
+def full(shop: ServedShop) -> Http:
+    http = shop.http
+    http.user(balance=10_000)
+    for number in range(5):
+        http.product(name=f"product {number}", price=10)
+        http.coupon(1, http.campaign())
+        http.order(1, (1, 1))
+    return http
+
+
+LISTS = [
+    ("/products", "id", [1, 2, 3, 4, 5]),
+    ("/campaigns", "campaignId", [1, 2, 3, 4, 5]),
+    ("/users/1/coupons", "couponId", [1, 2, 3, 4, 5]),
+    ("/users/1/orders", "orderId", [5, 4, 3, 2, 1]),
+    ("/users/1/ledger", "balanceAfter", [9_950, 9_960, 9_970, 9_980, 9_990, 10_000]),
+]
+
+
+@pytest.mark.parametrize(("path", "key", "expected"), LISTS)
+@pytest.mark.parametrize("limit", [1, 2, 5, 6, 1000])
+def test_following_the_links_shows_everything_once(
+    full: Http, path: str, key: str, expected: list[int], limit: int
+) -> None:
+    seen: list[Any] = []
+    following: str | None = f"{path}?limit={limit}"
+    while following:
+        answer = full.get(following)
+        assert answer.status_code == 200, answer.text
+        assert 0 < len(answer.json()) <= limit
+        seen += [each[key] for each in answer.json()]
+        following = answer.links.get("next", {}).get("url")
+    assert seen == expected
+
+
+def test_products_without_a_limit_are_the_whole_list_and_others_a_hundred(shop: ServedShop) -> None:
+    http = shop.http
+    user = http.user()
+    for _ in range(101):
+        http.product()
+        http.post(f"/users/{user}/balance", json={"amount": 1})
+    assert len(http.get("/products").json()) == 101
+    assert "link" not in http.get("/products").headers
+    ledger = http.get(f"/users/{user}/ledger")
+    assert len(ledger.json()) == 100
+    assert len(http.get(ledger.links["next"]["url"]).json()) == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=many", "limit"),
+        ("limit=", "limit"),
+        ("limit=1.5", "limit"),
+        ("after=null", "after"),
+        ("after=-1", "after"),
+        ("after=9007199254740992", "after"),
+        ("limit=1&limit=2", "limit"),
+        ("limits=1", "limits"),
+        ("%ff=1", "%ff"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/products", "/campaigns", "/users/1/orders"])
+def test_a_wrong_parameter_is_named(full: Http, path: str, query: str, field: str) -> None:
+    answer = full.get(f"{path}?{query}")
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "/problems/invalid-request"
+    assert field in answer.json()["field"] or field == "%ff"

@@ -1,0 +1,155 @@
+"""Whatever isn't as documented is a 400 that names the field, never a 500, and leaves no mark."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from jangteo.core.limits import LARGEST
+from tests.serving import ServedShop
+
+LINE = {"productId": 1, "quantity": 1}
+JSON = {"content-type": "application/json"}
+
+ORDERS = [
+    ({}, "userId"),
+    ({"userId": 1}, "items"),
+    ({"userId": 1, "items": []}, "items"),
+    ({"userId": 1, "items": {}}, "items"),
+    ({"userId": 1, "items": [LINE] * 101}, "items"),
+    ({"userId": "1", "items": [LINE]}, "userId"),
+    ({"userId": 0, "items": [LINE]}, "userId"),
+    ({"userId": -1, "items": [LINE]}, "userId"),
+    ({"userId": LARGEST + 1, "items": [LINE]}, "userId"),
+    ({"userId": 1.5, "items": [LINE]}, "userId"),
+    ({"userId": None, "items": [LINE]}, "userId"),
+    ({"userId": True, "items": [LINE]}, "userId"),
+    ({"userId": 1, "items": [LINE, {"productId": 1}]}, "items[1].quantity"),
+    ({"userId": 1, "items": [{"productId": 1, "quantity": 0}]}, "items[0].quantity"),
+    ({"userId": 1, "items": [{"productId": 1, "quantity": 2.5}]}, "items[0].quantity"),
+    ({"userId": 1, "items": [LINE | {"price": 1}]}, "items[0].price"),
+    ({"userId": 1, "items": [1]}, "items[0]"),
+    ({"userId": 1, "items": [LINE], "couponId": "x"}, "couponId"),
+    ({"userId": 1, "items": [LINE], "total": 1}, "total"),
+    ([], "body"),
+    (None, "body"),
+    ("order", "body"),
+]
+
+
+@pytest.mark.parametrize(("body", "field"), ORDERS)
+def test_a_malformed_order_is_named(shop: ServedShop, body: Any, field: str) -> None:
+    answer = shop.http.post("/orders", json=body)
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["field"] == field
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"nonsense",
+        b"\xff\xfe",
+        b'{"userId": NaN}',
+        b'{"userId": 1, "items": [{"productId": 1, "quantity": 1}]} trailing',
+        b"[" * 60_000,
+        b'"\\ud800"',
+    ],
+)
+def test_what_is_no_json_is_refused(shop: ServedShop, body: bytes) -> None:
+    answer = shop.http.post("/orders", content=body, headers=JSON)
+    assert answer.status_code == 400
+    assert answer.json()["field"] == "body"
+
+
+@pytest.mark.parametrize("number", ["abc", "0", "-1", "1.5", "9007199254740992", "9" * 400, "\uff11", "%00", "1%2F2"])
+@pytest.mark.parametrize(
+    ("method", "path", "field"),
+    [
+        ("GET", "/users/{}/balance", "userId"),
+        ("GET", "/products/{}", "productId"),
+        ("POST", "/orders/{}/cancel", "orderId"),
+    ],
+)
+def test_an_id_that_is_none_is_named(shop: ServedShop, method: str, path: str, field: str, number: str) -> None:
+    answer = shop.http.request(method, path.format(number))
+    assert answer.status_code == (404 if "%2F" in number else 400)
+    assert answer.json().get("field") == (None if "%2F" in number else field)
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256, "with space", "tab\there", "köy"])
+def test_a_key_that_is_none_is_named(shop: ServedShop, key: str) -> None:
+    answer = shop.http.post("/users", headers={b"idempotency-key": key.encode()})
+    assert (answer.status_code, answer.json()["field"]) == (400, "Idempotency-Key")
+
+
+def test_two_keys_are_none(shop: ServedShop) -> None:
+    answer = shop.http.post("/users", headers=[("idempotency-key", "a"), ("idempotency-key", "b")])
+    assert (answer.status_code, answer.json()["field"]) == (400, "Idempotency-Key")
+
+
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data"])
+def test_a_form_of_another_site_cannot_order(shop: ServedShop, content_type: str) -> None:
+    answer = shop.http.post("/users", content=b"{}", headers={"content-type": content_type})
+    assert (answer.status_code, answer.json()["type"]) == (415, "/problems/unsupported-media-type")
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "Application/JSON; charset=utf-8", "application/vnd.a+json"]
+)
+def test_json_by_any_of_its_names_is_read(shop: ServedShop, content_type: str) -> None:
+    assert shop.http.post("/users", content=b"{}", headers={"content-type": content_type}).status_code == 201
+
+
+def test_unknown_paths_and_methods(shop: ServedShop) -> None:
+    for path in ("/nothing", "/orders/1/cancel/x", "/products/", "/users/1"):
+        answer = shop.http.get(path)
+        assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found"), path
+    answer = shop.http.delete("/products/1")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, PATCH")
+    answer = shop.http.post("/schema")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+
+
+def test_head_is_get_without_a_body(shop: ServedShop) -> None:
+    shop.http.product()
+    head, get = shop.http.head("/products/1"), shop.http.get("/products/1")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == get.headers["content-length"]
+
+
+def test_a_body_may_not_be_larger_than_any_request_needs(open_shop: Callable[..., ServedShop]) -> None:
+    http = open_shop(body_max_bytes=1_000).http
+    body = b'{"name": "' + b"x" * 2_000 + b'"}'
+    for content in (body, iter([body[:900], body[900:]])):
+        answer = http.post("/users", content=content, headers=JSON)
+        assert (answer.status_code, answer.json()["type"]) == (413, "/problems/content-too-large")
+
+
+def test_a_body_may_not_take_for_ever(open_shop: Callable[..., ServedShop]) -> None:
+    shop = open_shop(body_timeout_s=0.1)
+    host, port = shop.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as slow:
+        slow.sendall(b"POST /users HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{")
+        assert slow.recv(4_096).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_client_that_leaves_in_the_middle_cancels_nothing(shop: ServedShop) -> None:
+    http = shop.http
+    order = http.order(http.user(balance=1_000), (http.product(), 1)).json()
+    host, port = shop.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as leaving:
+        leaving.sendall(b"POST /orders/1/cancel HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n")
+    assert http.get("/health/ready").status_code == 200
+    assert http.get("/orders/1").json() == order
+
+
+def test_nothing_malformed_left_a_mark(shop: ServedShop) -> None:
+    for body, _ in ORDERS:
+        shop.http.post("/orders", json=body, headers={"idempotency-key": "same"})
+    assert shop.http.post("/users", headers={"idempotency-key": "same"}).json() == {"userId": 1, "balance": 0}

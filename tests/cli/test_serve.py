@@ -1,0 +1,150 @@
+"""`jangteo serve` in a process of its own: how it begins, what it says, how it ends."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.serving import JANGTEO, Http, audit, serve_in_process
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {"PATH": "/usr/bin:/bin", **environment}
+    return subprocess.run([JANGTEO, *arguments], capture_output=True, text=True, check=False, timeout=60, env=env)
+
+
+def complained(result: subprocess.CompletedProcess[str], *says: str) -> None:
+    """One clear line, exit code 2."""
+    assert result.returncode == 2, result
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert result.stderr.startswith("jangteo: ")
+    for part in says:
+        assert part in result.stderr
+
+
+def test_a_demo_shop_is_served_until_it_is_interrupted(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'shop.db'}"
+    server = serve_in_process(database, "--demo")
+    with Http(base_url=server.address, timeout=30) as http:
+        assert len(http.get("/products").json()) == 16
+        assert len(http.get("/products/top").json()) == 5
+        assert http.order(1, (3, 1)).status_code == 201
+        orders = http.get("/users/1/orders").json()
+    code, printed = server.interrupt()
+    assert (code, "Everything that was acknowledged is on disk" in printed) == (0, True)
+    assert audit(database).returncode == 0
+    # Everything was folded into the one file, and told to the platform.
+    assert not (tmp_path / "shop.db-wal").exists()
+    told = [json.loads(line)["id"] for line in (tmp_path / "shop.events.jsonl").read_text().splitlines()]
+    assert f"order-{orders[0]['orderId']}-paid" in told
+    assert len(told) == len(set(told))
+    # The second time the shop is as it was left.
+    server = serve_in_process(database, "--demo")
+    with Http(base_url=server.address, timeout=30) as http:
+        assert http.get("/users/1/orders").json() == orders
+    server.interrupt()
+
+
+def test_it_says_so_when_it_listens_beyond_loopback(tmp_path: Path) -> None:
+    server = serve_in_process(f"sqlite:///{tmp_path / 'shop.db'}", "--host", "0.0.0.0")
+    _, printed = server.interrupt()
+    assert "CAUTION: 0.0.0.0 is not loopback" in printed
+
+
+def test_options_come_from_the_environment_too(tmp_path: Path) -> None:
+    result = run("serve", JANGTEO_DATABASE=f"sqlite:///{tmp_path}")
+    complained(result, str(tmp_path), "is a folder")
+
+
+@pytest.fixture
+def no_database(tmp_path: Path) -> Path:
+    path = tmp_path / "notes.db"
+    path.write_text("These are notes, and no database, but they are long enough to be taken for one. " * 10)
+    return path
+
+
+def test_a_file_that_is_no_database_stays_as_it_is(no_database: Path) -> None:
+    before = no_database.read_bytes()
+    complained(
+        run("serve", "--port", "0", "--database", f"sqlite:///{no_database}"), str(no_database), "not a database"
+    )
+    assert no_database.read_bytes() == before
+    assert [each.name for each in no_database.parent.iterdir()] == ["notes.db"]
+
+
+def test_another_programs_database_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    raw = sqlite3.connect(path)
+    raw.execute("CREATE TABLE songs (title)")
+    raw.close()
+    before = path.read_bytes()
+    complained(run("serve", "--port", "0", "--database", f"sqlite:///{path}"), "another program's database")
+    assert path.read_bytes() == before
+
+
+def test_a_database_of_a_newer_schema_stays_as_it_is(empty_database: Path, tmp_path: Path) -> None:
+    path = tmp_path / "newer.db"
+    shutil.copy(empty_database, path)
+    raw = sqlite3.connect(path)
+    raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    raw.commit()
+    raw.close()
+    before = path.read_bytes()
+    for command in (["serve", "--port", "0"], ["audit"]):
+        complained(run(*command, "--database", f"sqlite:///{path}"), "newer schema (9999)", "upgrade Jangteo")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--database", "sqlite:///{}/missing/shop.db"], "create it, or name another path"),
+        (["--database", "sqlite:///"], "sqlite:///PATH"),
+        (["--database", "mysql://x/y"], "sqlite:///PATH"),
+        (["--database", "postgresql://u:secret@x/y"], "PostgreSQL is not supported yet"),
+        (["--platform", "carrier-pigeon:home"], "file:PATH"),
+        (["--workers", "2"], "--workers above 1 needs PostgreSQL"),
+        (["--port", "70000"], "--port"),
+        (["--port", "eighty"], "--port"),
+        (["--host", "256.0.0.1"], "256.0.0.1"),
+        (["--colour"], "--colour"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_one_clear_line(tmp_path: Path, options: list[str], says: str) -> None:
+    said = [option.format(tmp_path) for option in options]
+    if "--port" not in said:
+        said += ["--port", "0"]
+    if "--database" not in said:
+        said += ["--database", f"sqlite:///{tmp_path / 'shop.db'}"]
+    result = run("serve", *said)
+    complained(result, says)
+    assert "secret" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        complained(run("serve", "--port", port, "--database", f"sqlite:///{tmp_path / 'a.db'}"), port, "is in use")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_file_is_served_by_one_process(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'shop.db'}"
+    server = serve_in_process(database)
+    complained(run("serve", "--port", "0", "--database", database), "is being served by another process")
+    assert audit(database).returncode == 0, "the auditor may look while the shop is open"
+    server.kill()
+    server = serve_in_process(database)
+    assert server.interrupt()[0] == 0
+
+
+def test_an_unwritable_folder_is_one_clear_line(tmp_path: Path) -> None:
+    # Everyone may write everything as root, but nobody may write to /proc.
+    complained(run("serve", "--port", "0", "--database", "sqlite:////proc/shop.db", "--platform", f"file:{tmp_path}/e"))

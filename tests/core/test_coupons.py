@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from jangteo.core.coupons import ClaimCoupon, HeldCoupon, StartCampaign, discount_on, held, status_of
+from jangteo.core.refusals import (
+    CampaignNotFound,
+    CampaignNotOpen,
+    CouponAlreadyClaimed,
+    CouponsSoldOut,
+    UserNotFound,
+)
+from jangteo.core.rows import CouponTerms
+from tests.core.books import DAY, NO_CHANGES, NOW, book, campaign, changes, coupon
+
+MOMENT = timedelta(microseconds=1)
+WALLETS = {1: 0, 2: 0, 3: 0}
+
+# In order of precedence: each row breaks its own rule and, as far as that is possible, those below it.
+PRECEDENCE = [
+    (ClaimCoupon(9, 9), UserNotFound(9)),
+    (ClaimCoupon(1, 9), CampaignNotFound(9)),
+    (ClaimCoupon(1, 2), CampaignNotOpen(2, NOW + MOMENT, None)),
+    (ClaimCoupon(1, 3), CampaignNotOpen(3, NOW - DAY, NOW)),
+    (ClaimCoupon(1, 1), CouponAlreadyClaimed(1, 1)),
+    (ClaimCoupon(2, 1), CouponsSoldOut(1)),
+    (ClaimCoupon(2, None), CouponsSoldOut()),
+]
+
+
+@pytest.mark.parametrize(("command", "refusal"), PRECEDENCE)
+def test_the_first_refusal_that_holds_is_reported_and_leaves_no_mark(command: ClaimCoupon, refusal: object) -> None:
+    shop = book(
+        WALLETS,
+        campaigns=(
+            campaign(1, quantity=1, issued=1),
+            campaign(2, quantity=1, issued=1, opens_at=NOW + MOMENT),
+            campaign(3, quantity=1, issued=1, closes_at=NOW),
+        ),
+        coupons=(coupon(1, user_id=1),),
+    )
+    assert command.decide(shop) == refusal
+    assert changes(shop) == NO_CHANGES
+
+
+def test_exactly_as_many_as_there_are_in_the_order_of_claims() -> None:
+    shop = book(WALLETS, campaigns=(campaign(1, quantity=2),))
+    outcomes = [ClaimCoupon(user, 1).decide(shop) for user in (3, 1, 2)]
+    assert [type(outcome).__name__ for outcome in outcomes] == ["HeldCoupon", "HeldCoupon", "CouponsSoldOut"]
+    after = shop.campaigns.get(1)
+    assert after is not None
+    assert after.issued == 2
+
+
+def test_a_second_claim_in_the_same_batch_is_known() -> None:
+    shop = book(WALLETS, campaigns=(campaign(1),))
+    ClaimCoupon(1, 1).decide(shop)
+    assert ClaimCoupon(1, 1).decide(shop) == CouponAlreadyClaimed(1, 101)
+
+
+def test_without_a_campaign_the_open_one_with_the_lowest_id_that_has_coupons() -> None:
+    shop = book(
+        WALLETS,
+        campaigns=(
+            campaign(5, quantity=1),
+            campaign(4, quantity=1, opens_at=NOW + MOMENT),
+            campaign(3, quantity=1),
+            campaign(2, quantity=1, issued=1),
+        ),
+    )
+    taken = [ClaimCoupon(user, None).decide(shop) for user in (1, 2, 3)]
+    assert [each.campaign_id if isinstance(each, HeldCoupon) else each for each in taken] == [3, 5, CouponsSoldOut()]
+
+
+# used by an order, expires                       status
+STATUSES = [
+    (None, None, "usable"),
+    (None, NOW + MOMENT, "usable"),
+    (None, NOW, "expired"),
+    (7, None, "used"),
+    (7, NOW - DAY, "used"),
+]
+
+
+@pytest.mark.parametrize(("order_id", "expires_at", "status"), STATUSES)
+def test_status(order_id: int | None, expires_at: datetime | None, status: str) -> None:
+    assert status_of(coupon(order_id=order_id, expires_at=expires_at), NOW) == status
+
+
+def test_a_coupon_is_valid_for_its_days_from_the_claim() -> None:
+    shop = book(WALLETS, campaigns=(campaign(1, valid_days=30),))
+    claimed = ClaimCoupon(1, 1).decide(shop)
+    assert isinstance(claimed, HeldCoupon)
+    assert claimed.expires_at == NOW + 30 * DAY
+
+
+def test_the_discount_of_a_percentage_is_unknown_until_it_is_used() -> None:
+    percentage = coupon(terms=CouponTerms(None, 10, None, 0))
+    assert held(percentage, NOW).discount is None
+    assert held(percentage, NOW, used_discount=120).discount == 120
+    assert held(coupon(), NOW).discount == 1_000
+
+
+def test_a_campaign_opens_now_unless_told_otherwise() -> None:
+    shop = book()
+    terms = CouponTerms(1_000, None, None, 0)
+    assert StartCampaign("a", terms, 5, None, None, None).decide(shop).opens_at == NOW
+    later = StartCampaign("b", terms, 5, NOW + DAY, None, None).decide(shop)
+    assert (later.campaign_id, later.opens_at, later.remaining) == (102, NOW + DAY, 5)
+
+
+# terms, amount -> discount
+DISCOUNTS = [
+    (CouponTerms(500, None, None, 0), 400, 400),
+    (CouponTerms(500, None, None, 0), 500, 500),
+    (CouponTerms(None, 1, None, 0), 99, 0),
+    (CouponTerms(None, 1, None, 0), 100, 1),
+    (CouponTerms(None, 50, 100, 0), 201, 100),
+]
+
+
+@pytest.mark.parametrize(("terms", "amount", "discount"), DISCOUNTS)
+def test_discount(terms: CouponTerms, amount: int, discount: int) -> None:
+    assert discount_on(terms, amount) == discount

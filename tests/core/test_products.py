@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+
+from jangteo.core.limits import LARGEST
+from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
+from jangteo.core.refusals import LimitExceeded, OutOfStock, ProductNotFound
+from jangteo.core.rows import Product
+from tests.core.books import NO_CHANGES, book, changes
+
+
+def test_a_products_first_stock_is_a_movement() -> None:
+    shop = book()
+    assert AddProduct("rice", 41_000, 60).decide(shop) == Product(101, "rice", 41_000, 60)
+    assert [(moved.product_id, moved.quantity) for moved in shop.stock_movements] == [(101, 60)]
+
+
+# name, price -> what the product is then
+CHANGED = [
+    (None, None, Product(1, "product 1", 500, 3)),
+    ("new", None, Product(1, "new", 500, 3)),
+    (None, 0, Product(1, "product 1", 0, 3)),
+]
+
+
+@pytest.mark.parametrize(("name", "price", "product"), CHANGED)
+def test_a_change_leaves_the_rest_as_it_is(name: str | None, price: int | None, product: Product) -> None:
+    assert ChangeProduct(1, name, price).decide(book(products={1: (500, 3)})) == product
+
+
+@pytest.mark.parametrize(("quantity", "stock"), [(1, 4), (-3, 0), (LARGEST - 3, LARGEST)])
+def test_stock_moves(quantity: int, stock: int) -> None:
+    shop = book(products={1: (500, 3)})
+    assert MoveStock(1, quantity).decide(shop) == Product(1, "product 1", 500, stock)
+    assert [moved.quantity for moved in shop.stock_movements] == [quantity]
+
+
+REFUSED = [
+    (ChangeProduct(9, "x", 1), ProductNotFound(9)),
+    (MoveStock(9, 1), ProductNotFound(9)),
+    (MoveStock(1, -4), OutOfStock(1, 3, 4)),
+    (MoveStock(1, LARGEST - 2), LimitExceeded("stock")),
+]
+
+
+@pytest.mark.parametrize(("command", "refusal"), REFUSED)
+def test_refusals(command: ChangeProduct | MoveStock, refusal: object) -> None:
+    shop = book(products={1: (500, 3)})
+    assert command.decide(shop) == refusal
+    assert changes(shop) == NO_CHANGES

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from jangteo.core.limits import LARGEST
+from jangteo.core.refusals import InvalidAmount, UserNotFound
+from jangteo.core.rows import Wallet
+from jangteo.core.wallets import ChargeBalance, RegisterUser
+from tests.core.books import NO_CHANGES, book, changes
+
+
+def test_a_new_wallet_is_empty() -> None:
+    shop = book()
+    assert RegisterUser("Kim").decide(shop) == Wallet(101, 0)
+    assert shop.names == {101: "Kim"}
+
+
+def test_a_charge_is_entered_in_the_ledger() -> None:
+    shop = book({1: 1_500})
+    assert ChargeBalance(1, 1_000).decide(shop) == Wallet(1, 2_500)
+    assert [(entry.kind, entry.amount, entry.balance_after) for entry in shop.ledger] == [("charge", 1_000, 2_500)]
+
+
+REFUSED = [
+    (ChargeBalance(9, 0), UserNotFound(9)),
+    (ChargeBalance(1, 0), InvalidAmount(1_500)),
+    (ChargeBalance(1, -1), InvalidAmount(1_500)),
+    (ChargeBalance(1, LARGEST - 1_499), InvalidAmount(1_500)),
+]
+
+
+@pytest.mark.parametrize(("command", "refusal"), REFUSED)
+def test_refusals_in_order_of_precedence(command: ChargeBalance, refusal: object) -> None:
+    shop = book({1: 1_500})
+    assert command.decide(shop) == refusal
+    assert changes(shop) == NO_CHANGES
+
+
+def test_a_balance_may_reach_the_limit() -> None:
+    assert ChargeBalance(1, LARGEST - 1_500).decide(book({1: 1_500})) == Wallet(1, LARGEST)

@@ -1,0 +1,136 @@
+"""Every paid and every cancelled order reaches the platform: at once, in order, whatever happens to the platform."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from jangteo.delivery import relay
+from jangteo.delivery.sinks import JsonLines
+from tests.serving import ServedShop
+
+
+class Watched(JsonLines):
+    """A file that tells when it was written, and fails as often as it is told to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.failures = 0
+        self.failed = Event()
+        self.received: list[tuple[float, dict[str, Any]]] = []
+        self.enough = Event()
+        self.wanted = 1
+
+    def send(self, events: Sequence[bytes]) -> None:
+        if self.failures:
+            self.failures -= 1
+            if not self.failures:
+                self.failed.set()
+            raise OSError(28, "injected: no space left")
+        super().send(events)
+        self.received += [(time.monotonic(), json.loads(event)) for event in events]
+        if len(self.received) >= self.wanted:
+            self.enough.set()
+
+    def wait_for(self, wanted: int) -> list[dict[str, Any]]:
+        self.wanted = wanted
+        if len(self.received) < wanted:
+            self.enough.clear()
+            assert len(self.received) >= wanted or self.enough.wait(30), "the events didn't come"
+        return [event for _, event in self.received]
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[Watched]:
+    """The sinks of the shops that are opened, in order."""
+    opened: list[Watched] = []
+
+    def open_watched(url: str) -> Watched:
+        opened.append(Watched(Path(url.removeprefix("file:"))))
+        return opened[-1]
+
+    monkeypatch.setattr("jangteo.app.open_sink", open_watched)
+    return opened
+
+
+def test_an_order_is_told_whole_within_a_tenth_of_a_second(watched: list[Watched], shop: ServedShop) -> None:
+    http = shop.http
+    user, product = http.user(balance=100_000), http.product(stock=100)
+    delays: list[float] = []
+    for number in range(1, 21):
+        order = http.order(user, (product, 1)).json()
+        answered_at = time.monotonic()
+        event = watched[0].wait_for(number)[-1]
+        delays.append(watched[0].received[-1][0] - answered_at)
+        assert event == {
+            "specversion": "1.0",
+            "id": f"order-{number}-paid",
+            "source": "/jangteo",
+            "type": "jangteo.order.paid",
+            "subject": str(number),
+            "time": order["createdAt"],
+            "datacontenttype": "application/json",
+            "data": order,
+        }
+    # The middle of twenty: one that the machine itself held up proves nothing.
+    assert sorted(delays)[10] < 0.1
+
+
+def test_the_events_of_an_order_come_in_order(watched: list[Watched], shop: ServedShop) -> None:
+    http = shop.http
+    user, product = http.user(balance=9_000), http.product()
+    for number in range(1, 4):
+        http.order(user, (product, 1))
+        http.post(f"/orders/{number}/cancel")
+    events = watched[0].wait_for(6)
+    assert [event["id"] for event in events] == [
+        f"order-{number}-{what}" for number in (1, 2, 3) for what in ("paid", "cancelled")
+    ]
+    assert events[1]["data"] == http.get("/orders/1").json()
+
+
+def test_what_is_refused_or_answered_again_is_not_told(watched: list[Watched], shop: ServedShop) -> None:
+    http = shop.http
+    user, product = http.user(balance=2_000), http.product()
+    for _ in range(3):
+        http.order(user, (product, 1), key="once")
+        http.order(user, (product, 99))
+    http.order(user, (product, 1))
+    assert [event["id"] for event in watched[0].wait_for(2)] == ["order-1-paid", "order-2-paid"]
+
+
+def test_a_failing_platform_delays_events_but_no_order(
+    watched: list[Watched], shop: ServedShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "FIRST_PAUSE_S", 0.001)
+    http = shop.http
+    watched[0].failures = 4
+    user, product = http.user(balance=9_000), http.product()
+    assert [http.order(user, (product, 1)).status_code for _ in range(5)] == [201] * 5
+    assert watched[0].failed.wait(30)
+    assert [event["id"] for event in watched[0].wait_for(5)] == [f"order-{number}-paid" for number in range(1, 6)]
+
+
+def test_the_relay_goes_on_after_a_restart_where_it_was(
+    watched: list[Watched], open_shop: Callable[..., ServedShop]
+) -> None:
+    before = open_shop()
+    user, product = before.http.user(balance=9_000), before.http.product()
+    before.http.order(user, (product, 1))
+    watched[0].wait_for(1)
+    # The platform is gone; orders are taken, and the shop is closed before it is back.
+    watched[0].failures = 1_000_000
+    for _ in range(3):
+        assert before.http.order(user, (product, 1)).status_code == 201
+    before.close()
+    after = open_shop()
+    assert [event["id"] for event in watched[1].wait_for(3)] == [f"order-{number}-paid" for number in (2, 3, 4)]
+    after.close()
+    ids = [json.loads(line)["id"] for line in after.events_file.read_text().splitlines()]
+    assert ids == [f"order-{number}-paid" for number in (1, 2, 3, 4)]

@@ -1,0 +1,183 @@
+"""The engine and a simple model side by side: random commands in random batches, restarts and time passing."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from jangteo.core.book import Command
+from jangteo.core.coupons import CampaignStanding, ClaimCoupon, HeldCoupon, StartCampaign
+from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
+from jangteo.core.products import AddProduct, MoveStock
+from jangteo.core.rows import CouponTerms, Order, Product, Wallet
+from jangteo.core.wallets import ChargeBalance, RegisterUser
+from jangteo.engine.batch import Answer, Asked, commit
+from jangteo.storage import orders, outbox, products, top_sellers, wallets
+from jangteo.storage.audit import findings
+from jangteo.storage.opening import open_storage
+from tests.engine.model import Model
+
+some_user = st.integers(1, 4)
+some_product = st.integers(1, 4)
+some_campaign = st.integers(1, 3)
+some_coupon = st.integers(1, 5)
+some_order = st.integers(1, 8)
+
+
+def told(outcome: Any) -> tuple[Any, ...]:
+    """What the model says of the same outcome."""
+    match outcome:
+        case Wallet():
+            return ("Wallet", outcome.user_id, outcome.balance)
+        case Product():
+            return ("Product", outcome.id, outcome.stock)
+        case CampaignStanding():
+            return ("CampaignStanding", outcome.campaign_id)
+        case HeldCoupon():
+            return ("HeldCoupon", outcome.coupon_id)
+        case Order():
+            return ("Order", outcome.order_id, outcome.total, outcome.status)
+        case refusal:
+            return (type(refusal).__name__,)
+
+
+class Shops(RuleBasedStateMachine):
+    """Commands gather, and are committed as one batch when a `commit` comes."""
+
+    template: Path
+
+    @initialize()
+    def open_both(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        shutil.copy(self.template, self.folder / "shop.db")
+        self.storage = open_storage(f"sqlite:///{self.folder / 'shop.db'}")
+        self.connection = self.storage.connect()
+        self.now = datetime(2026, 11, 23, tzinfo=UTC)
+        self.model = Model()
+        self.waiting: list[tuple[Command, Any]] = []
+        self.keys = 0
+        # A shop with nothing in it refuses everything: two of each make the start.
+        for _ in range(2):
+            self.register()
+            self.add_product(price=300, stock=4)
+        self.start_campaign(quantity=2, discount=400)
+        self.charge(user=1, amount=5_000)
+
+    @rule()
+    def register(self) -> None:
+        self._say(RegisterUser(None), self.model.register)
+
+    @rule(user=some_user, amount=st.integers(1, 3_000))
+    def charge(self, user: int, amount: int) -> None:
+        self._say(ChargeBalance(user, amount), lambda: self.model.charge(user, amount))
+
+    @rule(price=st.integers(0, 900), stock=st.integers(0, 5))
+    def add_product(self, price: int, stock: int) -> None:
+        self._say(AddProduct("thing", price, stock), lambda: self.model.add_product(price, stock))
+
+    @rule(product=some_product, quantity=st.integers(-4, 6).filter(bool))
+    def move_stock(self, product: int, quantity: int) -> None:
+        self._say(MoveStock(product, quantity), lambda: self.model.move_stock(product, quantity))
+
+    @rule(quantity=st.integers(1, 3), discount=st.integers(1, 900))
+    def start_campaign(self, quantity: int, discount: int) -> None:
+        command = StartCampaign("c", CouponTerms(discount, None, None, 0), quantity, None, None, None)
+        self._say(command, lambda: self.model.start_campaign(quantity, discount))
+
+    @rule(user=some_user, campaign=st.none() | some_campaign)
+    def claim(self, user: int, campaign: int | None) -> None:
+        self._say(ClaimCoupon(user, campaign), lambda: self.model.claim(user, campaign))
+
+    @rule(
+        user=some_user,
+        lines=st.lists(st.tuples(some_product, st.integers(1, 3)), min_size=1, max_size=3),
+        coupon=st.none() | some_coupon,
+    )
+    def order(self, user: int, lines: list[tuple[int, int]], coupon: int | None) -> None:
+        command = PlaceOrder(user, tuple(OrderLine(*line) for line in lines), coupon)
+        self._say(command, lambda: self.model.order(user, lines, coupon, self.now))
+
+    @rule(number=some_order)
+    def cancel(self, number: int) -> None:
+        self._say(CancelOrder(number), lambda: self.model.cancel(number))
+
+    @rule()
+    def commit(self) -> None:
+        asked = [Asked(command) for command, _ in self.waiting]
+        expected = [model() for _, model in self.waiting]
+        self.waiting.clear()
+        if asked:
+            assert self._committed(asked) == [(each, False) for each in expected]
+
+    @rule(user=some_user, amount=st.integers(1, 99), copies=st.integers(2, 3), apart=st.booleans())
+    def charge_with_one_key(self, user: int, amount: int, copies: int, *, apart: bool) -> None:
+        self.commit()
+        self.keys += 1
+        asked = [Asked(ChargeBalance(user, amount), f"key-{self.keys}")] * copies
+        first = self.model.charge(user, amount)
+        batches = [[each] for each in asked] if apart else [asked]
+        answers = [answer for batch in batches for answer in self._committed(batch)]
+        assert answers == [(first, False), *[(first, True)] * (copies - 1)]
+
+    @rule()
+    def restart(self) -> None:
+        self.connection.close()
+        self.connection = self.storage.connect()
+
+    @rule(hours=st.integers(1, 30))
+    def time_passes(self, hours: int) -> None:
+        self.commit()
+        self.now += timedelta(hours=hours)
+
+    @invariant()
+    def both_agree(self) -> None:
+        if not hasattr(self, "model") or self.waiting:
+            return
+        with self.connection.snapshot(self.now) as snapshot:
+            for user, balance in self.model.balances.items():
+                assert getattr(wallets.read_balance(snapshot, user), "balance", None) == balance
+                entries = wallets.read_ledger(snapshot, user, 1000, None)
+                assert [entry.amount for entry in reversed(getattr(entries, "items", []))] == self.model.ledger[user]
+            listed = products.read_products(snapshot, None, None).items
+            assert {product.id: product.stock for product in listed} == self.model.stock
+            best = top_sellers.read_best_sellers(snapshot)
+            assert [(each.id, each.sold) for each in best] == self.model.best_sellers(self.now)
+            for number, order in self.model.orders.items():
+                kept = orders.read_order(snapshot, number)
+                assert isinstance(kept, Order)
+                assert (kept.status == "cancelled", kept.total) == (order.cancelled, order.total)
+            events = [each.event.split('"id":"')[1].split('"')[0] for each in outbox.read_waiting(snapshot, 0, 1000)]
+            assert events == self.model.events
+
+    def teardown(self) -> None:
+        if hasattr(self, "model"):
+            with self.connection.snapshot(self.now) as snapshot:
+                assert [finding.broken for finding in findings(snapshot)] == [[]] * 9
+            self.connection.close()
+            shutil.rmtree(self.folder)
+
+    def _say(self, command: Command, model: Any) -> None:
+        self.waiting.append((command, model))
+
+    def _committed(self, asked: list[Asked]) -> list[tuple[Any, bool]]:
+        done = commit(self.connection, asked, lambda: self.now)
+        told_by_engine = []
+        for answer in done.answers:
+            assert isinstance(answer, Answer)
+            told_by_engine.append((told(answer.outcome), answer.replayed))
+        return told_by_engine
+
+
+@pytest.mark.timeout(600)
+def test_the_engine_agrees_with_the_model(empty_database: Path) -> None:
+    Shops.template = empty_database
+    settings_here = settings(max_examples=120, stateful_step_count=40, deadline=None)
+    run_state_machine_as_test(Shops, settings=settings_here)

@@ -1,0 +1,182 @@
+"""One batch, one transaction: neighbours, keys, poison, and what a failing database leaves behind."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jangteo.core.book import Book, Needs
+from jangteo.core.orders import OrderLine, PlaceOrder
+from jangteo.core.products import AddProduct, ChangeProduct
+from jangteo.core.refusals import KeyReused, OutOfStock, UserNotFound
+from jangteo.core.rows import Order, Product, Wallet
+from jangteo.core.wallets import ChargeBalance, RegisterUser
+from jangteo.engine.batch import ANSWERS_KEPT_FOR, Answer, Asked, Failed, commit
+from jangteo.storage import wallets
+from jangteo.storage.errors import Conflict
+from jangteo.storage.opening import open_storage
+from jangteo.storage.port import Connection
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def connection(database: str) -> Iterator[Connection]:
+    opened = open_storage(database).connect()
+    assert_done(opened, RegisterUser(None), AddProduct("rice", 100, 10), ChargeBalance(1, 100_000))
+    yield opened
+    opened.close()
+
+
+def answers(connection: Connection, *asked: Any, now: datetime = NOW) -> list[Any]:
+    said = [each if isinstance(each, Asked) else Asked(each) for each in asked]
+    return commit(connection, said, lambda: now).answers
+
+
+def assert_done(connection: Connection, *commands: Any) -> None:
+    assert all(isinstance(answer, Answer) for answer in answers(connection, *commands))
+
+
+def balance(connection: Connection, user_id: int = 1) -> Any:
+    with connection.snapshot(NOW) as snapshot:
+        return getattr(wallets.read_balance(snapshot, user_id), "balance", None)
+
+
+def buys(quantity: int) -> PlaceOrder:
+    return PlaceOrder(1, (OrderLine(1, quantity),), None)
+
+
+def test_a_refusal_does_not_disturb_its_neighbours(connection: Connection) -> None:
+    outcomes = [each.outcome for each in answers(connection, buys(6), buys(6), buys(4), ChargeBalance(9, 1))]
+    assert isinstance(outcomes[0], Order)
+    assert outcomes[1] == OutOfStock(1, 4, 6)
+    assert isinstance(outcomes[2], Order)
+    assert outcomes[3] == UserNotFound(9)
+    assert balance(connection) == 99_000
+
+
+def test_two_copies_with_one_key_in_one_batch_are_done_once(connection: Connection) -> None:
+    charge = Asked(ChargeBalance(1, 500), "a")
+    assert answers(connection, charge, charge) == [
+        Answer(Wallet(1, 100_500)),
+        Answer(Wallet(1, 100_500), replayed=True),
+    ]
+    assert answers(connection, charge) == [Answer(Wallet(1, 100_500), replayed=True)]
+    assert balance(connection) == 100_500
+
+
+def test_a_key_belongs_to_one_request(connection: Connection) -> None:
+    first, other = Asked(ChargeBalance(1, 500), "a"), Asked(ChargeBalance(1, 501), "a")
+    assert answers(connection, first, other, first) == [
+        Answer(Wallet(1, 100_500)),
+        Answer(KeyReused()),
+        Answer(Wallet(1, 100_500), replayed=True),
+    ]
+
+
+def test_a_refusal_is_answered_again_although_it_would_succeed_now(connection: Connection) -> None:
+    too_many = Asked(buys(11), "a")
+    refused = answers(connection, too_many)[0]
+    assert refused == Answer(OutOfStock(1, 10, 11))
+    assert_done(connection, ChangeProduct(1, None, 1))
+    assert answers(connection, too_many) == [Answer(OutOfStock(1, 10, 11), replayed=True)]
+
+
+def test_an_answer_is_kept_for_a_day_at_least_and_then_forgotten(connection: Connection) -> None:
+    charge = Asked(ChargeBalance(1, 500), "old")
+    answers(connection, charge)
+    day_later = NOW + ANSWERS_KEPT_FOR
+    assert answers(connection, Asked(ChargeBalance(1, 1), "b"), now=day_later)[0] == Answer(Wallet(1, 100_501))
+    assert answers(connection, charge, now=day_later)[0] == Answer(Wallet(1, 100_500), replayed=True)
+    answers(connection, Asked(ChargeBalance(1, 1), "c"), now=day_later + timedelta(microseconds=1))
+    assert answers(connection, charge, now=day_later + timedelta(seconds=1))[0] == Answer(Wallet(1, 101_002))
+
+
+class Poison:
+    """A command whose change the database can't take."""
+
+    def name_needs(self, needs: Needs) -> None:
+        needs.products.add(1)
+
+    def decide(self, book: Book) -> str:
+        book.products.put(1, Product(1, "rice", 100, -1))
+        return "never told"
+
+
+class Defect(Poison):
+    """A command that ends in an error after half of its change."""
+
+    def decide(self, book: Book) -> str:
+        book.products.put(1, Product(1, "rice", 100, 7))
+        raise RuntimeError("a defect")
+
+
+@pytest.mark.parametrize("poison", [Poison(), Defect(), AddProduct("\ud800", 1, 1)])
+@pytest.mark.parametrize("place", range(5))
+def test_a_command_that_breaks_the_database_fails_alone(connection: Connection, poison: Any, place: int) -> None:
+    commands: list[Any] = [ChargeBalance(1, 1) for _ in range(4)]
+    commands.insert(place, poison)
+    told = answers(connection, *commands)
+    assert isinstance(told.pop(place), Failed)
+    assert told == [Answer(Wallet(1, 100_000 + number)) for number in (1, 2, 3, 4)]
+    assert balance(connection) == 100_004
+
+
+class FailingCommits:
+    """A SQLite connection whose commits fail as on a full disk, a broken disk, or not at all."""
+
+    def __init__(self, raw: sqlite3.Connection, code: int) -> None:
+        self._raw = raw
+        self._code: int | None = code
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    def execute(self, sql: str, *values: Any) -> Any:
+        if sql == "COMMIT" and self._code is not None:
+            error = sqlite3.OperationalError("injected")
+            error.sqlite_errorcode, self._code = self._code, None
+            raise error
+        return self._raw.execute(sql, *values)
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_BUSY])
+def test_nobody_is_told_success_of_a_commit_that_failed(connection: Any, code: int) -> None:
+    connection._raw = FailingCommits(connection._raw, code)
+    told = answers(connection, ChargeBalance(1, 5), buys(1), RegisterUser(None), Asked(ChargeBalance(1, 5), "k"))
+    assert [type(each) for each in told] == [Failed] * 4
+    assert balance(connection) == 100_000
+    assert balance(connection, 2) is None
+    # The key was not spent either, and the shop goes on.
+    assert answers(connection, Asked(ChargeBalance(1, 5), "k")) == [Answer(Wallet(1, 100_005))]
+
+
+def test_a_connection_that_cannot_even_roll_back_is_opened_anew(connection: Any) -> None:
+    broken = FailingCommits(connection._raw, sqlite3.SQLITE_IOERR)
+    connection._raw = broken
+    broken._raw.close()
+    assert isinstance(answers(connection, ChargeBalance(1, 5))[0], Failed)
+    assert answers(connection, ChargeBalance(1, 5)) == [Answer(Wallet(1, 100_005))]
+
+
+class ChangedMeanwhile:
+    """Passes on to a connection, but the first changes of rows find them changed by another."""
+
+    def __init__(self, connection: Any, times: int) -> None:
+        self._connection = connection
+        self.times = times
+
+    def transaction(self) -> Any:
+        if self.times:
+            self.times -= 1
+            raise Conflict("injected")
+        return self._connection.transaction()
+
+
+def test_a_conflict_is_tried_again_whole_and_not_for_ever(connection: Connection) -> None:
+    assert answers(ChangedMeanwhile(connection, 3), ChargeBalance(1, 1)) == [Answer(Wallet(1, 100_001))]  # type: ignore[arg-type]  # as much of a connection as a batch needs
+    assert isinstance(answers(ChangedMeanwhile(connection, 99), ChargeBalance(1, 1))[0], Failed)  # type: ignore[arg-type]  # see above

@@ -1,0 +1,40 @@
+"""A disk that is full, for real: the operating system refuses to let the files of a server process grow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.serving import Http, audit, serve_in_process
+
+
+def test_a_full_disk_is_told_as_503_and_loses_nothing(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'shop.db'}"
+    server = serve_in_process(database, "--demo", file_size_max_kib=1_500)
+    acknowledged = 0
+    with Http(base_url=server.address, timeout=30) as http:
+        before = http.get("/users/1/balance").json()["balance"]
+        for _ in range(2_000):
+            answer = http.post("/users/1/balance", json={"amount": 1})
+            if answer.status_code == 503:
+                break
+            assert answer.status_code == 201
+            acknowledged += 1
+        assert answer.json()["type"] == "/problems/unavailable"
+        assert answer.headers["retry-after"] == "1"
+        # The check writes less than a charge does, so a few more may find room in what is left of the disk.
+        for _ in range(10):
+            ready = http.get("/health/ready")
+            if ready.status_code == 503:
+                break
+        assert (ready.status_code, ready.headers["retry-after"]) == (503, "1")
+        assert http.get("/health/live").status_code == 200
+        # What can be read is still read, and it is what was acknowledged: no more, no less.
+        assert http.get("/users/1/balance").json() == {"balance": before + acknowledged}
+    server.kill()
+    assert acknowledged > 0
+    server = serve_in_process(database)
+    with Http(base_url=server.address, timeout=30) as http:
+        assert http.get("/health/ready").status_code == 200
+        assert http.get("/users/1/balance").json()["balance"] in (before + acknowledged, before + acknowledged + 1)
+    server.interrupt()
+    assert audit(database).returncode == 0

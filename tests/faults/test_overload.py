@@ -1,0 +1,58 @@
+"""A queue that is full refuses at once, with 503 and `Retry-After`, and what it took in is still done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+
+from tests.serving import Http, ServedShop
+
+
+def charge(shop: ServedShop) -> httpx.Response:
+    with Http(base_url=shop.address, timeout=60) as http:
+        return http.post("/users/1/balance", json={"amount": 1})
+
+
+def test_beyond_the_queue_is_503(open_shop: Callable[..., ServedShop]) -> None:
+    shop = open_shop(queue_max=1)
+    shop.http.user()
+    shop.clock.hold_up_commits()
+    with ThreadPoolExecutor(1) as pool:
+        taken_in = pool.submit(charge, shop)
+        assert shop.clock.asked_to_commit.wait(30)
+        for refused in (charge(shop), shop.http.get("/health/ready")):
+            assert refused.status_code == 503
+            assert refused.json()["type"] == "/problems/overloaded"
+            assert refused.headers["retry-after"] == "1"
+        assert shop.http.get("/users/1/balance").json() == {"balance": 0}, "reads don't queue behind commands"
+        shop.clock.commits_go_on.set()
+        assert taken_in.result().json() == {"userId": 1, "balance": 1}
+    assert charge(shop).json() == {"userId": 1, "balance": 2}
+
+
+def test_what_arrives_during_a_commit_is_one_batch(open_shop: Callable[..., ServedShop]) -> None:
+    shop = open_shop()
+    shop.http.user()
+    committed: list[int] = []
+    lane = shop.shop.committing._lane
+    answer = lane._answer
+
+    def counted(waiting: list[Any], results: Sequence[Any]) -> None:
+        committed.append(len(waiting))
+        answer(waiting, results)
+
+    lane._answer = counted  # type: ignore[method-assign]  # to see the batches
+    shop.clock.hold_up_commits()
+    with ThreadPoolExecutor(11) as pool:
+        first = pool.submit(charge, shop)
+        assert shop.clock.asked_to_commit.wait(30)
+        others = [pool.submit(charge, shop) for _ in range(10)]
+        while lane._unanswered < 11:
+            shop.http.get("/health/live")
+        shop.clock.commits_go_on.set()
+        balances = sorted(each.result().json()["balance"] for each in (first, *others))
+    assert balances == list(range(1, 12))
+    assert committed == [1, 10]

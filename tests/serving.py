@@ -1,0 +1,177 @@
+"""A shop that is served for a test, by this process or by one of its own, always over real HTTP on loopback."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from jangteo.app import Shop, platform_of
+from jangteo.settings import Settings
+
+JANGTEO = str(Path(sys.executable).with_name("jangteo"))
+
+
+class TestClock:
+    """A clock that a test can move, and that can hold up the commits: each asks it once."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+        self.asked_to_commit = threading.Event()
+        self.commits_go_on = threading.Event()
+        self.commits_go_on.set()
+
+    def __call__(self) -> datetime:
+        if threading.current_thread().name.startswith("commit"):
+            self.asked_to_commit.set()
+            assert self.commits_go_on.wait(60), "the test held up the commits for too long"
+        return datetime.now(UTC) + self.ahead
+
+    def hold_up_commits(self) -> None:
+        self.commits_go_on.clear()
+        self.asked_to_commit.clear()
+
+
+class Http(httpx.Client):
+    """A client that knows the shop's words."""
+
+    def user(self, balance: int = 0) -> int:
+        user_id: int = self.post("/users", json={}).json()["userId"]
+        if balance:
+            assert self.post(f"/users/{user_id}/balance", json={"amount": balance}).status_code == 201
+        return user_id
+
+    def product(self, price: int = 1_000, stock: int = 10, name: str = "Hallabong") -> int:
+        answer = self.post("/products", json={"name": name, "price": price, "stock": stock})
+        assert answer.status_code == 201, answer.text
+        product_id: int = answer.json()["id"]
+        return product_id
+
+    def campaign(self, quantity: int = 10, **terms: Any) -> int:
+        answer = self.post("/campaigns", json={"name": "Opening", "quantity": quantity, **(terms or {"discount": 300})})
+        assert answer.status_code == 201, answer.text
+        campaign_id: int = answer.json()["campaignId"]
+        return campaign_id
+
+    def coupon(self, user_id: int, campaign_id: int) -> int:
+        answer = self.post("/coupons", json={"userId": user_id, "campaignId": campaign_id})
+        assert answer.status_code == 201, answer.text
+        coupon_id: int = answer.json()["couponId"]
+        return coupon_id
+
+    def order(self, user_id: int, *lines: tuple[int, int], coupon: int | None = None, key: str | None = None) -> Any:
+        body: dict[str, Any] = {"userId": user_id, "items": [{"productId": p, "quantity": q} for p, q in lines]}
+        if coupon is not None:
+            body["couponId"] = coupon
+        return self.post("/orders", json=body, headers={} if key is None else {"idempotency-key": key})
+
+
+@dataclass
+class ServedShop:
+    """A shop served by a thread of this process."""
+
+    shop: Shop
+    address: str
+    clock: TestClock
+    server: uvicorn.Server
+    thread: threading.Thread
+    http: Http = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.http = Http(base_url=self.address, timeout=30)
+
+    @property
+    def events_file(self) -> Path:
+        return Path(platform_of(self.shop.settings).removeprefix("file:"))
+
+    def close(self) -> None:
+        self.http.close()
+        self.server.should_exit = True
+        self.thread.join()
+        self.shop.storage.close()
+
+
+def serve_in_thread(settings: Settings) -> ServedShop:
+    clock = TestClock()
+    shop = Shop(settings, clock)
+    shop.storage.prepare()
+    listening = socket.create_server(("127.0.0.1", 0))
+    started = threading.Event()
+
+    async def announced(scope: Any, receive: Any, send: Any) -> None:
+        async def telling(message: Any) -> None:
+            await send(message)
+            if message["type"] == "lifespan.startup.complete":
+                started.set()
+
+        await shop(scope, receive, telling if scope["type"] == "lifespan" else send)
+
+    config = uvicorn.Config(announced, loop="uvloop", http="httptools", ws="none", lifespan="on", log_config=None)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    assert started.wait(30), "the shop did not open"
+    return ServedShop(shop, f"http://127.0.0.1:{listening.getsockname()[1]}", clock, server, thread)
+
+
+@dataclass
+class ServerProcess:
+    """A shop served by `jangteo serve` in a process of its own."""
+
+    process: subprocess.Popen[str]
+    address: str
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._close()
+
+    def interrupt(self) -> tuple[int, str]:
+        """End it as Ctrl-C does: the exit code, and what it printed."""
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.stdout is not None
+        printed = self.process.stdout.read()
+        self._close()
+        return self.process.wait(60), printed
+
+    def _close(self) -> None:
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def serve_in_process(database: str, *options: str, file_size_max_kib: int | None = None) -> ServerProcess:
+    """Start `jangteo serve`, and wait until it has told its address."""
+    command = [JANGTEO, "serve", "--database", database, "--port", "0", *options]
+    if file_size_max_kib is not None:
+        command = ["bash", "-c", f'ulimit -f {file_size_max_kib}; exec "$@"', "bash", *command]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("Jangteo is open at "):
+            address = line.split()[-1]
+            break
+    else:
+        raise AssertionError("the server ended before it was open")
+    for _ in range(200):
+        try:
+            if httpx.get(f"{address}/health/live", timeout=30).status_code == 200:
+                break
+        except httpx.TransportError:
+            if process.poll() is not None:
+                raise AssertionError("the server ended before it answered") from None
+    return ServerProcess(process, address)
+
+
+def audit(database: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([JANGTEO, "audit", "--database", database], capture_output=True, text=True, check=False)
