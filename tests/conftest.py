@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from jangteo.settings import Settings
 from jangteo.storage.opening import open_storage
-from tests.serving import ServedShop, serve_in_thread
+from tests.serving import STARTED, ServedShop, serve_in_thread
 
 settings.register_profile("shop", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("shop")
@@ -25,6 +25,14 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     storage.prepare()
     storage.close()
     return path
+
+
+@pytest.fixture(autouse=True)
+def no_server_outlives_its_test() -> Iterator[None]:
+    """Ends the server processes that a failing test has left."""
+    yield
+    while STARTED:
+        STARTED.pop().kill()
 
 
 @pytest.fixture
