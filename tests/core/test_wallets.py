@@ -4,21 +4,22 @@ import pytest
 
 from jangteo.core.limits import LARGEST
 from jangteo.core.refusals import InvalidAmount, UserNotFound
-from jangteo.core.rows import Wallet
-from jangteo.core.wallets import ChargeBalance, RegisterUser
+from jangteo.core.wallets import ChargeBalance, RegisterUser, UserBalance
 from tests.core.books import NO_CHANGES, book, changes
 
 
 def test_a_new_wallet_is_empty() -> None:
     shop = book()
-    assert RegisterUser("Kim").decide(shop) == Wallet(101, 0)
+    assert RegisterUser("Kim").decide(shop) == UserBalance(101, 0)
     assert shop.names == {101: "Kim"}
 
 
 def test_a_charge_is_entered_in_the_ledger() -> None:
     shop = book({1: 1_500})
-    assert ChargeBalance(1, 1_000).decide(shop) == Wallet(1, 2_500)
-    assert [(entry.kind, entry.amount, entry.balance_after) for entry in shop.ledger] == [("charge", 1_000, 2_500)]
+    assert ChargeBalance(1, 1_000).decide(shop) == UserBalance(1, 2_500)
+    assert [(entry.number, entry.kind, entry.amount, entry.balance_after) for entry in shop.ledger] == [
+        (1, "charge", 1_000, 2_500)
+    ]
 
 
 REFUSED = [
@@ -37,4 +38,4 @@ def test_refusals_in_order_of_precedence(command: ChargeBalance, refusal: object
 
 
 def test_a_balance_may_reach_the_limit() -> None:
-    assert ChargeBalance(1, LARGEST - 1_500).decide(book({1: 1_500})) == Wallet(1, LARGEST)
+    assert ChargeBalance(1, LARGEST - 1_500).decide(book({1: 1_500})) == UserBalance(1, LARGEST)

@@ -17,8 +17,8 @@ from jangteo.core.book import Command
 from jangteo.core.coupons import CampaignStanding, ClaimCoupon, HeldCoupon, StartCampaign
 from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct, MoveStock
-from jangteo.core.rows import CouponTerms, Order, Product, Wallet
-from jangteo.core.wallets import ChargeBalance, RegisterUser
+from jangteo.core.rows import CouponTerms, Order, Product
+from jangteo.core.wallets import ChargeBalance, RegisterUser, UserBalance
 from jangteo.engine.batch import Answer, Asked, commit
 from jangteo.storage import orders, outbox, products, top_sellers, wallets
 from jangteo.storage.audit import findings
@@ -35,7 +35,7 @@ some_order = st.integers(1, 8)
 def told(outcome: Any) -> tuple[Any, ...]:
     """What the model says of the same outcome."""
     match outcome:
-        case Wallet():
+        case UserBalance():
             return ("Wallet", outcome.user_id, outcome.balance)
         case Product():
             return ("Product", outcome.id, outcome.stock)

@@ -13,8 +13,8 @@ from jangteo.core.book import Book, Needs
 from jangteo.core.orders import OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct, ChangeProduct
 from jangteo.core.refusals import KeyReused, OutOfStock, UserNotFound
-from jangteo.core.rows import Order, Product, Wallet
-from jangteo.core.wallets import ChargeBalance, RegisterUser
+from jangteo.core.rows import Order, Product
+from jangteo.core.wallets import ChargeBalance, RegisterUser, UserBalance
 from jangteo.engine.batch import ANSWERS_KEPT_FOR, Answer, Asked, Failed, commit
 from jangteo.storage import wallets
 from jangteo.storage.errors import Conflict
@@ -62,19 +62,19 @@ def test_a_refusal_does_not_disturb_its_neighbours(connection: Connection) -> No
 def test_two_copies_with_one_key_in_one_batch_are_done_once(connection: Connection) -> None:
     charge = Asked(ChargeBalance(1, 500), "a")
     assert answers(connection, charge, charge) == [
-        Answer(Wallet(1, 100_500)),
-        Answer(Wallet(1, 100_500), replayed=True),
+        Answer(UserBalance(1, 100_500)),
+        Answer(UserBalance(1, 100_500), replayed=True),
     ]
-    assert answers(connection, charge) == [Answer(Wallet(1, 100_500), replayed=True)]
+    assert answers(connection, charge) == [Answer(UserBalance(1, 100_500), replayed=True)]
     assert balance(connection) == 100_500
 
 
 def test_a_key_belongs_to_one_request(connection: Connection) -> None:
     first, other = Asked(ChargeBalance(1, 500), "a"), Asked(ChargeBalance(1, 501), "a")
     assert answers(connection, first, other, first) == [
-        Answer(Wallet(1, 100_500)),
+        Answer(UserBalance(1, 100_500)),
         Answer(KeyReused()),
-        Answer(Wallet(1, 100_500), replayed=True),
+        Answer(UserBalance(1, 100_500), replayed=True),
     ]
 
 
@@ -90,10 +90,10 @@ def test_an_answer_is_kept_for_a_day_at_least_and_then_forgotten(connection: Con
     charge = Asked(ChargeBalance(1, 500), "old")
     answers(connection, charge)
     day_later = NOW + ANSWERS_KEPT_FOR
-    assert answers(connection, Asked(ChargeBalance(1, 1), "b"), now=day_later)[0] == Answer(Wallet(1, 100_501))
-    assert answers(connection, charge, now=day_later)[0] == Answer(Wallet(1, 100_500), replayed=True)
+    assert answers(connection, Asked(ChargeBalance(1, 1), "b"), now=day_later)[0] == Answer(UserBalance(1, 100_501))
+    assert answers(connection, charge, now=day_later)[0] == Answer(UserBalance(1, 100_500), replayed=True)
     answers(connection, Asked(ChargeBalance(1, 1), "c"), now=day_later + timedelta(microseconds=1))
-    assert answers(connection, charge, now=day_later + timedelta(seconds=1))[0] == Answer(Wallet(1, 101_002))
+    assert answers(connection, charge, now=day_later + timedelta(seconds=1))[0] == Answer(UserBalance(1, 101_002))
 
 
 class Poison:
@@ -122,7 +122,7 @@ def test_a_command_that_breaks_the_database_fails_alone(connection: Connection, 
     commands.insert(place, poison)
     told = answers(connection, *commands)
     assert isinstance(told.pop(place), Failed)
-    assert told == [Answer(Wallet(1, 100_000 + number)) for number in (1, 2, 3, 4)]
+    assert told == [Answer(UserBalance(1, 100_000 + number)) for number in (1, 2, 3, 4)]
     assert balance(connection) == 100_004
 
 
@@ -152,7 +152,7 @@ def test_nobody_is_told_success_of_a_commit_that_failed(connection: Any, code: i
     assert balance(connection) == 100_000
     assert balance(connection, 2) is None
     # The key was not spent either, and the shop goes on.
-    assert answers(connection, Asked(ChargeBalance(1, 5), "k")) == [Answer(Wallet(1, 100_005))]
+    assert answers(connection, Asked(ChargeBalance(1, 5), "k")) == [Answer(UserBalance(1, 100_005))]
 
 
 def test_a_connection_that_cannot_even_roll_back_is_opened_anew(connection: Any) -> None:
@@ -160,7 +160,7 @@ def test_a_connection_that_cannot_even_roll_back_is_opened_anew(connection: Any)
     connection._raw = broken
     broken._raw.close()
     assert isinstance(answers(connection, ChargeBalance(1, 5))[0], Failed)
-    assert answers(connection, ChargeBalance(1, 5)) == [Answer(Wallet(1, 100_005))]
+    assert answers(connection, ChargeBalance(1, 5)) == [Answer(UserBalance(1, 100_005))]
 
 
 class ChangedMeanwhile:
@@ -178,5 +178,5 @@ class ChangedMeanwhile:
 
 
 def test_a_conflict_is_tried_again_whole_and_not_for_ever(connection: Connection) -> None:
-    assert answers(ChangedMeanwhile(connection, 3), ChargeBalance(1, 1)) == [Answer(Wallet(1, 100_001))]  # type: ignore[arg-type]  # as much of a connection as a batch needs
+    assert answers(ChangedMeanwhile(connection, 3), ChargeBalance(1, 1)) == [Answer(UserBalance(1, 100_001))]  # type: ignore[arg-type]  # as much of a connection as a batch needs
     assert isinstance(answers(ChangedMeanwhile(connection, 99), ChargeBalance(1, 1))[0], Failed)  # type: ignore[arg-type]  # see above

@@ -43,12 +43,12 @@ def test_the_demo_shop_is_right(demo_database: Path) -> None:
 
 DAMAGE: dict[str, str] = {
     "every balance is the sum of its ledger": "UPDATE users SET balance = balance + 1 WHERE id = 3",
-    "every ledger entry's balanceAfter is the sum up to it": """
-        UPDATE ledger_entries SET balance_after = balance_after + 1 WHERE id = 30
+    "every ledger is numbered without a gap, every balanceAfter the sum up to its entry": """
+        UPDATE ledger_entries SET balance_after = balance_after + 1 WHERE user_id = 3 AND number = 2
     """,
     "every order has its payment in the ledger, every cancelled one its refund": """
         UPDATE ledger_entries SET kind = 'charge', order_id = NULL
-        WHERE id = (SELECT MAX(id) FROM ledger_entries WHERE kind = 'payment')
+        WHERE user_id = 3 AND number = 2
     """,
     "every stock is what was put in less what was sold plus what came back": """
         UPDATE products SET stock = stock - 1 WHERE id = 2
@@ -76,6 +76,10 @@ def test_every_invariant_has_its_damage() -> None:
 
 # Further kinds of damage to invariants that have more than one side.
 MORE_DAMAGE = [
+    (
+        "every ledger is numbered without a gap, every balanceAfter the sum up to its entry",
+        "UPDATE ledger_entries SET number = 999 WHERE user_id = 3 AND number = 3",
+    ),
     (
         "no coupon used twice, none by another user, each by the order that it names",
         "UPDATE coupons SET user_id = 19 WHERE id = (SELECT MIN(id) FROM coupons WHERE order_id IS NOT NULL)",

@@ -11,9 +11,9 @@ from jangteo.api.health import Live
 from jangteo.core import refusals as no
 from jangteo.core.coupons import CampaignStanding, HeldCoupon
 from jangteo.core.orders import OrderLine
-from jangteo.core.rows import BestSeller, LedgerEntry, Order, OrderItem, Product, Wallet
+from jangteo.core.rows import BestSeller, LedgerEntry, Order, OrderItem, Product
 from jangteo.core.upkeep import Ready
-from jangteo.core.wallets import CurrentBalance
+from jangteo.core.wallets import CurrentBalance, UserBalance
 
 _MONDAY: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 _MONTH_LATER: Final = datetime(2026, 12, 23, 9, 0, tzinfo=UTC)
@@ -38,9 +38,9 @@ ANSWERS: Final[dict[Any, Any]] = {
     for example in (
         Live(),
         Ready(),
-        Wallet(user_id=1, balance=50_000),
+        UserBalance(user_id=1, balance=50_000),
         CurrentBalance(balance=50_000),
-        LedgerEntry(1, "charge", 50_000, 50_000, None, _MONDAY),
+        LedgerEntry(1, 1, "charge", 50_000, 50_000, None, _MONDAY),
         Product(id=1, name="Hallabong, 3 kg", price=24_000, stock=50),
         BestSeller(id=1, name="Hallabong, 3 kg", price=24_000, stock=50, sold=312),
         CampaignStanding(

@@ -11,14 +11,14 @@ from jangteo.api.bodies import NoBody, Paging, WholeOrPaged
 from jangteo.api.route import Route, get, patch, post
 from jangteo.core import refusals as no
 from jangteo.core.coupons import CampaignStanding, HeldCoupon
-from jangteo.core.rows import BestSeller, LedgerEntry, Order, Product, Wallet
+from jangteo.core.rows import BestSeller, LedgerEntry, Order, Product
 from jangteo.core.upkeep import Ready
-from jangteo.core.wallets import CurrentBalance
+from jangteo.core.wallets import CurrentBalance, UserBalance
 
 # fmt: off
 ROUTES: Final[tuple[Route, ...]] = (
-    post("/users", wallets.register_user, wallets.NewUser, 201, Wallet),
-    post("/users/{userId}/balance", wallets.charge_balance, wallets.Charge, 201, Wallet,
+    post("/users", wallets.register_user, wallets.NewUser, 201, UserBalance),
+    post("/users/{userId}/balance", wallets.charge_balance, wallets.Charge, 201, UserBalance,
          no.UserNotFound, no.InvalidAmount, malformed={"amount": no.InvalidAmount}),
     get("/users/{userId}/balance", wallets.read_balance, CurrentBalance, no.UserNotFound),
     get("/users/{userId}/ledger", wallets.read_ledger, list[LedgerEntry], no.UserNotFound, query=Paging),

@@ -111,9 +111,10 @@ class Book:
 
     def enter_balance(self, wallet: Wallet, kind: LedgerKind, amount: int, order_id: int | None) -> Wallet:
         """Change a balance the only way there is: with its ledger entry. The caller has checked that it may."""
-        after = Wallet(wallet.user_id, wallet.balance + amount)
+        number = wallet.entries + 1
+        after = Wallet(wallet.user_id, wallet.balance + amount, number)
         self.wallets.put(wallet.user_id, after)
-        self.ledger.append(LedgerEntry(wallet.user_id, kind, amount, after.balance, order_id, self.now))
+        self.ledger.append(LedgerEntry(wallet.user_id, number, kind, amount, after.balance, order_id, self.now))
         return after
 
 

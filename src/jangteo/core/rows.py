@@ -24,17 +24,22 @@ LedgerKind = Literal["charge", "payment", "refund"]
 CouponStatus = Literal["usable", "used", "expired"]
 
 
-class Wallet(Struct, frozen=True, rename="camel"):
-    """A user's prepaid balance. It always equals the sum of the user's ledger entries."""
+class Wallet(Struct, frozen=True):
+    """A user's prepaid balance: always the sum of the user's ledger entries, which are numbered 1 to `entries`."""
 
-    user_id: Id
-    balance: Money
+    user_id: int
+    balance: int
+    entries: int = 0
 
 
 class LedgerEntry(Struct, frozen=True, rename="camel"):
-    """One change of one balance, never altered afterwards. Payments are negative."""
+    """One change of one balance, never altered afterwards. Payments are negative.
+
+    A user's entries are numbered without a gap.
+    """
 
     user_id: Id
+    number: PositiveCount
     kind: LedgerKind
     amount: Change
     balance_after: Money

@@ -14,6 +14,13 @@ class CurrentBalance(Struct, frozen=True):
     balance: Money
 
 
+class UserBalance(Struct, frozen=True, rename="camel"):
+    """A user and the balance that a command has led to."""
+
+    user_id: Id
+    balance: Money
+
+
 class RegisterUser(Struct, frozen=True):
     """A new user with an empty wallet."""
 
@@ -23,12 +30,12 @@ class RegisterUser(Struct, frozen=True):
         """One new user id."""
         needs.new_users += 1
 
-    def decide(self, book: Book) -> Wallet:
-        """The new wallet; never refused."""
+    def decide(self, book: Book) -> UserBalance:
+        """The new user; never refused."""
         wallet = Wallet(next(book.wallets.new_ids), 0)
         book.wallets.put(wallet.user_id, wallet)
         book.names[wallet.user_id] = self.name
-        return wallet
+        return UserBalance(wallet.user_id, wallet.balance)
 
 
 class ChargeBalance(Struct, frozen=True):
@@ -41,8 +48,8 @@ class ChargeBalance(Struct, frozen=True):
         """The user."""
         needs.users.add(self.user_id)
 
-    def decide(self, book: Book) -> Wallet | UserNotFound | InvalidAmount:
-        """The wallet with the amount added, in minor units.
+    def decide(self, book: Book) -> UserBalance | UserNotFound | InvalidAmount:
+        """The balance with the amount added, in minor units.
 
         Refused with UserNotFound, or InvalidAmount where the amount is below 1 or the balance would reach 2^53.
         """
@@ -51,4 +58,5 @@ class ChargeBalance(Struct, frozen=True):
             return UserNotFound(self.user_id)
         if self.amount < 1 or not fits(wallet.balance + self.amount):
             return InvalidAmount(wallet.balance)
-        return book.enter_balance(wallet, "charge", self.amount, None)
+        after = book.enter_balance(wallet, "charge", self.amount, None)
+        return UserBalance(after.user_id, after.balance)

@@ -8,11 +8,12 @@ import msgspec
 from jangteo.core import refusals
 from jangteo.core.book import Command
 from jangteo.core.coupons import CampaignStanding, HeldCoupon
-from jangteo.core.rows import Order, Product, Wallet
+from jangteo.core.rows import Order, Product
+from jangteo.core.wallets import UserBalance
 from jangteo.storage.answers import KeptAnswer
 
 _TYPES: Final[tuple[type, ...]] = (
-    Wallet,
+    UserBalance,
     Product,
     CampaignStanding,
     HeldCoupon,

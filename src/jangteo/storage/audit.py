@@ -36,16 +36,19 @@ CHECKS: Final = (
         """,
     ),
     Check(
-        "every ledger entry's balanceAfter is the sum up to it",
+        "every ledger is numbered without a gap, every balanceAfter the sum up to its entry",
         "SELECT COUNT(*) FROM ledger_entries",
         """
-        SELECT 'entry ' || id || ' of user ' || user_id || ': ' || balance_after || ', sum ' || sum_so_far
+        SELECT 'entry ' || number || ' of user ' || user_id || ': ' || balance_after || ', sum ' || sum_so_far
+            || ', entry ' || place || ' of ' || entries
         FROM (
-            SELECT id, user_id, balance_after,
-                SUM(amount) OVER (PARTITION BY user_id ORDER BY id) AS sum_so_far
-            FROM ledger_entries
+            SELECT number, user_id, balance_after, entries,
+                SUM(amount) OVER (PARTITION BY user_id ORDER BY number) AS sum_so_far,
+                ROW_NUMBER() OVER (PARTITION BY user_id ORDER BY number) AS place,
+                COUNT(*) OVER (PARTITION BY user_id) AS counted
+            FROM ledger_entries JOIN users ON users.id = user_id
         ) AS entries
-        WHERE balance_after <> sum_so_far
+        WHERE balance_after <> sum_so_far OR number <> place OR counted <> entries
         """,
     ),
     Check(

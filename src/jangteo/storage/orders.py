@@ -30,6 +30,12 @@ _STATUSES = GuardedChange(schema.orders, ("status", "cancelled_at"), ("status",)
 
 _ORDER_COLUMNS = "id, user_id, status, amount, discount, total, coupon_id, created_at, cancelled_at"
 _LINE_COLUMNS = "order_lines.order_id, product_id, quantity, unit_price"
+# Every order has its payment in its user's ledger, so the ledger leads to a user's orders: no further index is kept.
+_PAID = """
+    SELECT order_id FROM ledger_entries
+    WHERE user_id = :user_id AND kind = 'payment' AND order_id < :before
+    ORDER BY number DESC LIMIT :count
+"""
 
 
 def load(session: Session, order_ids: Collection[int]) -> list[tuple[int, Order]]:
@@ -101,12 +107,12 @@ def read_orders_of(snapshot: Snapshot, user_id: int, limit: int, after: int | No
     if not user_exists(snapshot, user_id):
         return UserNotFound(user_id)
     wanted = newest_first(user_id, limit, after)
-    page = "FROM orders WHERE user_id = :user_id AND id < :before ORDER BY id DESC LIMIT :count"
-    rows = snapshot.rows(f"SELECT {_ORDER_COLUMNS} {page}", **wanted)
+    rows = snapshot.rows(
+        f"SELECT {_ORDER_COLUMNS} FROM orders JOIN ({_PAID}) ON order_id = id ORDER BY id DESC", **wanted
+    )
     lines = snapshot.rows(
         f"""
-        SELECT {_LINE_COLUMNS} FROM order_lines
-        JOIN (SELECT id {page}) AS wanted ON wanted.id = order_lines.order_id
+        SELECT {_LINE_COLUMNS} FROM order_lines JOIN ({_PAID}) AS paid ON paid.order_id = order_lines.order_id
         ORDER BY order_lines.order_id, position
         """,
         **wanted,

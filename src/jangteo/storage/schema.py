@@ -49,6 +49,7 @@ users = Table(
     _given_id(),
     Column("name", Text),
     _number("balance"),
+    _number("entries"),
     _number("created_at"),
     _within("balance"),
 )
@@ -56,15 +57,16 @@ users = Table(
 ledger_entries = Table(
     "ledger_entries",
     metadata,
-    _own_id(),
     _number("user_id", ForeignKey("users.id")),
+    _number("number"),
     Column("kind", Text, nullable=False),
     _number("amount"),
     _number("balance_after"),
     _number("order_id", ForeignKey("orders.id"), null=True),
     _number("created_at"),
+    PrimaryKeyConstraint("user_id", "number"),
     _within("balance_after"),
-    Index("ledger_entries_by_user", "user_id", "id"),
+    sqlite_with_rowid=False,
 )
 
 products = Table(
@@ -138,7 +140,6 @@ orders = Table(
     CheckConstraint("total = amount - discount", name="total_adds_up"),
     CheckConstraint("(status = 'cancelled') = (cancelled_at IS NOT NULL)", name="cancelled_has_moment"),
     CheckConstraint("status IN ('paid', 'cancelled')", name="status_known"),
-    Index("orders_by_user", "user_id", "id"),
     Index("orders_by_moment", "created_at"),
 )
 

@@ -11,18 +11,18 @@ from jangteo.storage.moments import micros, moment
 from jangteo.storage.paging import newest_first, page_of
 from jangteo.storage.port import GuardedChange, Insert, Page, Row, Session, Snapshot
 
-_NEW_USERS = Insert(schema.users, ("id", "name", "balance", "created_at"))
-_BALANCES = GuardedChange(schema.users, ("balance",), ("balance",))
+_NEW_USERS = Insert(schema.users, ("id", "name", "balance", "entries", "created_at"))
+_BALANCES = GuardedChange(schema.users, ("balance", "entries"), ("entries",))
 _NEW_ENTRIES = Insert(
     schema.ledger_entries,
-    ("user_id", "kind", "amount", "balance_after", "order_id", "created_at"),
+    ("user_id", "number", "kind", "amount", "balance_after", "order_id", "created_at"),
 )
 
 
 def load(session: Session, user_ids: Collection[int]) -> list[tuple[int, Wallet]]:
     """The wallets of these users, as far as there are such users."""
-    rows = session.load("SELECT id, balance FROM users WHERE id IN (:ids) ORDER BY id", user_ids)
-    return [(user_id, Wallet(user_id, balance)) for user_id, balance in rows]
+    rows = session.load("SELECT id, balance, entries FROM users WHERE id IN (:ids) ORDER BY id", user_ids)
+    return [(row[0], Wallet(*row)) for row in rows]
 
 
 def save(session: Session, book: Book) -> None:
@@ -32,13 +32,13 @@ def save(session: Session, book: Book) -> None:
         at = micros(book.now)
         session.insert(
             _NEW_USERS,
-            [(new.user_id, book.names[new.user_id], new.balance, at) for new in added],
+            [(new.user_id, book.names[new.user_id], new.balance, new.entries, at) for new in added],
         )
     replaced = book.wallets.replaced()
     if replaced:
         session.change(
             _BALANCES,
-            [(after.balance, after.user_id, before.balance) for before, after in replaced],
+            [(after.balance, after.entries, after.user_id, before.entries) for before, after in replaced],
         )
 
 
@@ -49,7 +49,7 @@ def save_ledger(session: Session, book: Book) -> None:
         session.insert(
             _NEW_ENTRIES,
             [
-                (entry.user_id, entry.kind, entry.amount, entry.balance_after, entry.order_id, at)
+                (entry.user_id, entry.number, entry.kind, entry.amount, entry.balance_after, entry.order_id, at)
                 for entry in book.ledger
             ],
         )
@@ -67,15 +67,15 @@ def read_balance(snapshot: Snapshot, user_id: int) -> CurrentBalance | UserNotFo
 
 
 def read_ledger(snapshot: Snapshot, user_id: int, limit: int, after: int | None) -> Page[LedgerEntry] | UserNotFound:
-    """A user's ledger, newest first, from before the entry `after` on."""
+    """A user's ledger, newest first, from before the entry with the number `after` on."""
     if not user_exists(snapshot, user_id):
         return UserNotFound(user_id)
     rows = snapshot.rows(
         """
-        SELECT id, user_id, kind, amount, balance_after, order_id, created_at
+        SELECT number, user_id, kind, amount, balance_after, order_id, created_at
         FROM ledger_entries
-        WHERE user_id = :user_id AND id < :before
-        ORDER BY id DESC LIMIT :count
+        WHERE user_id = :user_id AND number < :before
+        ORDER BY number DESC LIMIT :count
         """,
         **newest_first(user_id, limit, after),
     )
@@ -83,5 +83,5 @@ def read_ledger(snapshot: Snapshot, user_id: int, limit: int, after: int | None)
 
 
 def _entry(row: Row) -> LedgerEntry:
-    _, user_id, kind, amount, balance_after, order_id, created_at = row
-    return LedgerEntry(user_id, kind, amount, balance_after, order_id, moment(created_at))
+    number, user_id, kind, amount, balance_after, order_id, created_at = row
+    return LedgerEntry(user_id, number, kind, amount, balance_after, order_id, moment(created_at))

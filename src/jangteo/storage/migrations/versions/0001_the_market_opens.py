@@ -70,6 +70,7 @@ def upgrade() -> None:
         sa.Column("id", NUMBER, autoincrement=False, nullable=False),
         sa.Column("name", sa.Text(), nullable=True),
         sa.Column("balance", NUMBER, nullable=False),
+        sa.Column("entries", NUMBER, nullable=False),
         sa.Column("created_at", NUMBER, nullable=False),
         sa.CheckConstraint("balance BETWEEN 0 AND 9007199254740991", name="balance_in_range"),
         sa.PrimaryKeyConstraint("id"),
@@ -97,7 +98,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("orders_by_moment", "orders", ["created_at"], unique=False)
-    op.create_index("orders_by_user", "orders", ["user_id", "id"], unique=False)
     op.create_table(
         "stock_movements",
         sa.Column("id", NUMBER, sa.Identity(always=False), nullable=False),
@@ -136,8 +136,8 @@ def upgrade() -> None:
     op.create_index("coupons_by_user", "coupons", ["user_id", "id"], unique=False)
     op.create_table(
         "ledger_entries",
-        sa.Column("id", NUMBER, sa.Identity(always=False), nullable=False),
         sa.Column("user_id", NUMBER, nullable=False),
+        sa.Column("number", NUMBER, nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("amount", NUMBER, nullable=False),
         sa.Column("balance_after", NUMBER, nullable=False),
@@ -152,9 +152,9 @@ def upgrade() -> None:
             ["user_id"],
             ["users.id"],
         ),
-        sa.PrimaryKeyConstraint("id"),
+        sa.PrimaryKeyConstraint("user_id", "number"),
+        sqlite_with_rowid=False,
     )
-    op.create_index("ledger_entries_by_user", "ledger_entries", ["user_id", "id"], unique=False)
     op.create_table(
         "order_lines",
         sa.Column("order_id", NUMBER, nullable=False),
