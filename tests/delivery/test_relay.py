@@ -118,7 +118,7 @@ def test_a_failing_platform_delays_events_but_no_order(
 
 
 def test_the_relay_goes_on_after_a_restart_where_it_was(
-    watched: list[Watched], open_shop: Callable[..., ServedShop]
+    watched: list[Watched], open_shop: Callable[..., ServedShop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = open_shop()
     user, product = before.http.user(balance=9_000), before.http.product()
@@ -128,9 +128,18 @@ def test_the_relay_goes_on_after_a_restart_where_it_was(
     watched[0].failures = 1_000_000
     for _ in range(3):
         assert before.http.order(user, (product, 1)).status_code == 201
+    monkeypatch.setattr(relay, "FAREWELL_S", 0.01)
     before.close()
     after = open_shop()
     assert [event["id"] for event in watched[1].wait_for(3)] == [f"order-{number}-paid" for number in (2, 3, 4)]
     after.close()
     ids = [json.loads(line)["id"] for line in after.events_file.read_text().splitlines()]
     assert ids == [f"order-{number}-paid" for number in (1, 2, 3, 4)]
+
+
+def test_a_closing_shop_sends_what_is_left(watched: list[Watched], shop: ServedShop) -> None:
+    user, product = shop.http.user(balance=9_000), shop.http.product()
+    for _ in range(9):
+        shop.http.order(user, (product, 1))
+    shop.close()
+    assert [event["id"] for _, event in watched[0].received] == [f"order-{number}-paid" for number in range(1, 10)]

@@ -5,6 +5,7 @@ none is ever left out. Orders don't wait for the relay, and don't notice when th
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -27,6 +28,8 @@ PACE_S: Final = 0.02
 """In a rush events go out in bundles, no more often than this; the first after a quiet moment goes at once."""
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 10.0
+FAREWELL_S: Final = 2.0
+"""So long a closing shop waits for the platform to take what is left."""
 
 
 class Relay:
@@ -36,17 +39,25 @@ class Relay:
         self._committing = committing
         self._reading = reading
         self._sink = sink
-        self._task: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._writing: asyncio.Future[None] | None = None
+        self._stopping = False
 
     def start(self) -> None:
         """Go on where the outbox was left."""
-        self._task = asyncio.create_task(self._run())
+        self._running = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Stop sending; what is left waits in the outbox for the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        """Send what is left, if the platform takes it soon; otherwise it waits in the outbox for the next start."""
+        self._stopping = True
+        self._committing.events_told.set()
+        if self._running is not None:
+            await asyncio.wait({self._running}, timeout=FAREWELL_S)
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+        if self._writing is not None:
+            # A thread can't be cancelled: what it is writing, it writes to the end.
+            await asyncio.gather(self._writing, return_exceptions=True)
         self._sink.close()
 
     async def _run(self) -> None:
@@ -55,6 +66,8 @@ class Relay:
             try:
                 await self._send_all()
                 pause_s = FIRST_PAUSE_S
+                if self._stopping:
+                    return
                 await self._committing.events_told.wait()
             except Stopped:
                 return
@@ -68,12 +81,14 @@ class Relay:
         while True:
             # Cleared before looking: what is told from here on is found now or wakes the relay again.
             self._committing.events_told.clear()
-            events = await self._reading.ask(Question(outbox.read_waiting, (position, BATCH_MAX)))
-            if not events:
+            waiting = await self._reading.ask(Question(outbox.read_waiting, (position, BATCH_MAX)))
+            if waiting is None:
                 return
-            lines = [event.event.encode() for event in events]
-            # Shielded: a stop in the middle of a write waits for its end.
-            await asyncio.shield(asyncio.to_thread(self._sink.send, lines))
-            position = events[-1].position
+            await self._send(waiting.events.encode().split(b"\n"))
+            position = waiting.position
             await self._committing.submit(MoveRelay(PLATFORM, position))
             await asyncio.sleep(PACE_S)
+
+    async def _send(self, events: Sequence[bytes]) -> None:
+        self._writing = asyncio.ensure_future(asyncio.to_thread(self._sink.send, events))
+        await asyncio.shield(self._writing)

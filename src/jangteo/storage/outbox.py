@@ -35,11 +35,11 @@ class CloudEvent(Struct, frozen=True):
     data: Order
 
 
-class StoredEvent(NamedTuple):
-    """An event and its place in the outbox."""
+class Waiting(NamedTuple):
+    """Events that wait to be sent: one JSON text a line, in order, and the position of the last."""
 
+    events: str
     position: int
-    event: str
 
 
 def save(session: Session, book: Book) -> None:
@@ -51,14 +51,23 @@ def save(session: Session, book: Book) -> None:
         )
 
 
-def read_waiting(snapshot: Snapshot, position: int, limit: int) -> list[StoredEvent]:
-    """The next events behind a position."""
+def read_waiting(snapshot: Snapshot, position: int, limit: int) -> Waiting | None:
+    """The next events behind a position; None where there are none.
+
+    They are put together by the database. Fetched one by one, each would cost the thread a turn at the interpreter,
+    in the middle of a rush (measured: a seventh of the orders a second).
+    """
     rows = snapshot.rows(
-        "SELECT id, event FROM outbox WHERE id > :position ORDER BY id LIMIT :count",
+        """
+        SELECT group_concat(event, char(10)) OVER everything, MAX(id) OVER everything
+        FROM (SELECT id, event FROM outbox WHERE id > :position ORDER BY id LIMIT :count) AS waiting
+        WINDOW everything AS (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+        LIMIT 1
+        """,
         position=position,
         count=limit,
     )
-    return [StoredEvent(*row) for row in rows]
+    return Waiting(*rows[0]) if rows else None
 
 
 def read_position(snapshot: Snapshot, platform: str) -> int:
