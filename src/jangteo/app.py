@@ -14,7 +14,7 @@ from jangteo.delivery.sinks import open_sink
 from jangteo.engine.committing import Committing
 from jangteo.engine.reading import Reading
 from jangteo.settings import Settings
-from jangteo.storage.opening import open_storage, sqlite_path
+from jangteo.storage.opening import files_of, open_storage, sqlite_path
 
 Clock = Callable[[], datetime]
 
@@ -39,7 +39,7 @@ class Shop:
         """Raises CannotOpen or CannotUse where the database or the platform can't be used as named."""
         self.settings = settings
         self.storage = open_storage(settings.database)
-        sink = open_sink(platform_of(settings))
+        sink = open_sink(platform_of(settings), files_of(settings.database))
         self.committing = Committing(self.storage, clock, batch_max=settings.batch_max, queue_max=settings.queue_max)
         self.reading = Reading(
             self.storage,

@@ -18,7 +18,7 @@ ORDERS: Final = 240
 _DAYS_OF_ORDERS: Final = timedelta(days=3)
 _CANCELLED_EVERY: Final = 40
 _SHARE_WITH_COUPON: Final = 0.1
-_CHARGE: Final = 1_000_000
+_CHARGE: Final = 2_000_000
 _USERS: Final = (
     "Kim Minji", "Lee Junho", "Park Seoyeon", "Choi Woojin", "Jung Haeun", "Kang Dohyun", "Yoon Jiwoo",
     "Lim Chaewon", "Han Jisoo", "Oh Taeyang", "Shin Yuna", "Seo Minjae", "Kwon Nari", "Hwang Jun",
@@ -50,7 +50,7 @@ def fill(storage: Storage, clock: Callable[[], datetime]) -> bool:
     try:
         now = clock()
         with connection.transaction() as session:
-            if session.rows("SELECT 1 FROM users UNION SELECT 1 FROM products LIMIT 1"):
+            if session.rows("SELECT 1 FROM users UNION SELECT 1 FROM products UNION SELECT 1 FROM campaigns LIMIT 1"):
                 return False
             _fill(session, now)
         return True

@@ -66,6 +66,8 @@ def test_products_without_a_limit_are_the_whole_list_and_others_a_hundred(shop: 
         ("limit=many", "limit"),
         ("limit=", "limit"),
         ("limit=1.5", "limit"),
+        ("limit=1.0", "limit"),
+        ("limit=1e1", "limit"),
         ("after=null", "after"),
         ("after=-1", "after"),
         ("after=9007199254740992", "after"),

@@ -131,11 +131,12 @@ def test_a_body_may_not_be_larger_than_any_request_needs(open_shop: Callable[...
         assert (answer.status_code, answer.json()["type"]) == (413, "/problems/content-too-large")
 
 
-def test_a_body_may_not_take_for_ever(open_shop: Callable[..., ServedShop]) -> None:
+@pytest.mark.parametrize("begun", [b"", b"{"])
+def test_a_body_may_not_take_for_ever(open_shop: Callable[..., ServedShop], begun: bytes) -> None:
     shop = open_shop(body_timeout_s=0.1)
     host, port = shop.address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as slow:
-        slow.sendall(b"POST /users HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{")
+        slow.sendall(b"POST /users HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n" + begun)
         assert slow.recv(4_096).startswith(b"HTTP/1.1 408 ")
 
 

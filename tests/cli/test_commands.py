@@ -67,3 +67,11 @@ def test_audit_of_nothing_creates_nothing(tmp_path: Path) -> None:
     result = audit(f"sqlite:///{tmp_path / 'empty.db'}")
     assert (result.returncode, "holds no shop yet" in result.stderr) == (2, True)
     assert [each.name for each in tmp_path.iterdir()] == ["empty.db"]
+
+
+def test_without_a_command_the_help_is_shown() -> None:
+    result = run()
+    assert result.returncode == 0
+    assert "serve" in result.stdout
+    assert "audit" in result.stdout
+    assert result.stdout.count("\n") > 5

@@ -69,7 +69,9 @@ def no_database(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_file_that_is_no_database_stays_as_it_is(no_database: Path) -> None:
+@pytest.mark.parametrize("length", [1, 15, 900])
+def test_a_file_that_is_no_database_stays_as_it_is(no_database: Path, length: int) -> None:
+    no_database.write_bytes(no_database.read_bytes()[:length])
     before = no_database.read_bytes()
     complained(
         run("serve", "--port", "0", "--database", f"sqlite:///{no_database}"), str(no_database), "not a database"
@@ -81,11 +83,17 @@ def test_a_file_that_is_no_database_stays_as_it_is(no_database: Path) -> None:
 def test_another_programs_database_stays_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     raw = sqlite3.connect(path)
+    raw.execute("PRAGMA journal_mode = WAL")
     raw.execute("CREATE TABLE songs (title)")
+    # Alembic is not ours alone.
+    raw.execute("CREATE TABLE alembic_version (version_num)")
+    raw.execute("INSERT INTO alembic_version VALUES ('jangteo_0001')")
+    raw.commit()
     raw.close()
     before = path.read_bytes()
     complained(run("serve", "--port", "0", "--database", f"sqlite:///{path}"), "another program's database")
     assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["other.db"]
 
 
 def test_a_database_of_a_newer_schema_stays_as_it_is(empty_database: Path, tmp_path: Path) -> None:
@@ -113,6 +121,12 @@ def test_a_database_of_a_newer_schema_stays_as_it_is(empty_database: Path, tmp_p
         (["--port", "70000"], "--port"),
         (["--port", "eighty"], "--port"),
         (["--host", "256.0.0.1"], "256.0.0.1"),
+        (["--host", "a..b"], "a..b"),
+        (["--database", "sqlite:///:memory:"], "name a file"),
+        (["--database", "sqlite:///{}/" + "x" * 300], "name too long"),
+        (["--platform", "file:{}/" + "x" * 300], "name too long"),
+        (["--platform", "file:{}/shop.db"], "own database"),
+        (["--platform", "file:{}/shop.db-wal"], "own database"),
         (["--colour"], "--colour"),
     ],
 )
@@ -143,6 +157,44 @@ def test_one_file_is_served_by_one_process(tmp_path: Path) -> None:
     server.kill()
     server = serve_in_process(database)
     assert server.interrupt()[0] == 0
+
+
+def test_a_path_is_a_path_whatever_is_in_it(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'my%20shop ?#1.db'}"
+    server = serve_in_process(database, "--demo")
+    assert server.interrupt()[0] == 0
+    assert audit(database).returncode == 0
+    assert {each.name for each in tmp_path.iterdir()} == {
+        "my%20shop ?#1.db",
+        "my%20shop ?#1.db.lock",
+        "my%20shop ?#1.events.jsonl",
+    }
+
+
+def test_another_name_for_the_file_is_the_same_file(tmp_path: Path) -> None:
+    server = serve_in_process(f"sqlite:///{tmp_path / 'a.db'}")
+    (tmp_path / "b.db").symlink_to(tmp_path / "a.db")
+    complained(
+        run("serve", "--port", "0", "--database", f"sqlite:///{tmp_path / 'b.db'}"), "is being served by another"
+    )
+    server.interrupt()
+
+
+def test_a_shop_that_is_told_to_close_while_it_opens_closes(tmp_path: Path) -> None:
+    for _ in range(5):
+        code, printed = serve_in_process(f"sqlite:///{tmp_path / 'shop.db'}").interrupt()
+        assert (code, "Everything that was acknowledged is on disk" in printed) == (0, True)
+
+
+def test_a_client_that_never_ends_its_request_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    server = serve_in_process(f"sqlite:///{tmp_path / 'shop.db'}")
+    host, port = server.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as stuck:
+        stuck.sendall(b"POST /users HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{")
+        with Http(base_url=server.address, timeout=30) as http:
+            assert http.get("/health/ready").status_code == 200
+        assert server.interrupt()[0] == 0
+        assert stuck.recv(4_096).startswith(b"HTTP/1.1 503 ")
 
 
 def test_an_unwritable_folder_is_one_clear_line(tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from jangteo.core.upkeep import MoveRelay
 from jangteo.delivery import relay
 from jangteo.delivery.sinks import JsonLines
+from jangteo.engine.lane import Overloaded
 from tests.serving import ServedShop
 
 
@@ -51,7 +53,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[Watched]:
     """The sinks of the shops that are opened, in order."""
     opened: list[Watched] = []
 
-    def open_watched(url: str) -> Watched:
+    def open_watched(url: str, _: object) -> Watched:
         opened.append(Watched(Path(url.removeprefix("file:"))))
         return opened[-1]
 
@@ -143,3 +145,25 @@ def test_a_closing_shop_sends_what_is_left(watched: list[Watched], shop: ServedS
         shop.http.order(user, (product, 1))
     shop.close()
     assert [event["id"] for _, event in watched[0].received] == [f"order-{number}-paid" for number in range(1, 10)]
+
+
+def test_a_full_queue_makes_no_event_come_twice(watched: list[Watched], open_shop: Callable[..., ServedShop]) -> None:
+    shop = open_shop(queue_max=2)
+    user, product = shop.http.user(balance=99_000), shop.http.product(stock=99)
+    shop.http.order(user, (product, 1))
+    watched[0].wait_for(1)
+    submit, full = shop.shop.committing.submit, 5
+
+    async def often_full(command: Any, key: str | None = None) -> Any:
+        nonlocal full
+        if isinstance(command, MoveRelay) and full:
+            full -= 1
+            raise Overloaded
+        return await submit(command, key)
+
+    shop.shop.committing.submit = often_full  # type: ignore[method-assign]  # to fill the queue at the right moment
+    for _ in range(9):
+        shop.http.order(user, (product, 1))
+    shop.close()
+    assert [event["id"] for _, event in watched[0].received] == [f"order-{number}-paid" for number in range(1, 11)]
+    assert full < 5

@@ -162,7 +162,7 @@ class Shops(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "model"):
             with self.connection.snapshot(self.now) as snapshot:
-                assert [finding.broken for finding in findings(snapshot)] == [[]] * 9
+                assert [finding.broken for finding in findings(snapshot)] == [[]] * 10
             self.connection.close()
             shutil.rmtree(self.folder)
 

@@ -139,3 +139,27 @@ def test_a_batch_is_answered_while_the_next_one_waits_for_its_disk() -> None:
         await running.stop()
 
     asyncio.run(play())
+
+
+class Defective(Doubling):
+    """Fails at every odd job."""
+
+    def work(self, jobs: Sequence[int], before_waiting: Callable[[], None]) -> Sequence[int]:
+        results = super().work(jobs, before_waiting)
+        if any(job % 2 for job in jobs):
+            raise RuntimeError("a defect")
+        return results
+
+
+def test_a_defect_is_told_to_those_who_wait_and_the_lane_goes_on() -> None:
+    async def play() -> None:
+        worker = Defective()
+        running = lane(worker, queue_max=2)
+        running.start()
+        for _ in range(3):
+            with pytest.raises(RuntimeError, match="a defect"):
+                await running.submit(1)
+            assert await running.submit(2) == 4
+        await running.stop()
+
+    asyncio.run(play())

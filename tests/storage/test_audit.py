@@ -61,6 +61,7 @@ DAMAGE: dict[str, str] = {
         UPDATE order_lines SET unit_price = unit_price + 1 WHERE order_id = 9 AND position = 0
     """,
     "one event for every paid order and one more for every cancelled one": "DELETE FROM outbox WHERE id = 40",
+    "every row belongs to something that exists": "INSERT INTO relay_positions VALUES ('platform', 999999)",
 }
 
 
@@ -75,7 +76,22 @@ def test_every_invariant_has_its_damage() -> None:
 
 
 # Further kinds of damage to invariants that have more than one side.
+ORPHANS = "every row belongs to something that exists"
 MORE_DAMAGE = [
+    (ORPHANS, "INSERT INTO order_lines VALUES (9999, 0, 1, 1, 1)"),
+    (ORPHANS, "INSERT INTO stock_movements (product_id, quantity, created_at) VALUES (9999, 1, 1)"),
+    (
+        "every order has its payment in the ledger, every cancelled one its refund",
+        "UPDATE ledger_entries SET kind = 'refund' WHERE user_id = 3 AND number = 1",
+    ),
+    (
+        "one event for every paid order and one more for every cancelled one",
+        "UPDATE outbox SET event = REPLACE(event, '\"total\":', '\"total\":1') WHERE id = 40",
+    ),
+    (
+        "one event for every paid order and one more for every cancelled one",
+        "INSERT INTO outbox (order_id, type, event) VALUES (9999, 'jangteo.order.paid', '{}')",
+    ),
     (
         "every ledger is numbered without a gap, every balanceAfter the sum up to its entry",
         "UPDATE ledger_entries SET number = 999 WHERE user_id = 3 AND number = 3",

@@ -1,5 +1,6 @@
 """The ASGI application: match, read, ask the shop, reply. Every call goes this one way."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Final
 
@@ -67,6 +68,9 @@ class Api:
             return problem_reply(problems.problem(error.kind, error.detail, field=error.field))
         except (Overloaded, Stopped):
             return failure(problems.OVERLOADED)
+        except asyncio.CancelledError:
+            # The server is closing, and this client has kept it waiting for too long.
+            return failure(problems.UNAVAILABLE)
         except Unavailable:
             return failure(problems.UNAVAILABLE)
         except Exception:
@@ -83,7 +87,7 @@ class Api:
         if route is None:
             return _other_methods(found.by_method)
         arguments: list[Any] = read_ids(route.ids, found.ids)
-        if route.query is not None or scope["query_string"]:
+        if route.query is not None:
             arguments.extend(read_query(route.query, scope["query_string"]))
         key = None
         if route.body is not None:

@@ -13,6 +13,7 @@ from jangteo.api.problems import Kind
 from jangteo.api.route import Route
 from jangteo.core.limits import LARGEST
 
+_WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,20}")
 _KEY: Final = re.compile(r"[!-~]{1,255}")
 _PATH_OF_FIELD: Final = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>[^`]*)`)?$", re.DOTALL)
 _NAMED: Final = re.compile(r"`(?P<name>[^`]+)`")
@@ -34,20 +35,17 @@ def read_ids(names: Iterable[str], parts: Iterable[str]) -> list[int]:
     return [_read_id(name, part) for name, part in zip(names, parts, strict=True)]
 
 
-def read_query(shape: type[msgspec.Struct] | None, raw: bytes) -> tuple[Any, ...]:
+def read_query(shape: type[msgspec.Struct], raw: bytes) -> tuple[Any, ...]:
     """The values of a query string, in the order of their fields; None where one is left out."""
-    given: dict[str, str] = {}
+    given: dict[str, int] = {}
     for name, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
         if name in given:
             raise Malformed(name, f"`{name}` is given twice")
-        given[name] = value
-    if shape is None:
-        if given:
-            name = next(iter(given))
-            raise Malformed(name, f"This call takes no `{name}`")
-        return ()
+        if not _WHOLE_NUMBER.fullmatch(value):
+            raise Malformed(name, f"`{name}` must be a whole number")
+        given[name] = int(value)
     try:
-        values = msgspec.structs.astuple(msgspec.convert(given, shape, strict=False))
+        values = msgspec.structs.astuple(msgspec.convert(given, shape))
     except msgspec.ValidationError as error:
         raise _named(error) from None
     return tuple(None if value is msgspec.UNSET else value for value in values)
@@ -89,17 +87,15 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 
 async def receive_body(receive: Any, max_bytes: int, timeout_s: float) -> bytes:
     """All of the body. Raises Malformed where it is too large or too slow."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if message.get("more_body"):
-        try:
-            async with asyncio.timeout(timeout_s):
-                while message.get("more_body") and len(body) <= max_bytes:
-                    message = await receive()
-                    body += message.get("body", b"")
-        except TimeoutError:
-            detail = problems.BODY_TIMEOUT.meaning
-            raise Malformed("body", detail, problems.BODY_TIMEOUT) from None
+    try:
+        async with asyncio.timeout(timeout_s):
+            message = await receive()
+            body: bytes = message.get("body", b"")
+            while message.get("more_body") and len(body) <= max_bytes:
+                message = await receive()
+                body += message.get("body", b"")
+    except TimeoutError:
+        raise Malformed("body", problems.BODY_TIMEOUT.meaning, problems.BODY_TIMEOUT) from None
     if message["type"] == "http.disconnect":
         raise Malformed("body", "The client left before its request was complete")
     if len(body) > max_bytes:

@@ -1,6 +1,5 @@
 """From "no" to `application/problem+json` (RFC 9457): the one table of refusals, and what any call may answer."""
 
-from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -122,8 +121,3 @@ def problem(kind: Kind, detail: str | None = None, **facts: Any) -> dict[str, An
 def problem_of(refusal: Refusal) -> dict[str, Any]:
     """The body of a refusal, with its facts."""
     return problem(REFUSALS[type(refusal)], **msgspec.to_builtins(refusal))
-
-
-def status_line(status: int) -> str:
-    """A status as people read it: `404 Not Found`."""
-    return f"{status} {HTTPStatus(status).phrase}"

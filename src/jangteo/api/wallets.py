@@ -1,7 +1,7 @@
 """Users, balances and ledgers over HTTP."""
 
 from jangteo.api.bodies import Body
-from jangteo.core.limits import Name, PositiveMoney
+from jangteo.core.limits import ChargedMoney, Name
 from jangteo.core.refusals import UserNotFound
 from jangteo.core.rows import LedgerEntry
 from jangteo.core.wallets import ChargeBalance, CurrentBalance, RegisterUser
@@ -18,7 +18,7 @@ class NewUser(Body):
 class Charge(Body):
     """Money for the wallet."""
 
-    amount: PositiveMoney
+    amount: ChargedMoney
 
 
 def register_user(body: NewUser) -> RegisterUser:

@@ -17,7 +17,6 @@ INTERRUPTED: Final = 130
 app = typer.Typer(
     name="jangteo",
     help="The commerce core that stays right in the rush: balances, stock, coupons and orders.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -32,14 +31,17 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the shape of an opti
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def about(
+    context: typer.Context,
     _version: Annotated[
         bool,
         typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
     """The commerce core that stays right in the rush: balances, stock, coupons and orders."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def main() -> None:
@@ -56,6 +58,8 @@ def main() -> None:
         code = INTERRUPTED
     except BrokenPipeError:
         code = 1
+    except OSError as error:
+        code = _complain(str(error), USAGE_ERROR)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -16,7 +16,7 @@ from jangteo.cli.options import Database
 from jangteo.settings import LOOPBACK, Settings
 
 _BACKLOG = 2048
-_GRACE_S = 30
+_GRACE_S = 5
 _COLLECT_AFTER = 100_000
 
 
@@ -84,8 +84,9 @@ def serve(
     shop.storage.prepare()
     try:
         filled = settings.demo and demo.fill(shop.storage, system_clock)
+        closing = _Closing()
         _announce(settings, listening.getsockname()[1], filled=filled)
-        _run(shop, listening)
+        _run(shop, listening, closing)
     finally:
         shop.storage.close()
 
@@ -97,8 +98,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen(_BACKLOG)
-    except socket.gaierror as error:
-        raise typer.BadParameter(f"--host {host} can't be resolved: {error.strerror}") from error
+    except (socket.gaierror, UnicodeError) as error:
+        raise typer.BadParameter(f"--host {host} can't be resolved") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise typer.BadParameter(
@@ -108,7 +109,31 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _run(shop: Shop, listening: socket.socket) -> None:
+class _Closing:
+    """Whether someone has asked the shop to close before its server was there to hear it."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        # The server listens to these itself; before that, and when it hands them on at its end, they come here.
+        for signal_number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signal_number, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, closing: _Closing) -> None:
+        super().__init__(config)
+        self._closing = closing
+
+    async def main_loop(self) -> None:
+        """Serve, unless the shop was asked to close while it opened."""
+        self.should_exit = self.should_exit or self._closing.asked
+        await super().main_loop()
+
+
+def _run(shop: Shop, listening: socket.socket, closing: _Closing) -> None:
     config = uvicorn.Config(
         shop,
         loop="uvloop",
@@ -121,11 +146,8 @@ def _run(shop: Shop, listening: socket.socket) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    # The server closes on these by itself, and then hands them on: there they have done their work.
-    for closing in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(closing, lambda *_: None)
     _calm_collector()
-    uvicorn.Server(config).run(sockets=[listening])
+    _Server(config, closing).run(sockets=[listening])
     typer.echo("Closed. Everything that was acknowledged is on disk.")
 
 

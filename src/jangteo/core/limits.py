@@ -19,6 +19,16 @@ MAX_COUPON_VALID_DAYS: Final = 3650
 Id = Annotated[int, Meta(ge=1, le=LARGEST)]
 Money = Annotated[int, Meta(ge=0, le=LARGEST, description="In the currency's minor unit.")]
 PositiveMoney = Annotated[int, Meta(ge=1, le=LARGEST, description="In the currency's minor unit.")]
+ChargedMoney = Annotated[
+    int,
+    Meta(
+        ge=-LARGEST,
+        le=LARGEST,
+        description="In the currency's minor unit.",
+        # Whether it is enough is a decision of the shop's, and so an answer that is kept for its key.
+        extra_json_schema={"minimum": 1},
+    ),
+]
 Change = Annotated[int, Meta(ge=-LARGEST, le=LARGEST)]
 Count = Annotated[int, Meta(ge=0, le=LARGEST)]
 PositiveCount = Annotated[int, Meta(ge=1, le=LARGEST)]
@@ -26,7 +36,7 @@ Percent = Annotated[int, Meta(ge=1, le=100)]
 Days = Annotated[int, Meta(ge=1, le=MAX_COUPON_VALID_DAYS)]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, UTC.")]
 # Control characters have no place in a name, and PostgreSQL can't store NUL at all.
-Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
 
 
 def fits(value: int) -> bool:

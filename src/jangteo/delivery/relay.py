@@ -42,6 +42,7 @@ class Relay:
         self._running: asyncio.Task[None] | None = None
         self._writing: asyncio.Future[None] | None = None
         self._stopping = False
+        self._position: int | None = None
 
     def start(self) -> None:
         """Go on where the outbox was left."""
@@ -72,22 +73,30 @@ class Relay:
             except Stopped:
                 return
             except (OSError, Overloaded, Unavailable) as error:
-                log.warning("events wait", reason=str(error), again_in_s=pause_s)
+                log.warning("events wait", reason=repr(error), again_in_s=pause_s)
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _send_all(self) -> None:
-        position = await self._reading.ask(Question(outbox.read_position, (PLATFORM,)))
+        if self._position is None:
+            self._position = await self._reading.ask(Question(outbox.read_position, (PLATFORM,)))
         while True:
             # Cleared before looking: what is told from here on is found now or wakes the relay again.
             self._committing.events_told.clear()
-            waiting = await self._reading.ask(Question(outbox.read_waiting, (position, BATCH_MAX)))
+            waiting = await self._reading.ask(Question(outbox.read_waiting, (self._position, BATCH_MAX)))
             if waiting is None:
                 return
             await self._send(waiting.events.encode().split(b"\n"))
-            position = waiting.position
-            await self._committing.submit(MoveRelay(PLATFORM, position))
+            self._position = waiting.position
+            await self._remember(waiting.position)
             await asyncio.sleep(PACE_S)
+
+    async def _remember(self, position: int) -> None:
+        try:
+            await self._committing.submit(MoveRelay(PLATFORM, position))
+        except (Overloaded, Unavailable) as error:
+            # The next bundle's position covers this one's; what was sent isn't sent again meanwhile.
+            log.warning("position not remembered yet", position=position, reason=repr(error))
 
     async def _send(self, events: Sequence[bytes]) -> None:
         self._writing = asyncio.ensure_future(asyncio.to_thread(self._sink.send, events))

@@ -34,7 +34,7 @@ class Worker(Protocol[Taken, Given]):
     def work(self, jobs: Sequence[Taken], before_waiting: Callable[[], None]) -> Sequence[Given]:
         """A result for each job, in the same order; calls `before_waiting` before it waits for a disk.
 
-        Must not raise.
+        What it raises is raised to everyone who waits for this batch.
         """
 
     def close(self) -> None:
@@ -107,20 +107,27 @@ class Lane(Generic[Job, Result]):
 
         going = True
         while going:
-            if self._queue.empty():
-                answer_done()
-            waiting, going = self._take()
+            waiting, going = self._take(answer_done)
             if waiting:
-                results = worker.work([each.job for each in waiting], answer_done)
-                answer_done()
-                done.append((waiting, results))
+                try:
+                    results = worker.work([each.job for each in waiting], answer_done)
+                except Exception as defect:  # noqa: BLE001 - whatever it is, those who wait are told and the lane goes on
+                    answer_done()
+                    loop.call_soon_threadsafe(self._fail, waiting, defect)
+                else:
+                    answer_done()
+                    done.append((waiting, results))
         answer_done()
         worker.close()
 
-    def _take(self) -> tuple[list[_Waiting[Job, Result]], bool]:
+    def _take(self, before_waiting: Callable[[], None]) -> tuple[list[_Waiting[Job, Result]], bool]:
         """Everything that has arrived, up to the bound; and whether to go on afterwards."""
         waiting: list[_Waiting[Job, Result]] = []
-        arrived = self._queue.get()
+        try:
+            arrived = self._queue.get_nowait()
+        except Empty:
+            before_waiting()
+            arrived = self._queue.get()
         while arrived is not None:
             waiting.append(arrived)
             if len(waiting) == self._batch_max:
@@ -136,3 +143,9 @@ class Lane(Generic[Job, Result]):
         for each, result in zip(waiting, results, strict=True):
             if not each.future.done():
                 each.future.set_result(result)
+
+    def _fail(self, waiting: list[_Waiting[Job, Result]], defect: Exception) -> None:
+        self._unanswered -= len(waiting)
+        for each in waiting:
+            if not each.future.done():
+                each.future.set_exception(defect)

@@ -68,6 +68,16 @@ CHECKS: Final = (
             OR COALESCE(paid, -1) <> total
             OR (status = 'cancelled' AND COALESCE(refunded, -1) <> total)
             OR (status = 'paid' AND refunded IS NOT NULL)
+        UNION ALL
+        SELECT 'entry ' || number || ' of user ' || user_id || ': ' || kind || ' of ' || amount || ', order '
+            || COALESCE(order_id, 'none')
+        FROM ledger_entries
+        WHERE NOT CASE kind
+            WHEN 'charge' THEN amount > 0 AND order_id IS NULL
+            WHEN 'payment' THEN amount <= 0 AND order_id IS NOT NULL
+            WHEN 'refund' THEN amount >= 0 AND order_id IS NOT NULL
+            ELSE 1 = 0
+        END
         """,
     ),
     Check(
@@ -157,6 +167,37 @@ CHECKS: Final = (
         ) AS events ON events.order_id = orders.id
         WHERE COALESCE(paid, 0) <> 1
             OR COALESCE(cancelled, 0) <> CASE status WHEN 'cancelled' THEN 1 ELSE 0 END
+        UNION ALL
+        SELECT 'event ' || outbox.id || ' (' || type || '): order ' || outbox.order_id || ' says ' || event
+        FROM outbox LEFT JOIN orders ON orders.id = outbox.order_id
+        WHERE orders.id IS NULL OR type NOT IN ('jangteo.order.paid', 'jangteo.order.cancelled')
+            OR event NOT LIKE '%"type":"' || type || '","subject":"' || outbox.order_id || '"%'
+            OR event NOT LIKE '%"total":' || orders.total || ',%'
+        """,
+    ),
+    Check(
+        "every row belongs to something that exists",
+        "SELECT COUNT(*) FROM order_lines",
+        """
+        SELECT 'line of order ' || order_id FROM order_lines
+        WHERE NOT EXISTS (SELECT 1 FROM orders WHERE orders.id = order_id)
+            OR NOT EXISTS (SELECT 1 FROM products WHERE products.id = product_id)
+        UNION ALL
+        SELECT 'order ' || id || ' of user ' || user_id FROM orders
+        WHERE NOT EXISTS (SELECT 1 FROM users WHERE users.id = user_id)
+        UNION ALL
+        SELECT 'entry ' || number || ' of user ' || user_id FROM ledger_entries
+        WHERE NOT EXISTS (SELECT 1 FROM users WHERE users.id = user_id)
+        UNION ALL
+        SELECT 'coupon ' || id || ' of user ' || user_id || ' and campaign ' || campaign_id FROM coupons
+        WHERE NOT EXISTS (SELECT 1 FROM users WHERE users.id = user_id)
+            OR NOT EXISTS (SELECT 1 FROM campaigns WHERE campaigns.id = campaign_id)
+        UNION ALL
+        SELECT 'stock movement ' || id || ' of product ' || product_id FROM stock_movements
+        WHERE NOT EXISTS (SELECT 1 FROM products WHERE products.id = product_id)
+        UNION ALL
+        SELECT 'position ' || position || ' of the relay, beyond the outbox' FROM relay_positions
+        WHERE position > (SELECT COALESCE(MAX(id), 0) FROM outbox)
         """,
     ),
 )

@@ -11,7 +11,17 @@ def sqlite_path(url: str) -> Path | None:
     """The file that `sqlite:///relative.db` or `sqlite:////absolute.db` names; None for other URLs."""
     prefix = "sqlite:///"
     path = url.removeprefix(prefix)
-    return Path(path) if url.startswith(prefix) and path else None
+    if not url.startswith(prefix) or not path:
+        return None
+    if path == ":memory:":
+        raise CannotOpen("a shop in memory would lose what it acknowledged: name a file, as sqlite:///shop.db")
+    return Path(path)
+
+
+def files_of(url: str) -> tuple[Path, ...]:
+    """The files that belong to a shop on SQLite; none elsewhere."""
+    path = sqlite_path(url)
+    return () if path is None else tuple(Path(f"{path.resolve()}{ending}") for ending in ("", "-wal", "-shm", ".lock"))
 
 
 def open_storage(url: str) -> Storage:

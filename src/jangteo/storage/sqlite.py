@@ -9,16 +9,22 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import structlog
 from sqlalchemy import Table
 
 from jangteo.storage.errors import Broken, Conflict, StorageError, Unavailable
 from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot, Value
 
+log = structlog.get_logger()
+
 BUSY_TIMEOUT_MS: Final = 5_000
 _CACHED_STATEMENTS: Final = 256
 _CACHE_KIB: Final = 65_536
 _CHECKPOINT_PAGES: Final = 8_000
-"""The log grows to about 32 MiB before it is folded into the database: a page that changes often is folded once."""
+"""At about 32 MiB SQLite folds the log into the database: a page that changes often is folded once."""
+_LOG_TIMEOUT_MS: Final = 50
+_LOG_MAX_BYTES: Final = 64 * 2**20
+"""Readers that are always there can keep SQLite from starting the log anew; beyond this the next commit sees to it."""
 
 # What a database that is full, broken, locked or read-only says; the commands themselves are not to blame.
 _NOT_THE_COMMANDS_FAULT: Final = frozenset(
@@ -119,6 +125,8 @@ class SqliteConnection:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._log = Path(f"{path}-wal")
+        self._log_due_bytes = _LOG_MAX_BYTES
         self._raw: sqlite3.Connection | None = None
 
     @contextmanager
@@ -126,6 +134,7 @@ class SqliteConnection:
         """Commits durably at the end, or keeps nothing."""
         with self._between("BEGIN IMMEDIATE") as raw:
             yield SqliteSession(raw)
+        self._bound_log()
 
     @contextmanager
     def snapshot(self, now: datetime) -> Iterator[Snapshot]:
@@ -153,6 +162,20 @@ class SqliteConnection:
             if isinstance(error, sqlite3.Error | OverflowError | UnicodeError):
                 raise translate(error) from error
             raise
+
+    def _bound_log(self) -> None:
+        try:
+            size = self._log.stat().st_size
+            if self._raw is None or size <= self._log_due_bytes:
+                return
+            # Waits for the readers of this moment, but not for long: commits wait meanwhile.
+            self._raw.execute(f"PRAGMA busy_timeout = {_LOG_TIMEOUT_MS}")
+            busy, _, _ = self._raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._raw.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            # Where a slow reader was in the way, it is tried again when the log has grown by another quarter.
+            self._log_due_bytes = size * 5 // 4 if busy else _LOG_MAX_BYTES
+        except (OSError, sqlite3.Error) as error:
+            log.warning("log not bounded", reason=str(error))
 
     def _roll_back(self) -> None:
         if self._raw is None:

@@ -4,17 +4,23 @@ import fcntl
 import os
 import sqlite3
 from pathlib import Path
+from typing import Final
+
+from sqlalchemy import URL
 
 from jangteo.storage import migrations
 from jangteo.storage.errors import CannotOpen
 from jangteo.storage.sqlite import SqliteConnection
+
+_MAGIC: Final = b"SQLite format 3\x00"
 
 
 class SqliteStorage:
     """The file, held by one server at a time: group commit needs no second writer, and the relay no twin."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        # The lock must be beside the file itself, whatever names lead to it.
+        self._path = path.resolve()
         self._lock: int | None = None
 
     def prepare(self) -> None:
@@ -26,7 +32,7 @@ class SqliteStorage:
         self.inspect()
         self._take()
         try:
-            migrations.upgrade(f"sqlite:///{self._path}")
+            migrations.upgrade(URL.create("sqlite", database=str(self._path)))
         except Exception as error:
             self.close()
             raise CannotOpen(f"{self._path} can't be brought to this version: {error}") from error
@@ -70,9 +76,9 @@ class SqliteStorage:
             raise CannotOpen(f"{self._path} can't be read and written")
         try:
             tables, revision = _look_into(self._path)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise CannotOpen(f"{self._path} can't be opened as a database: {error}") from error
-        if revision is None and tables:
+        if tables and (revision is None or "ledger_entries" not in tables):
             raise CannotOpen(f"{self._path} is another program's database; nothing was changed")
         if revision is not None and not migrations.knows(revision):
             raise CannotOpen(
@@ -94,7 +100,13 @@ class SqliteStorage:
 
 def _look_into(path: Path) -> tuple[set[str], str | None]:
     """The tables and the schema's revision, without leaving a trace in a file that may not be ours."""
-    raw = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    with path.open("rb") as file:
+        start = file.read(len(_MAGIC))
+    if start not in (b"", _MAGIC):
+        raise sqlite3.DatabaseError("file is not a database")
+    # Nobody has it open where there is no log: so looked at, the file doesn't even get one.
+    mode = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
+    raw = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True)
     try:
         tables = {row[0] for row in raw.execute("SELECT name FROM sqlite_master")}
         if "alembic_version" not in tables:

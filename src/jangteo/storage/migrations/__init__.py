@@ -3,6 +3,7 @@
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy import URL
 
 
 def _config() -> Config:
@@ -17,7 +18,7 @@ def knows(revision: str) -> bool:
     return revision in {script.revision for script in scripts.walk_revisions()}
 
 
-def upgrade(url: str) -> None:
+def upgrade(url: URL) -> None:
     """Create the schema, or bring it to the newest revision, in one transaction each."""
     config = _config()
     config.attributes["url"] = url
