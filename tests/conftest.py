@@ -49,7 +49,7 @@ def open_shop(database: str) -> Iterator[Callable[..., ServedShop]]:
     opened: list[ServedShop] = []
 
     def open_one(**changes: object) -> ServedShop:
-        shop = serve_in_thread(Settings(**{"database": database, **changes}))  # type: ignore[arg-type]  # by name
+        shop = serve_in_thread(Settings(**{"database": database, "writer": "thread", **changes}))  # type: ignore[arg-type]  # by name
         opened.append(shop)
         return shop
 

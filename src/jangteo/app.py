@@ -1,5 +1,6 @@
 """The composition root: from settings to a running shop. The only place that knows everyone."""
 
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -11,8 +12,9 @@ from jangteo.api.documentation import pages
 from jangteo.api.routes import ROUTES
 from jangteo.delivery.relay import Relay
 from jangteo.delivery.sinks import open_sink
-from jangteo.engine.committing import Committing
+from jangteo.engine.committing import Committing, Writer, WriterThread
 from jangteo.engine.reading import Reading
+from jangteo.engine.writer_process import WriterProcess
 from jangteo.settings import Settings
 from jangteo.storage.opening import files_of, open_storage, sqlite_path
 
@@ -40,7 +42,7 @@ class Shop:
         self.settings = settings
         self.storage = open_storage(settings.database)
         sink = open_sink(platform_of(settings), files_of(settings.database))
-        self.committing = Committing(self.storage, clock, batch_max=settings.batch_max, queue_max=settings.queue_max)
+        self.committing = Committing(self._writer(clock))
         self.reading = Reading(
             self.storage,
             clock,
@@ -58,10 +60,21 @@ class Shop:
             body_timeout_s=settings.body_timeout_s,
         )
 
+    def _writer(self, clock: Clock) -> Writer:
+        settings = self.settings
+        if settings.writer == "thread":
+            return WriterThread(self.storage, clock, batch_max=settings.batch_max, queue_max=settings.queue_max)
+        return WriterProcess(
+            lambda descriptor: (sys.executable, "-m", "jangteo.writer", str(descriptor), str(settings.batch_max)),
+            environment={"JANGTEO_DATABASE": settings.database},
+            kept_files=self.storage.kept_files,
+            queue_max=settings.queue_max,
+        )
+
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Take orders until the end of the block; then everything that was acknowledged is on disk."""
-        self.committing.start()
+        await self.committing.start()
         self.reading.start()
         self._relay.start()
         try:

@@ -1,7 +1,7 @@
 """What an operator may set, as one frozen value. The command line's options and `JANGTEO_…` variables fill it."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 DEFAULT_DATABASE: Final = "sqlite:///shop.db"
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -21,6 +21,8 @@ class Settings:
     """Commands in one transaction, at most."""
     queue_max: int = 10_000
     """Commands waiting or being committed, at most; beyond it the answer is 503. The same for questions."""
+    writer: Literal["process", "thread"] = "process"
+    """Where batches are committed."""
     readers: int = 2
     """Threads that answer questions."""
     body_max_bytes: int = 65_536

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from threading import Event, active_count
 
 import pytest
@@ -21,10 +21,9 @@ class Doubling:
         self.go_on.set()
         self.closed = False
 
-    def work(self, jobs: Sequence[int], before_waiting: Callable[[], None]) -> Sequence[int]:
+    def work(self, jobs: Sequence[int]) -> Sequence[int]:
         self.batches.append(list(jobs))
         self.at_work.set()
-        before_waiting()
         assert self.go_on.wait(30)
         return [2 * job for job in jobs]
 
@@ -112,40 +111,11 @@ def test_someone_who_has_left_does_not_hold_up_the_others() -> None:
     asyncio.run(play())
 
 
-class TwoDisks(Doubling):
-    """The first batch waits for one event, the second for another."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.second_may_end = Event()
-
-    def work(self, jobs: Sequence[int], before_waiting: Callable[[], None]) -> Sequence[int]:
-        if self.batches:
-            self.go_on = self.second_may_end
-        return super().work(jobs, before_waiting)
-
-
-def test_a_batch_is_answered_while_the_next_one_waits_for_its_disk() -> None:
-    async def play() -> None:
-        worker = TwoDisks()
-        running = lane(worker)
-        first = await held_up(worker, running)
-        second = running.submit(1)
-        worker.go_on.set()
-        assert await asyncio.wait_for(first, 30) == 0
-        assert not second.done()
-        worker.second_may_end.set()
-        assert await second == 2
-        await running.stop()
-
-    asyncio.run(play())
-
-
 class Defective(Doubling):
     """Fails at every odd job."""
 
-    def work(self, jobs: Sequence[int], before_waiting: Callable[[], None]) -> Sequence[int]:
-        results = super().work(jobs, before_waiting)
+    def work(self, jobs: Sequence[int]) -> Sequence[int]:
+        results = super().work(jobs)
         if any(job % 2 for job in jobs):
             raise RuntimeError("a defect")
         return results

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jangteo.core.wallets import CurrentBalance, RegisterUser
-from jangteo.engine.committing import Committing
+from jangteo.engine.committing import Committing, WriterThread
 from jangteo.engine.reading import Reading
 from jangteo.storage import wallets
 from jangteo.storage.errors import Unavailable
@@ -63,9 +63,9 @@ def test_equal_questions_that_wait_are_answered_once(database: str) -> None:
 def test_a_slow_question_does_not_hold_up_the_others(database: str) -> None:
     async def play() -> None:
         storage = open_storage(database)
-        committing = Committing(storage, now, batch_max=9, queue_max=9)
+        committing = Committing(WriterThread(storage, now, batch_max=9, queue_max=9))
         questions = reading(database, threads=2)
-        committing.start()
+        await committing.start()
         questions.start()
         slow = Slow()
         waiting = asyncio.create_task(questions.ask(Question(slow)))

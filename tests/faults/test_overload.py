@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from jangteo.engine.committing import WriterThread
 from tests.serving import Http, ServedShop
 
 
@@ -37,7 +38,9 @@ def test_what_arrives_during_a_commit_is_one_batch(open_shop: Callable[..., Serv
     shop = open_shop()
     shop.http.user()
     committed: list[int] = []
-    lane = shop.shop.committing._lane
+    writer = shop.shop.committing._writer
+    assert isinstance(writer, WriterThread)
+    lane = writer._lane
     answer = lane._answer
 
     def counted(waiting: list[Any], results: Sequence[Any]) -> None:

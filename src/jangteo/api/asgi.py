@@ -16,7 +16,7 @@ from jangteo.api.incoming import (
     receive_body,
 )
 from jangteo.api.matching import Map
-from jangteo.api.replies import Reply, failure, problem_reply, reply
+from jangteo.api.replies import Reply, failure, problem_reply, reply, told_reply
 from jangteo.api.route import Route
 from jangteo.engine.committing import Committing
 from jangteo.engine.lane import Overloaded, Stopped
@@ -99,8 +99,7 @@ class Api:
             return reply(route, path, await self._reading.ask(asked))
         if not hasattr(asked, "decide"):
             return reply(route, path, asked)
-        outcome, replayed = await self._committing.submit(asked, key if route.takes_key else None)
-        return reply(route, path, outcome, replayed=replayed)
+        return told_reply(route, await self._committing.submit(asked, key if route.takes_key else None))
 
     def _page(self, scope: Scope) -> Reply:
         page = self._pages.get(scope["path"])

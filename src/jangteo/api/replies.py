@@ -9,6 +9,7 @@ from jangteo.api import problems
 from jangteo.api.problems import Kind
 from jangteo.api.route import Route
 from jangteo.core.refusals import Refusal
+from jangteo.engine.outcomes import Told
 from jangteo.storage.port import Page
 
 Header = tuple[bytes, bytes]
@@ -29,20 +30,22 @@ class Reply(NamedTuple):
     body: bytes
 
 
-def reply(route: Route, path: str, outcome: object, *, replayed: bool = False) -> Reply:
-    """What the shop said: a result, a page of a list, or a refusal."""
-    if isinstance(outcome, Refusal):
-        refused = problem_reply(problems.problem_of(outcome))
-        if replayed:
-            refused.headers.append(_REPLAYED)
-        return refused
-    if isinstance(outcome, Page):
-        return _page(route, path, outcome)
-    body = _encode(outcome)
-    headers = [_JSON, (b"content-length", b"%d" % len(body))]
-    if replayed:
-        headers.append(_REPLAYED)
-    return Reply(route.status, headers, body)
+def reply(route: Route, path: str, answer: object) -> Reply:
+    """What was read: a thing, a page of a list, or a refusal."""
+    if isinstance(answer, Refusal):
+        return problem_reply(problems.problem_of(answer))
+    if isinstance(answer, Page):
+        return _page(route, path, answer)
+    return _success(route, _encode(answer))
+
+
+def told_reply(route: Route, told: Told) -> Reply:
+    """What the shop decided: a result, which is JSON already, or a refusal."""
+    refusal = told.refusal()
+    decided = _success(route, told.body) if refusal is None else problem_reply(problems.problem_of(refusal))
+    if told.replayed:
+        decided.headers.append(_REPLAYED)
+    return decided
 
 
 def problem_reply(body: dict[str, Any], *headers: Header) -> Reply:
@@ -60,10 +63,13 @@ def failure(kind: Kind, detail: str | None = None) -> Reply:
     return problem_reply(problems.problem(kind, detail))
 
 
+def _success(route: Route, body: bytes) -> Reply:
+    return Reply(route.status, [_JSON, (b"content-length", b"%d" % len(body))], body)
+
+
 def _page(route: Route, path: str, page: Page[Any]) -> Reply:
-    body = _encode(page.items)
-    headers = [_JSON, (b"content-length", b"%d" % len(body))]
+    shown = _success(route, _encode(page.items))
     if page.next_after is not None:
         following = urlencode({"limit": len(page.items), "after": page.next_after})
-        headers.append((b"link", f'<{path}?{following}>; rel="next"'.encode()))
-    return Reply(route.status, headers, body)
+        shown.headers.append((b"link", f'<{path}?{following}>; rel="next"'.encode()))
+    return shown

@@ -1,23 +1,21 @@
 """`jangteo serve`: open the shop and take orders until told to stop."""
 
 import errno
-import gc
 import signal
 import socket
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 import uvicorn
 
-from jangteo import demo
+from jangteo import demo, logs
 from jangteo.app import Shop, platform_of, system_clock
-from jangteo.cli import logs
 from jangteo.cli.options import Database
+from jangteo.engine import collector
 from jangteo.settings import LOOPBACK, Settings
 
 _BACKLOG = 2048
 _GRACE_S = 5
-_COLLECT_AFTER = 100_000
 
 
 def serve(
@@ -61,6 +59,13 @@ def serve(
             help="Commands waiting, at most; beyond it clients are told to come again (503).",
         ),
     ] = Settings.queue_max,
+    writer: Annotated[
+        Literal["process", "thread"],
+        typer.Option(
+            envvar="JANGTEO_WRITER",
+            help="Where batches are committed: in a process of its own, or, for a machine with one core, in a thread.",
+        ),
+    ] = "process",
     readers: Annotated[
         int, typer.Option(envvar="JANGTEO_READERS", min=1, max=64, help="Threads that read.")
     ] = Settings.readers,
@@ -77,6 +82,7 @@ def serve(
         batch_max=batch_max,
         queue_max=queue_max,
         readers=readers,
+        writer=writer,
     )
     logs.configure()
     listening = _listen(host, port)
@@ -146,17 +152,9 @@ def _run(shop: Shop, listening: socket.socket, closing: _Closing) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    _calm_collector()
+    collector.calm()
     _Server(config, closing).run(sockets=[listening])
     typer.echo("Closed. Everything that was acknowledged is on disk.")
-
-
-def _calm_collector() -> None:
-    # What lives as long as the process is not searched for garbage again and again, and requests leave no circles
-    # behind: without this one request in a hundred waited 40 ms for the collector.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, 50, 100)
 
 
 def _announce(settings: Settings, port: int, *, filled: bool) -> None:

@@ -70,18 +70,10 @@ def apply(session: Session, asked: Sequence[Asked], now: datetime) -> Done:
     return Done(decided, bool(book.events))
 
 
-def commit(
-    connection: Connection,
-    asked: Sequence[Asked],
-    clock: Callable[[], datetime],
-    before_flush: Callable[[], None] = lambda: None,
-) -> Done:
-    """Decide a batch and make it durable. Whatever fails is answered as `Failed` and has left no mark.
-
-    `before_flush` is called when all is decided and written, and only the flush to disk is waited for.
-    """
+def commit(connection: Connection, asked: Sequence[Asked], clock: Callable[[], datetime]) -> Done:
+    """Decide a batch and make it durable. Whatever fails is answered as `Failed` and has left no mark."""
     try:
-        return _commit_whole(connection, asked, clock, before_flush)
+        return _commit_whole(connection, asked, clock)
     except Unavailable as error:
         log.warning("batch not written", commands=len(asked), reason=str(error))
         return Done([Failed(str(error))] * len(asked), told_events=False)
@@ -91,23 +83,16 @@ def commit(
             log.exception("command not written", command=command, reason=str(error))
             return Done([Failed(str(error))], told_events=False)
     middle = len(asked) // 2
-    first = commit(connection, asked[:middle], clock, before_flush)
-    second = commit(connection, asked[middle:], clock, before_flush)
+    first = commit(connection, asked[:middle], clock)
+    second = commit(connection, asked[middle:], clock)
     return Done(first.answers + second.answers, first.told_events or second.told_events)
 
 
-def _commit_whole(
-    connection: Connection,
-    asked: Sequence[Asked],
-    clock: Callable[[], datetime],
-    before_flush: Callable[[], None],
-) -> Done:
+def _commit_whole(connection: Connection, asked: Sequence[Asked], clock: Callable[[], datetime]) -> Done:
     for attempt in range(CONFLICT_RETRIES):
         try:
             with connection.transaction() as session:
-                done = apply(session, asked, clock())
-                before_flush()
-            return done  # noqa: TRY300 - only after the block has committed
+                return apply(session, asked, clock())
         except Conflict as error:
             log.info("batch tried again", attempt=attempt + 1, reason=str(error))
     raise Unavailable(f"others changed the same rows {CONFLICT_RETRIES} times in a row")

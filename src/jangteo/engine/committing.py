@@ -1,65 +1,103 @@
-"""The way of every command: queue, batch, one transaction, one flush, answers."""
+"""The way of every command: queue, batch, one transaction, one flush, answers.
+
+Batches are committed by a process of their own where the shop is served, and by a thread where a test wants to hold
+the clock.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from jangteo.core.book import Command
-from jangteo.engine.batch import Answer, Asked, Failed, commit
+from jangteo.engine.batch import Asked, commit
 from jangteo.engine.lane import Lane
+from jangteo.engine.outcomes import Told
+from jangteo.engine.writing import in_writing
 from jangteo.storage.errors import Unavailable
 from jangteo.storage.port import Storage
 
 
+class Writer(Protocol):
+    """Who commits batches."""
+
+    async def start(self, told_events: Callable[[], None]) -> None:
+        """Begin; `told_events` is called, on the event loop, after batches that are for the platform."""
+
+    async def stop(self) -> None:
+        """Commit and answer what was taken in, then end."""
+
+    def submit(self, asked: Asked) -> asyncio.Future[Told]:
+        """The outcome, once it is durable. Raises Overloaded or Stopped."""
+
+
 class Committing:
-    """Commands in, answers out, and nothing is answered before it is on disk."""
+    """Commands in, outcomes out, and nothing is answered before it is on disk."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self.events_told = asyncio.Event()
+        """Set whenever a batch with events has been committed; whoever waits for it clears it."""
+
+    async def start(self) -> None:
+        """Open the way."""
+        await self._writer.start(self.events_told.set)
+
+    async def stop(self) -> None:
+        """Commit and answer what has arrived, then close."""
+        await self._writer.stop()
+
+    async def submit(self, command: Command, key: str | None = None) -> Told:
+        """What the shop decided, once it is durable.
+
+        Raises Overloaded where too much is waiting; Unavailable where the database didn't keep it, or nobody knows.
+        """
+        return await self._writer.submit(Asked(command, key))
+
+
+class WriterThread:
+    """A writer in a thread of this process."""
 
     def __init__(self, storage: Storage, clock: Callable[[], datetime], *, batch_max: int, queue_max: int) -> None:
-        self._lane: Lane[Asked, Answer | Failed] = Lane(
+        self._lane: Lane[Asked, Told] = Lane(
             "commit",
-            lambda: _Writer(storage, clock, self._tell),
+            lambda: _Batches(storage, clock, self._tell),
             batch_max=batch_max,
             queue_max=queue_max,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.events_told = asyncio.Event()
-        """Set whenever a batch with events has been committed; whoever waits for it clears it."""
+        self._told_events: Callable[[], None] = lambda: None
 
-    def start(self) -> None:
-        """Open the way; called on the event loop that answers."""
+    async def start(self, told_events: Callable[[], None]) -> None:
+        """Begin."""
+        self._told_events = told_events
         self._loop = asyncio.get_running_loop()
         self._lane.start()
 
     async def stop(self) -> None:
-        """Commit and answer what has arrived, then close."""
+        """Commit and answer what was taken in, then end."""
         await self._lane.stop()
 
-    async def submit(self, command: Command, key: str | None = None) -> Answer:
-        """What the shop decided, once it is durable.
-
-        Raises Overloaded where too much is waiting, Unavailable where the database didn't keep it: nothing changed.
-        """
-        answer = await self._lane.submit(Asked(command, key))
-        if isinstance(answer, Failed):
-            raise Unavailable(answer.reason)
-        return answer
+    def submit(self, asked: Asked) -> asyncio.Future[Told]:
+        """The outcome, once it is durable."""
+        return self._lane.submit(asked)
 
     def _tell(self) -> None:
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self.events_told.set)
+            self._loop.call_soon_threadsafe(self._told_events)
 
 
-class _Writer:
+class _Batches:
     def __init__(self, storage: Storage, clock: Callable[[], datetime], tell: Callable[[], None]) -> None:
         self._connection = storage.connect()
         self._clock = clock
         self._tell = tell
 
-    def work(self, jobs: Sequence[Asked], before_waiting: Callable[[], None]) -> Sequence[Answer | Failed]:
-        done = commit(self._connection, jobs, self._clock, before_waiting)
-        if done.told_events:
+    def work(self, jobs: Sequence[Asked]) -> Sequence[Told | Exception]:
+        batch = in_writing(commit(self._connection, jobs, self._clock))
+        if batch.told_events:
             self._tell()
-        return done.answers
+        return [Unavailable(batch.failure) if outcome is None else outcome for outcome in batch.outcomes]
 
     def close(self) -> None:
         self._connection.close()

@@ -1,26 +1,42 @@
-"""Outcomes as they are kept for idempotency keys: written as JSON, read back as the very same values."""
+"""Outcomes in writing: as JSON, with the name of what they are. So they are kept for idempotency keys, and so they
+come back from the process that decides.
+"""
 
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from jangteo.core import refusals
 from jangteo.core.book import Command
 from jangteo.core.coupons import CampaignStanding, HeldCoupon
+from jangteo.core.refusals import Refusal
 from jangteo.core.rows import Order, Product
 from jangteo.core.wallets import UserBalance
 from jangteo.storage.answers import KeptAnswer
 
-_TYPES: Final[tuple[type, ...]] = (
-    UserBalance,
-    Product,
-    CampaignStanding,
-    HeldCoupon,
-    Order,
-    *refusals.Refusal.__subclasses__(),
-)
-_BY_KIND: Final = {each.__name__: each for each in _TYPES}
+_RESULTS: Final[tuple[type, ...]] = (UserBalance, Product, CampaignStanding, HeldCoupon, Order)
+_REFUSALS: Final = {each.__name__: each for each in refusals.Refusal.__subclasses__()}
+_BY_KIND: Final = {each.__name__: each for each in _RESULTS} | _REFUSALS
+_encode = msgspec.json.Encoder().encode
+
+
+class Told(NamedTuple):
+    """An outcome in writing: its type's name and its JSON. `replayed`: it is that of an earlier request."""
+
+    kind: str
+    body: bytes
+    replayed: bool = False
+
+    def refusal(self) -> Refusal | None:
+        """The refusal that it is, if it is one."""
+        refusal = _REFUSALS.get(self.kind)
+        return None if refusal is None else msgspec.json.decode(self.body, type=refusal)
+
+
+def told(outcome: object, *, replayed: bool) -> Told:
+    """Put an outcome in writing."""
+    return Told(type(outcome).__name__, _encode(outcome), replayed)
 
 
 def fingerprint_of(command: Command) -> str:
@@ -31,8 +47,8 @@ def fingerprint_of(command: Command) -> str:
 
 def kept(key: str, fingerprint: str, outcome: object) -> KeptAnswer:
     """An outcome to be stored."""
-    kind = type(outcome).__name__
-    return KeptAnswer(key, fingerprint, kind, msgspec.json.encode(outcome).decode())
+    kind, body, _ = told(outcome, replayed=False)
+    return KeptAnswer(key, fingerprint, kind, body.decode())
 
 
 def recalled(answer: KeptAnswer) -> Any:

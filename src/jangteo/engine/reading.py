@@ -9,9 +9,8 @@ from typing import Any, TypeVar, cast
 
 import structlog
 
-from jangteo.engine.batch import Failed
 from jangteo.engine.lane import Lane
-from jangteo.storage.errors import StorageError, Unavailable
+from jangteo.storage.errors import Unavailable
 from jangteo.storage.port import Question, Storage
 
 log = structlog.get_logger()
@@ -48,10 +47,7 @@ class Reading:
 
     async def ask(self, question: Question[Answer]) -> Answer:
         """The answer as of now. Raises Overloaded, or Unavailable where the database can't be read."""
-        answer = await self._lane.submit(question)
-        if isinstance(answer, Failed):
-            raise Unavailable(answer.reason)
-        return cast("Answer", answer)
+        return cast("Answer", await self._lane.submit(question))
 
 
 class _Reader:
@@ -59,20 +55,16 @@ class _Reader:
         self._connection = storage.connect()
         self._clock = clock
 
-    def work(self, jobs: Sequence[Question[Any]], before_waiting: Callable[[], None]) -> Sequence[Any]:
-        before_waiting()
+    def work(self, jobs: Sequence[Question[Any]]) -> Sequence[Any]:
         answers: dict[Question[Any], Any] = {}
         try:
             with self._connection.snapshot(self._clock()) as snapshot:
                 for question in jobs:
                     if question not in answers:
                         answers[question] = question.answer(snapshot)
-        except StorageError as error:
-            log.warning("not read", questions=len(jobs), reason=str(error))
-            return [Failed(str(error))] * len(jobs)
         except Exception as error:
-            log.exception("not read", questions=len(jobs))
-            return [Failed(str(error))] * len(jobs)
+            log.warning("not read", questions=len(jobs), reason=repr(error))
+            raise Unavailable(str(error)) from error
         return [answers[question] for question in jobs]
 
     def close(self) -> None:

@@ -94,6 +94,9 @@ class Storage(Protocol):
     def connect(self) -> Connection:
         """A new connection, to be used by the thread that asked for it."""
 
+    def kept_files(self) -> Sequence[int]:
+        """Descriptors that every process at work on the database keeps open, so that no other server takes it."""
+
     def close(self) -> None:
         """Let go of the database."""
 

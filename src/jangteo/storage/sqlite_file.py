@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,8 @@ from jangteo.storage import migrations
 from jangteo.storage.errors import CannotOpen
 from jangteo.storage.sqlite import SqliteConnection
 
+_LOCK_ATTEMPTS: Final = 40
+_LOCK_PAUSE_S: Final = 0.05
 _MAGIC: Final = b"SQLite format 3\x00"
 
 
@@ -55,6 +58,10 @@ class SqliteStorage:
         """A connection for the thread that asks."""
         return SqliteConnection(self._path)
 
+    def kept_files(self) -> tuple[int, ...]:
+        """The lock: it is free again when the last process of this server has ended."""
+        return () if self._lock is None else (self._lock,)
+
     def close(self) -> None:
         """Let another server have the file."""
         if self._lock is not None:
@@ -90,12 +97,18 @@ class SqliteStorage:
     def _take(self) -> None:
         try:
             self._lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self.close()
-            raise CannotOpen(f"{self._path} is being served by another process; stop that one first") from error
         except OSError as error:
             raise CannotOpen(f"{self._path}.lock can't be written: {error.strerror}") from error
+        for _ in range(_LOCK_ATTEMPTS):
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                # A server that was killed may have left its writer in the middle of a last batch.
+                time.sleep(_LOCK_PAUSE_S)
+            else:
+                return
+        self.close()
+        raise CannotOpen(f"{self._path} is being served by another process; stop that one first")
 
 
 def _look_into(path: Path) -> tuple[set[str], str | None]:

@@ -1,0 +1,78 @@
+"""What goes between the two processes arrives as it was sent, in whatever pieces it comes."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jangteo.api.routes import ROUTES
+from jangteo.core.coupons import ClaimCoupon, StartCampaign
+from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
+from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
+from jangteo.core.rows import CouponTerms
+from jangteo.core.upkeep import CheckWritable, MoveRelay
+from jangteo.core.wallets import ChargeBalance, RegisterUser
+from jangteo.engine.batch import Asked
+from jangteo.engine.frames import (
+    _COMMANDS,
+    Frames,
+    Outcomes,
+    commands_frame,
+    outcomes_frame,
+    packed,
+    read_commands,
+    read_outcomes,
+)
+from jangteo.engine.outcomes import Told
+from tests.core.books import NOW
+
+ASKED = [
+    Asked(RegisterUser("김장터"), "key"),
+    Asked(RegisterUser(None)),
+    Asked(ChargeBalance(1, 2**53 - 1)),
+    Asked(AddProduct("rice", 0, 1)),
+    Asked(ChangeProduct(1, None, 5)),
+    Asked(MoveStock(1, -5)),
+    Asked(StartCampaign("c", CouponTerms(None, 10, 500, 0), 5, NOW, None, 30)),
+    Asked(ClaimCoupon(1, None)),
+    Asked(PlaceOrder(1, (OrderLine(1, 2), OrderLine(3, 4)), 5), "other"),
+    Asked(CancelOrder(7)),
+    Asked(CheckWritable()),
+    Asked(MoveRelay("platform", 9)),
+]
+
+
+def test_every_command_arrives_as_it_was_sent() -> None:
+    frame = commands_frame([packed(each) for each in ASKED])
+    (whole,) = Frames().whole(frame)
+    arrived = read_commands(whole)
+    # A sequence may arrive as another kind of sequence; nothing else may differ.
+    assert repr(arrived).replace("[", "(").replace("]", ")") == repr(ASKED).replace("[", "(").replace("]", ")")
+
+
+def test_every_command_of_the_api_can_be_sent() -> None:
+    said = {type(each.command).__name__ for each in ASKED}
+    assert said == set(_COMMANDS)
+    returned = {route.endpoint.__annotations__["return"] for route in ROUTES}
+    commands = {kind for kind in returned if not get_args(kind) and hasattr(kind, "decide")}
+    assert {kind.__name__ for kind in commands} <= said
+
+
+@given(st.lists(st.integers(1, 40)), st.lists(st.booleans(), min_size=1, max_size=5))
+def test_frames_are_put_together_from_any_pieces(cuts: list[int], told: list[bool]) -> None:
+    sent = [Outcomes(flag, [Told("Order", b"{}", replayed=flag), None], "why") for flag in told]
+    stream = b"".join(outcomes_frame(each) for each in sent)
+    frames, arrived, start = Frames(), [], 0
+    for size in [*cuts, len(stream)]:
+        arrived += [read_outcomes(frame) for frame in frames.whole(stream[start : start + size])]
+        start += size
+    assert arrived == sent
+
+
+@pytest.mark.parametrize("command", [AddProduct("\ud800", 1, 1), MoveStock(1, 2**70)])
+def test_what_cannot_be_put_in_writing_is_the_senders_error(command: Any) -> None:
+    with pytest.raises((ValueError, OverflowError)):
+        packed(Asked(command))
