@@ -20,10 +20,10 @@ log = structlog.get_logger()
 BUSY_TIMEOUT_MS: Final = 5_000
 _CACHED_STATEMENTS: Final = 256
 _CACHE_KIB: Final = 65_536
-_CHECKPOINT_PAGES: Final = 8_000
-"""At about 32 MiB SQLite folds the log into the database: a page that changes often is folded once."""
+_CHECKPOINT_PAGES: Final = 16_000
+"""At about 64 MiB SQLite folds the log into the database: a page that changes often is folded once."""
 _LOG_TIMEOUT_MS: Final = 50
-_LOG_MAX_BYTES: Final = 64 * 2**20
+_LOG_MAX_BYTES: Final = 128 * 2**20
 """Readers that are always there can keep SQLite from starting the log anew; beyond this the next commit sees to it."""
 
 # What a database that is full, broken, locked or read-only says; the commands themselves are not to blame.
