@@ -9,22 +9,15 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import structlog
 from sqlalchemy import Table
 
 from jangteo.storage.errors import Broken, Conflict, StorageError, Unavailable
 from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot, Value
-
-log = structlog.get_logger()
+from jangteo.storage.sqlite_log import LogFolding
 
 BUSY_TIMEOUT_MS: Final = 5_000
 _CACHED_STATEMENTS: Final = 256
 _CACHE_KIB: Final = 65_536
-_CHECKPOINT_PAGES: Final = 16_000
-"""At about 64 MiB SQLite folds the log into the database: a page that changes often is folded once."""
-_LOG_TIMEOUT_MS: Final = 50
-_LOG_MAX_BYTES: Final = 128 * 2**20
-"""Readers that are always there can keep SQLite from starting the log anew; beyond this the next commit sees to it."""
 
 # What a database that is full, broken, locked or read-only says; the commands themselves are not to blame.
 _NOT_THE_COMMANDS_FAULT: Final = frozenset(
@@ -57,7 +50,8 @@ def open_connection(path: Path) -> sqlite3.Connection:
         raw.execute("PRAGMA synchronous = FULL")
         raw.execute("PRAGMA foreign_keys = ON")
         raw.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        raw.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        # The log is folded beside the commits: see sqlite_log.py.
+        raw.execute("PRAGMA wal_autocheckpoint = 0")
     except sqlite3.Error:
         raw.close()
         raise
@@ -125,8 +119,7 @@ class SqliteConnection:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._log = Path(f"{path}-wal")
-        self._log_due_bytes = _LOG_MAX_BYTES
+        self._folding = LogFolding(lambda: open_connection(path))
         self._raw: sqlite3.Connection | None = None
 
     @contextmanager
@@ -134,7 +127,8 @@ class SqliteConnection:
         """Commits durably at the end, or keeps nothing."""
         with self._between("BEGIN IMMEDIATE") as raw:
             yield SqliteSession(raw)
-        self._bound_log()
+        if self._raw is not None:
+            self._folding.after_commit(self._raw)
 
     @contextmanager
     def snapshot(self, now: datetime) -> Iterator[Snapshot]:
@@ -144,6 +138,7 @@ class SqliteConnection:
 
     def close(self) -> None:
         """Close the file; the last connection to close folds the log into the database."""
+        self._folding.close()
         if self._raw is not None:
             self._raw.close()
             self._raw = None
@@ -162,20 +157,6 @@ class SqliteConnection:
             if isinstance(error, sqlite3.Error | OverflowError | UnicodeError):
                 raise translate(error) from error
             raise
-
-    def _bound_log(self) -> None:
-        try:
-            size = self._log.stat().st_size
-            if self._raw is None or size <= self._log_due_bytes:
-                return
-            # Waits for the readers of this moment, but not for long: commits wait meanwhile.
-            self._raw.execute(f"PRAGMA busy_timeout = {_LOG_TIMEOUT_MS}")
-            busy, _, _ = self._raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            self._raw.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-            # Where a slow reader was in the way, it is tried again when the log has grown by another quarter.
-            self._log_due_bytes = size * 5 // 4 if busy else _LOG_MAX_BYTES
-        except (OSError, sqlite3.Error) as error:
-            log.warning("log not bounded", reason=str(error))
 
     def _roll_back(self) -> None:
         if self._raw is None:
