@@ -5,7 +5,6 @@ is answered with as many bytes as it was told. Run as `python -m bench.echo --an
 """
 
 import argparse
-import gc
 import signal
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -13,6 +12,9 @@ from typing import Any
 
 import msgspec
 import uvicorn
+
+from jangteo import server
+from jangteo.engine import collector
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -85,24 +87,10 @@ def serve(echo: Echo) -> None:
     """Serve on a free port of loopback until told to stop, set up in all as `jangteo serve` is."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
     print(f"The echo is open at http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
-    config = uvicorn.Config(
-        echo,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=30,
-    )
     for closing in (signal.SIGINT, signal.SIGTERM):
         signal.signal(closing, lambda *_: None)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
-    uvicorn.Server(config).run(sockets=[listening])
+    collector.calm()
+    uvicorn.Server(server.config(echo)).run(sockets=[listening])
 
 
 def main() -> None:

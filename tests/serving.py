@@ -16,6 +16,7 @@ import httpx
 import uvicorn
 
 from jangteo.app import Shop, platform_of
+from jangteo.server import config
 from jangteo.settings import Settings
 
 JANGTEO = str(Path(sys.executable).with_name("jangteo"))
@@ -117,8 +118,7 @@ def serve_in_thread(settings: Settings) -> ServedShop:
 
         await shop(scope, receive, telling if scope["type"] == "lifespan" else send)
 
-    config = uvicorn.Config(announced, loop="uvloop", http="httptools", ws="none", lifespan="on", log_config=None)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(config(announced))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     assert started.wait(30), "the shop did not open"

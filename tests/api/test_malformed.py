@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from jangteo.core.limits import LARGEST
+from jangteo.server import BoundedHttp
 from tests.serving import ServedShop
 
 LINE = {"productId": 1, "quantity": 1}
+ANSWERED = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"
 JSON = {"content-type": "application/json"}
 
 ORDERS = [
@@ -138,6 +140,30 @@ def test_a_body_may_not_take_for_ever(open_shop: Callable[..., ServedShop], begu
     with socket.create_connection((host, int(port)), timeout=30) as slow:
         slow.sendall(b"POST /users HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n" + begun)
         assert slow.recv(4_096).startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize("begun", [b"", b"G", b"GET / HTTP/1.1\r\nhost: x\r\n", ANSWERED + b"POST /users"])
+def test_headers_may_not_take_for_ever(
+    open_shop: Callable[..., ServedShop], monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    monkeypatch.setattr(BoundedHttp, "headers_timeout_s", 0.1)
+    host, port = open_shop().address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as slow:
+        slow.sendall(begun)
+        received = b""
+        while more := slow.recv(4_096):
+            received += more
+    assert received.count(b"HTTP/1.1 200") == begun.count(ANSWERED)
+
+
+def test_headers_may_not_be_without_end(shop: ServedShop) -> None:
+    host, port = shop.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as endless:
+        endless.sendall(b"GET / HTTP/1.1\r\n")
+        # Ten times what all buffers on the way can hold: it ends only if the server hangs up.
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            endless.sendall(b"x: y\r\n" * 10_000_000)
+    assert shop.http.get("/health/live").status_code == 200
 
 
 def test_a_client_that_leaves_in_the_middle_cancels_nothing(shop: ServedShop) -> None:

@@ -8,14 +8,13 @@ from typing import Annotated, Literal
 import typer
 import uvicorn
 
-from jangteo import demo, logs
+from jangteo import demo, logs, server
 from jangteo.app import Shop, platform_of, system_clock
 from jangteo.cli.options import Database
 from jangteo.engine import collector
 from jangteo.settings import LOOPBACK, Settings
 
 _BACKLOG = 2048
-_GRACE_S = 5
 
 
 def serve(
@@ -140,20 +139,8 @@ class _Server(uvicorn.Server):
 
 
 def _run(shop: Shop, listening: socket.socket, closing: _Closing) -> None:
-    config = uvicorn.Config(
-        shop,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=_GRACE_S,
-    )
     collector.calm()
-    _Server(config, closing).run(sockets=[listening])
+    _Server(server.config(shop), closing).run(sockets=[listening])
     typer.echo("Closed. Everything that was acknowledged is on disk.")
 
 

@@ -1,0 +1,80 @@
+"""How HTTP is served: by uvicorn, and with bounds on how long and how large a request's beginning may be."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+GRACE_S: Final = 5
+"""So long a closing server waits for the requests that are under way."""
+HEADERS_TIMEOUT_S: Final = 10.0
+"""So long a client may take from its first byte, or from connecting, to the end of a request's headers."""
+HEADERS_MAX_BYTES: Final = 65_536
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """uvicorn's HTTP, but a connection whose request doesn't begin in bounds is closed."""
+
+    headers_timeout_s = HEADERS_TIMEOUT_S
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """A client has connected: its first request's headers are awaited."""
+        super().connection_made(transport)
+        self._header_bytes = 0
+        self._within_headers = True
+        self._giving_up: asyncio.TimerHandle | None = None
+        self._be_patient()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._within_headers = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Its headers are all there."""
+        self._within_headers = False
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Mostly a whole request at once, for which nothing needs to be timed."""
+        super().data_received(data)
+        if not self._within_headers:
+            self._stop_waiting()
+            return
+        self._header_bytes += len(data)
+        if self._header_bytes > HEADERS_MAX_BYTES:
+            self.transport.close()
+        elif self._giving_up is None:
+            self._be_patient()
+
+    def _be_patient(self) -> None:
+        self._giving_up = self.loop.call_later(self.headers_timeout_s, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        self._header_bytes = 0
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
+
+
+def config(application: Callable[..., Any]) -> uvicorn.Config:
+    """The server's settings; nothing of them is looked up in the environment or logged for each request."""
+    return uvicorn.Config(
+        application,
+        loop="uvloop",
+        http=BoundedHttp,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
