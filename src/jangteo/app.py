@@ -57,7 +57,6 @@ class Shop:
             self.committing,
             self.reading,
             body_max_bytes=settings.body_max_bytes,
-            body_timeout_s=settings.body_timeout_s,
         )
 
     def _writer(self, clock: Clock) -> Writer:

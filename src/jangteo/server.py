@@ -1,4 +1,4 @@
-"""How HTTP is served: by uvicorn, and with bounds on how long and how large a request's beginning may be."""
+"""How HTTP is served: by uvicorn, with bounds on how long a request may take to arrive and how large its head is."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,21 +9,21 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 GRACE_S: Final = 5
 """So long a closing server waits for the requests that are under way."""
-HEADERS_TIMEOUT_S: Final = 10.0
-"""So long a client may take from its first byte, or from connecting, to the end of a request's headers."""
+ARRIVAL_TIMEOUT_S: Final = 10.0
+"""So long a request may take to arrive whole, from its first byte on; and the first one from connecting on."""
 HEADERS_MAX_BYTES: Final = 65_536
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """uvicorn's HTTP, but a connection whose request doesn't begin in bounds is closed."""
+    """uvicorn's HTTP, but a connection whose request doesn't arrive in bounds is closed."""
 
-    headers_timeout_s = HEADERS_TIMEOUT_S
+    arrival_timeout_s = ARRIVAL_TIMEOUT_S
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """A client has connected: its first request's headers are awaited."""
+        """A client has connected: its first request is awaited."""
         super().connection_made(transport)
         self._header_bytes = 0
-        self._within_headers = True
+        self._arriving = self._within_headers = True
         self._giving_up: asyncio.TimerHandle | None = None
         self._be_patient()
 
@@ -34,7 +34,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        self._within_headers = True
+        self._arriving = self._within_headers = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -42,20 +42,26 @@ class BoundedHttp(HttpToolsProtocol):
         self._within_headers = False
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        """And so is its body."""
+        self._arriving = False
+        super().on_message_complete()
+
     def data_received(self, data: bytes) -> None:
         """Mostly a whole request at once, for which nothing needs to be timed."""
         super().data_received(data)
-        if not self._within_headers:
+        if not self._arriving:
             self._stop_waiting()
             return
-        self._header_bytes += len(data)
+        if self._within_headers:
+            self._header_bytes += len(data)
         if self._header_bytes > HEADERS_MAX_BYTES:
             self.transport.close()
         elif self._giving_up is None:
             self._be_patient()
 
     def _be_patient(self) -> None:
-        self._giving_up = self.loop.call_later(self.headers_timeout_s, self.transport.close)
+        self._giving_up = self.loop.call_later(self.arrival_timeout_s, self.transport.close)
 
     def _stop_waiting(self) -> None:
         self._header_bytes = 0

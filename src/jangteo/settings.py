@@ -27,5 +27,3 @@ class Settings:
     """Threads that answer questions."""
     body_max_bytes: int = 65_536
     """The largest request body; an order of 100 lines takes about 4,500."""
-    body_timeout_s: float = 10.0
-    """How long a client may take to send its body."""

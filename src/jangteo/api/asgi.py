@@ -46,14 +46,12 @@ class Api:
         reading: Reading,
         *,
         body_max_bytes: int,
-        body_timeout_s: float,
     ) -> None:
         self._map = Map(routes)
         self._pages = pages
         self._committing = committing
         self._reading = reading
         self._body_max_bytes = body_max_bytes
-        self._body_timeout_s = body_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -92,7 +90,7 @@ class Api:
         key = None
         if route.body is not None:
             key = read_headers(scope["headers"])
-            raw = await receive_body(receive, self._body_max_bytes, self._body_timeout_s)
+            raw = await receive_body(receive, self._body_max_bytes)
             arguments.append(read_body(route, raw))
         asked: Any = route.endpoint(*arguments)
         if isinstance(asked, Question):

@@ -1,6 +1,5 @@
 """From the bytes of a request to what its endpoint takes; whatever isn't as documented is named and refused."""
 
-import asyncio
 import re
 from collections.abc import Iterable
 from typing import Any, Final
@@ -85,17 +84,13 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     return key
 
 
-async def receive_body(receive: Any, max_bytes: int, timeout_s: float) -> bytes:
-    """All of the body. Raises Malformed where it is too large or too slow."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            message = await receive()
-            body: bytes = message.get("body", b"")
-            while message.get("more_body") and len(body) <= max_bytes:
-                message = await receive()
-                body += message.get("body", b"")
-    except TimeoutError:
-        raise Malformed("body", problems.BODY_TIMEOUT.meaning, problems.BODY_TIMEOUT) from None
+async def receive_body(receive: Any, max_bytes: int) -> bytes:
+    """All of the body. Raises Malformed where it is too large, or its client has left."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body") and len(body) <= max_bytes:
+        message = await receive()
+        body += message.get("body", b"")
     if message["type"] == "http.disconnect":
         raise Malformed("body", "The client left before its request was complete")
     if len(body) > max_bytes:

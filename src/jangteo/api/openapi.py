@@ -127,7 +127,7 @@ def _problems(route: Route) -> dict[int, dict[Kind, type | None]]:
     if route.ids or route.query or route.body:
         of_any_call.append(problems.INVALID_REQUEST)
     if route.body is not None:
-        of_any_call += [problems.BODY_TIMEOUT, problems.BODY_TOO_LARGE, problems.UNSUPPORTED_TYPE]
+        of_any_call += [problems.BODY_TOO_LARGE, problems.UNSUPPORTED_TYPE]
     for kind in of_any_call:
         by_status.setdefault(kind.status, {})[kind] = None
     return by_status

@@ -53,9 +53,6 @@ NOT_FOUND: Final = Kind("not-found", 404, "Not found", "There is nothing at this
 METHOD_NOT_ALLOWED: Final = Kind(
     "method-not-allowed", 405, "Method not allowed", "This path takes other methods: see `Allow`."
 )
-BODY_TIMEOUT: Final = Kind(
-    "request-timeout", 408, "Request timeout", "The body didn't arrive in time. Nothing was done."
-)
 BODY_TOO_LARGE: Final = Kind(
     "content-too-large", 413, "Content too large", "The body is larger than any request needs."
 )
@@ -89,7 +86,6 @@ OF_ANY_CALL: Final = (
     INVALID_REQUEST,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
-    BODY_TIMEOUT,
     BODY_TOO_LARGE,
     UNSUPPORTED_TYPE,
     INTERNAL,
