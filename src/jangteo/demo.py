@@ -60,7 +60,7 @@ def fill(storage: Storage, clock: Callable[[], datetime]) -> bool:
 
 def _fill(session: Session, now: datetime) -> None:
     # A fixed seed: everyone's demo shop is the same but for its dates.
-    random = Random(5)  # noqa: S311
+    random = Random(5)  # noqa: S311 - nothing here is a secret
     opening = now - _DAYS_OF_ORDERS
     setting_up: list[Command] = [RegisterUser(name) for name in _USERS]
     setting_up += [AddProduct(*product) for product in _PRODUCTS]

@@ -65,5 +65,5 @@ def main() -> None:
 
 def _complain(message: str, code: int) -> int:
     line = " ".join(message.split())
-    print(f"jangteo: {line}", file=sys.stderr)  # noqa: T201
+    print(f"jangteo: {line}", file=sys.stderr)  # noqa: T201 - the one line that a command ends with
     return code
