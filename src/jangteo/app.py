@@ -15,7 +15,7 @@ from jangteo.delivery.sinks import open_sink
 from jangteo.engine.committing import Committing, Writer, WriterThread
 from jangteo.engine.reading import Reading
 from jangteo.engine.writer_process import WriterProcess
-from jangteo.settings import Settings
+from jangteo.settings import DATABASE_VARIABLE, Settings
 from jangteo.storage.opening import files_of, open_storage, sqlite_path
 
 Clock = Callable[[], datetime]
@@ -65,7 +65,7 @@ class Shop:
             return WriterThread(self.storage, clock, batch_max=settings.batch_max, queue_max=settings.queue_max)
         return WriterProcess(
             lambda descriptor: (sys.executable, "-m", "jangteo.writer", str(descriptor), str(settings.batch_max)),
-            environment={"JANGTEO_DATABASE": settings.database},
+            environment={DATABASE_VARIABLE: settings.database},
             kept_files=self.storage.kept_files,
             queue_max=settings.queue_max,
         )
@@ -85,13 +85,10 @@ class Shop:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the server's own start and stop."""
-        if scope["type"] == "http":
-            await self._api(scope, receive, send)
-        elif scope["type"] == "lifespan":
+        if scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
-            # No other protocol is spoken here.
-            await send({"type": "websocket.close", "code": 1000})
+            await self._api(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 DEFAULT_DATABASE: Final = "sqlite:///shop.db"
+DATABASE_VARIABLE: Final = "JANGTEO_DATABASE"
+"""Where a server's writer finds the URL: a command line could be read by anyone on the machine."""
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 

@@ -12,9 +12,8 @@ from datetime import UTC, datetime
 from jangteo import logs
 from jangteo.engine import collector
 from jangteo.engine.writing import write_until_closed
+from jangteo.settings import DATABASE_VARIABLE
 from jangteo.storage.opening import open_storage
-
-DATABASE_VARIABLE = "JANGTEO_DATABASE"
 
 
 def main() -> None:

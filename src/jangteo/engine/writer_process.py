@@ -24,6 +24,8 @@ from jangteo.storage.errors import Unavailable
 log = structlog.get_logger()
 
 LOST: Final = "the process that writes has ended; whether this was written is not known"
+REPLACED_AFTER_S: Final = 0.5
+"""The pause before another writer is started where the one before it hadn't lived to answer anything."""
 
 
 class WriterProcess(asyncio.Protocol):
@@ -51,6 +53,8 @@ class WriterProcess(asyncio.Protocol):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._transport: asyncio.Transport | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._replacing: asyncio.Task[None] | None = None
+        self._has_answered = False
         self._frames = Frames()
         self._all_answered = asyncio.Event()
 
@@ -65,10 +69,14 @@ class WriterProcess(asyncio.Protocol):
         if self._loop is None:
             return
         loop, self._loop = self._loop, None
+        if self._replacing is not None:
+            self._replacing.cancel()
+            await asyncio.gather(self._replacing, return_exceptions=True)
         self._send()
         while self._unanswered and self._transport is not None:
             self._all_answered.clear()
             await self._all_answered.wait()
+        self._fail_unanswered()
         if self._transport is not None:
             self._transport.close()
         if self._process is not None:
@@ -96,15 +104,34 @@ class WriterProcess(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's own signature
         """The writer has ended."""
         self._transport = None
+        lost = self._fail_unanswered()
+        self._all_answered.set()
+        # What it had committed and not told may hold events.
+        self._told_events()
+        if self._loop is not None:
+            log.error("the writer has ended; another is started", unanswered=lost)
+            self._replacing = self._loop.create_task(self._replace(self._loop))
+
+    def _fail_unanswered(self) -> int:
         lost, self._unanswered = self._unanswered, deque()
         self._gathered.clear()
         for future in lost:
             if not future.done():
                 future.set_exception(Unavailable(LOST))
-        self._all_answered.set()
-        if self._loop is not None:
-            log.error("the writer has ended; another is started", unanswered=len(lost))
-            self._replacing = self._loop.create_task(self._begin(self._loop))
+        return len(lost)
+
+    async def _replace(self, loop: asyncio.AbstractEventLoop) -> None:
+        ended, self._process = self._process, None
+        if ended is not None:
+            await loop.run_in_executor(None, ended.wait)
+        while self._process is None:
+            if not self._has_answered:
+                await asyncio.sleep(REPLACED_AFTER_S)
+            self._has_answered = False
+            try:
+                await self._begin(loop)
+            except OSError as error:
+                log.warning("no writer could be started", reason=str(error))
 
     async def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         ours, theirs = socket.socketpair()
@@ -127,6 +154,7 @@ class WriterProcess(asyncio.Protocol):
             self._gathered = []
 
     def _answer(self, batch: Outcomes) -> None:
+        self._has_answered = True
         for outcome in batch.outcomes:
             future = self._unanswered.popleft()
             if future.done():

@@ -22,7 +22,7 @@ RESTART_TIMEOUT_MS: Final = 50
 
 
 class LogFolding:
-    """Keeps one database's log short; used by the thread that commits."""
+    """Keeps one database's log short; used by whoever commits."""
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
