@@ -1,10 +1,18 @@
--- Everybody wants one of the same product. The same orders in every run.
-local USERS = 10000
+-- Everybody wants one of the same product. The same orders in every run, made before the first is sent.
+local USERS, REQUESTS = 10000, 20000
 local BODY = '{"userId": %d, "items": [{"productId": 1, "quantity": 1}]}'
+local requests, sent = {}, 0
 
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 
+function init()
+  for number = 1, REQUESTS do
+    requests[number] = wrk.format(nil, nil, nil, BODY:format(math.random(USERS)))
+  end
+end
+
 function request()
-  return wrk.format(nil, nil, nil, BODY:format(math.random(USERS)))
+  sent = sent + 1
+  return requests[sent % REQUESTS + 1]
 end

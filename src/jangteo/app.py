@@ -1,7 +1,7 @@
 """The composition root: from settings to a running shop. The only place that knows everyone."""
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,12 +83,9 @@ class Shop:
             await self.committing.stop()
             await self.reading.stop()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """One request, or the server's own start and stop."""
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-        else:
-            await self._api(scope, receive, send)
+        return self._live(receive, send) if scope["type"] == "lifespan" else self._api(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -76,6 +76,7 @@ def config(application: Callable[..., Any]) -> uvicorn.Config:
         application,
         loop="uvloop",
         http=BoundedHttp,
+        interface="asgi3",
         ws="none",
         lifespan="on",
         log_config=None,

@@ -49,7 +49,7 @@ def test_audit_is_green_and_then_red(database: str) -> None:
     green = audit(database)
     assert (green.returncode, green.stdout.splitlines()[-1]) == (0, "The books are right.")
     raw = sqlite3.connect(database.removeprefix("sqlite:///"))
-    raw.execute("INSERT INTO users (id, balance, entries, created_at) VALUES (1, 5, 0, 0)")
+    raw.execute("INSERT INTO users (id, balance, created_at) VALUES (1, 5, 0)")
     raw.commit()
     raw.close()
     red = audit(database)

@@ -33,6 +33,7 @@ def book(
     loaded.claims = {(each.user_id, each.campaign_id): each.coupon_id for each in coupons}
     for shelf in (loaded.wallets, loaded.products, loaded.campaigns, loaded.coupons, loaded.orders):
         shelf.new_ids = count(101)
+    loaded.new_entry_ids = count(101)
     return loaded
 
 

@@ -64,7 +64,7 @@ def test_an_order_pays_takes_stock_and_tells() -> None:
     order = placed(1, (1, 2), (2, 1)).decide(shop)
     items = (OrderItem(1, 2, 1_000, 2_000), OrderItem(2, 1, 300, 300))
     assert order == Order(101, 1, "paid", items, 2_300, 0, 2_300, None, NOW)
-    assert shop.wallets.get(1) == Wallet(1, 7_700, 1)
+    assert shop.wallets.get(1) == Wallet(1, 7_700, 101)
     assert shop.products.get(1) == Product(1, "product 1", 1_000, 8)
     assert [(entry.kind, entry.amount, entry.balance_after, entry.order_id) for entry in shop.ledger] == [
         ("payment", -2_300, 7_700, 101)
@@ -138,7 +138,7 @@ def test_cancelling_returns_money_stock_and_coupon() -> None:
     shop = book(wallets={1: 0}, products={1: (9_999, 3)}, coupons=(coupon(1, order_id=7),), orders=(ORDER,))
     cancelled = CancelOrder(7).decide(shop)
     assert cancelled == replace(ORDER, status="cancelled", cancelled_at=NOW)
-    assert shop.wallets.get(1) == Wallet(1, 1_500, 1)
+    assert shop.wallets.get(1) == Wallet(1, 1_500, 101)
     assert shop.products.get(1) == Product(1, "product 1", 9_999, 5)
     assert shop.coupons.get(1) == coupon(1, order_id=None)
     assert [(entry.kind, entry.amount, entry.order_id) for entry in shop.ledger] == [("refund", 1_500, 7)]
@@ -160,6 +160,6 @@ def test_an_order_can_be_cancelled_in_the_batch_that_placed_it() -> None:
     shop = book(wallets={1: 10_000}, products={1: (1_000, 10)})
     placed(1, (1, 2)).decide(shop)
     CancelOrder(101).decide(shop)
-    assert shop.wallets.get(1) == Wallet(1, 10_000, 2)
+    assert shop.wallets.get(1) == Wallet(1, 10_000, 102)
     assert [order.status for order in shop.orders.added()] == ["cancelled"]
     assert shop.orders.replaced() == []

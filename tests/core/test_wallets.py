@@ -17,9 +17,16 @@ def test_a_new_wallet_is_empty() -> None:
 def test_a_charge_is_entered_in_the_ledger() -> None:
     shop = book({1: 1_500})
     assert ChargeBalance(1, 1_000).decide(shop) == UserBalance(1, 2_500)
-    assert [(entry.number, entry.kind, entry.amount, entry.balance_after) for entry in shop.ledger] == [
-        (1, "charge", 1_000, 2_500)
-    ]
+    assert [(entry.kind, entry.amount, entry.balance_after) for entry in shop.ledger] == [("charge", 1_000, 2_500)]
+
+
+def test_the_entries_of_a_ledger_are_a_chain() -> None:
+    shop = book({1: 1_500, 2: 0})
+    for user in (1, 2, 1, 1):
+        ChargeBalance(user, 1_000).decide(shop)
+    entries = [(entry.entry_id, entry.user_id, entry.previous_entry_id) for entry in shop.ledger]
+    assert entries == [(101, 1, None), (102, 2, None), (103, 1, 101), (104, 1, 103)]
+    assert (shop.wallets.rows[1].last_entry, shop.wallets.rows[2].last_entry) == (104, 102)
 
 
 REFUSED = [

@@ -154,12 +154,12 @@ def test_a_full_queue_makes_no_event_come_twice(watched: list[Watched], open_sho
     watched[0].wait_for(1)
     submit, full = shop.shop.committing.submit, 5
 
-    async def often_full(command: Any, key: str | None = None) -> Any:
+    def often_full(command: Any, key: str | None = None) -> Any:
         nonlocal full
         if isinstance(command, MoveRelay) and full:
             full -= 1
             raise Overloaded
-        return await submit(command, key)
+        return submit(command, key)
 
     shop.shop.committing.submit = often_full  # type: ignore[method-assign]  # to fill the queue at the right moment
     for _ in range(9):

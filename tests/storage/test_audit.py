@@ -43,12 +43,13 @@ def test_the_demo_shop_is_right(demo_database: Path) -> None:
 
 DAMAGE: dict[str, str] = {
     "every balance is the sum of its ledger": "UPDATE users SET balance = balance + 1 WHERE id = 3",
-    "every ledger is numbered without a gap, every balanceAfter the sum up to its entry": """
-        UPDATE ledger_entries SET balance_after = balance_after + 1 WHERE user_id = 3 AND number = 2
+    "every ledger is a chain without a gap, every balanceAfter the sum up to its entry": """
+        UPDATE ledger_entries SET balance_after = balance_after + 1
+        WHERE id = (SELECT MIN(id) FROM ledger_entries WHERE user_id = 3 AND kind = 'payment')
     """,
     "every order has its payment in the ledger, every cancelled one its refund": """
         UPDATE ledger_entries SET kind = 'charge', order_id = NULL
-        WHERE user_id = 3 AND number = 2
+        WHERE id = (SELECT MIN(id) FROM ledger_entries WHERE user_id = 3 AND kind = 'payment')
     """,
     "every stock is what was put in less what was sold plus what came back": """
         UPDATE products SET stock = stock - 1 WHERE id = 2
@@ -82,7 +83,7 @@ MORE_DAMAGE = [
     (ORPHANS, "INSERT INTO stock_movements (product_id, quantity, created_at) VALUES (9999, 1, 1)"),
     (
         "every order has its payment in the ledger, every cancelled one its refund",
-        "UPDATE ledger_entries SET kind = 'refund' WHERE user_id = 3 AND number = 1",
+        "UPDATE ledger_entries SET kind = 'refund' WHERE id = 3",
     ),
     (
         "one event for every paid order and one more for every cancelled one",
@@ -93,8 +94,16 @@ MORE_DAMAGE = [
         "INSERT INTO outbox (order_id, type, event) VALUES (9999, 'jangteo.order.paid', '{}')",
     ),
     (
-        "every ledger is numbered without a gap, every balanceAfter the sum up to its entry",
-        "UPDATE ledger_entries SET number = 999 WHERE user_id = 3 AND number = 3",
+        "every ledger is a chain without a gap, every balanceAfter the sum up to its entry",
+        "UPDATE ledger_entries SET previous = 1 WHERE id = (SELECT last_entry FROM users WHERE id = 3)",
+    ),
+    (
+        "every ledger is a chain without a gap, every balanceAfter the sum up to its entry",
+        "UPDATE users SET last_entry = 3 WHERE id = 3",
+    ),
+    (
+        "every order has its payment in the ledger, every cancelled one its refund",
+        "UPDATE orders SET payment_entry = payment_entry + 1 WHERE id = 9",
     ),
     (
         "no coupon used twice, none by another user, each by the order that it names",

@@ -84,7 +84,7 @@ class Api:
         route = found.by_method.get(_READ_AS.get(method, method))
         if route is None:
             return _other_methods(found.by_method)
-        arguments: list[Any] = read_ids(route.ids, found.ids)
+        arguments: list[Any] = read_ids(route.ids, found.ids) if found.ids else []
         if route.query is not None:
             arguments.extend(read_query(route.query, scope["query_string"]))
         key = None

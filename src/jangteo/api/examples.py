@@ -40,7 +40,7 @@ ANSWERS: Final[dict[Any, Any]] = {
         Ready(),
         UserBalance(user_id=1, balance=50_000),
         CurrentBalance(balance=50_000),
-        LedgerEntry(1, 1, "charge", 50_000, 50_000, None, _MONDAY),
+        LedgerEntry(1, 1, None, "charge", 50_000, 50_000, None, _MONDAY),
         Product(id=1, name="Hallabong, 3 kg", price=24_000, stock=50),
         BestSeller(id=1, name="Hallabong, 3 kg", price=24_000, stock=50, sold=312),
         CampaignStanding(

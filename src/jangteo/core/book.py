@@ -73,6 +73,7 @@ class Needs:
         self.new_campaigns = 0
         self.new_coupons = 0
         self.new_orders = 0
+        self.new_entries = 0
 
     def order(self, order: Order) -> None:
         """All that undoing this order touches."""
@@ -105,16 +106,19 @@ class Book:
         """(user, campaign) -> the coupon claimed."""
         self.orders: Shelf[Order] = Shelf()
         self.ledger: list[LedgerEntry] = []
+        self.new_entry_ids: Iterator[int] = iter(())
         self.stock_movements: list[StockMovement] = []
         self.events: list[Event] = []
         self.upkeep = Upkeep()
 
     def enter_balance(self, wallet: Wallet, kind: LedgerKind, amount: int, order_id: int | None) -> Wallet:
         """Change a balance the only way there is: with its ledger entry. The caller has checked that it may."""
-        number = wallet.entries + 1
-        after = Wallet(wallet.user_id, wallet.balance + amount, number)
+        entry_id = next(self.new_entry_ids)
+        after = Wallet(wallet.user_id, wallet.balance + amount, entry_id)
         self.wallets.put(wallet.user_id, after)
-        self.ledger.append(LedgerEntry(wallet.user_id, number, kind, amount, after.balance, order_id, self.now))
+        self.ledger.append(
+            LedgerEntry(entry_id, wallet.user_id, wallet.last_entry, kind, amount, after.balance, order_id, self.now)
+        )
         return after
 
 

@@ -38,13 +38,14 @@ class PlaceOrder(Struct, frozen=True):
     coupon_id: Id | None
 
     def name_needs(self, needs: Needs) -> None:
-        """The user, the products, the coupon, one new order id."""
+        """The user, the products, the coupon, one new order and its ledger entry."""
         needs.users.add(self.user_id)
         for line in self.lines:
             needs.products.add(line.product_id)
         if self.coupon_id is not None:
             needs.coupons.add(self.coupon_id)
         needs.new_orders += 1
+        needs.new_entries += 1
 
     def decide(
         self, book: Book
@@ -107,8 +108,9 @@ class CancelOrder(Struct, frozen=True):
     order_id: Id
 
     def name_needs(self, needs: Needs) -> None:
-        """The order; what it touches is known once it is loaded."""
+        """The order, one new ledger entry; what else it touches is known once it is loaded."""
         needs.orders.add(self.order_id)
+        needs.new_entries += 1
 
     def decide(self, book: Book) -> Order | OrderNotFound | OrderAlreadyCancelled | LimitExceeded:
         """The cancelled order. Refused with OrderNotFound, OrderAlreadyCancelled, or LimitExceeded where the balance

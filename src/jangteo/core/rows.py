@@ -25,21 +25,22 @@ CouponStatus = Literal["usable", "used", "expired"]
 
 
 class Wallet(Struct, frozen=True):
-    """A user's prepaid balance: always the sum of the user's ledger entries, which are numbered 1 to `entries`."""
+    """A user's prepaid balance: always the sum of the user's ledger entries, of which `last_entry` is the newest."""
 
     user_id: int
     balance: int
-    entries: int = 0
+    last_entry: int | None = None
 
 
 class LedgerEntry(Struct, frozen=True, rename="camel"):
     """One change of one balance, never altered afterwards. Payments are negative.
 
-    A user's entries are numbered without a gap.
+    A user's entries are a chain: each names the one before it.
     """
 
+    entry_id: Id
     user_id: Id
-    number: PositiveCount
+    previous_entry_id: Id | None
     kind: LedgerKind
     amount: Change
     balance_after: Money

@@ -45,8 +45,9 @@ class ChargeBalance(Struct, frozen=True):
     amount: int
 
     def name_needs(self, needs: Needs) -> None:
-        """The user."""
+        """The user, one new ledger entry."""
         needs.users.add(self.user_id)
+        needs.new_entries += 1
 
     def decide(self, book: Book) -> UserBalance | UserNotFound | InvalidAmount:
         """The balance with the amount added, in minor units.

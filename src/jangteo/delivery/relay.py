@@ -23,9 +23,12 @@ log = structlog.get_logger()
 
 PLATFORM: Final = "platform"
 """There is one platform; this is the name that its position is kept under."""
-BATCH_MAX: Final = 1_000
+BATCH_MAX: Final = 2_000
 PACE_S: Final = 0.02
-"""In a rush events go out in bundles, no more often than this; the first after a quiet moment goes at once."""
+"""Events go out in bundles, no more often than this; the first after a quiet moment goes at once."""
+RUSH: Final = 100
+RUSH_PACE_S: Final = 0.05
+"""The pace while bundles are larger than RUSH: each takes time that the orders need themselves."""
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 10.0
 FAREWELL_S: Final = 2.0
@@ -86,10 +89,11 @@ class Relay:
             waiting = await self._reading.ask(Question(outbox.read_waiting, (self._position, BATCH_MAX)))
             if waiting is None:
                 return
-            await self._send(waiting.events.encode().split(b"\n"))
+            events = waiting.events.encode().split(b"\n")
+            await self._send(events)
             self._position = waiting.position
             await self._remember(waiting.position)
-            await asyncio.sleep(PACE_S)
+            await asyncio.sleep(_pause_s(len(events)))
 
     async def _remember(self, position: int) -> None:
         try:
@@ -101,3 +105,10 @@ class Relay:
     async def _send(self, events: Sequence[bytes]) -> None:
         self._writing = asyncio.ensure_future(asyncio.to_thread(self._sink.send, events))
         await asyncio.shield(self._writing)
+
+
+def _pause_s(events: int) -> float:
+    """How long the next bundle gathers; where this one was full, what waits goes at once."""
+    if events == BATCH_MAX:
+        return 0
+    return RUSH_PACE_S if events > RUSH else PACE_S

@@ -47,12 +47,12 @@ class Committing:
         """Commit and answer what has arrived, then close."""
         await self._writer.stop()
 
-    async def submit(self, command: Command, key: str | None = None) -> Told:
+    def submit(self, command: Command, key: str | None = None) -> asyncio.Future[Told]:
         """What the shop decided, once it is durable.
 
         Raises Overloaded where too much is waiting; Unavailable where the database didn't keep it, or nobody knows.
         """
-        return await self._writer.submit(Asked(command, key))
+        return self._writer.submit(Asked(command, key))
 
 
 class WriterThread:

@@ -36,19 +36,24 @@ CHECKS: Final = (
         """,
     ),
     Check(
-        "every ledger is numbered without a gap, every balanceAfter the sum up to its entry",
+        "every ledger is a chain without a gap, every balanceAfter the sum up to its entry",
         "SELECT COUNT(*) FROM ledger_entries",
         """
-        SELECT 'entry ' || number || ' of user ' || user_id || ': ' || balance_after || ', sum ' || sum_so_far
-            || ', entry ' || place || ' of ' || entries
+        SELECT 'entry ' || id || ' of user ' || user_id || ': ' || balance_after || ', sum ' || sum_so_far
+            || ', behind ' || COALESCE(previous, 0) || ', the one before is ' || before
         FROM (
-            SELECT number, user_id, balance_after, entries,
-                SUM(amount) OVER (PARTITION BY user_id ORDER BY number) AS sum_so_far,
-                ROW_NUMBER() OVER (PARTITION BY user_id ORDER BY number) AS place,
-                COUNT(*) OVER (PARTITION BY user_id) AS counted
-            FROM ledger_entries JOIN users ON users.id = user_id
+            SELECT id, user_id, balance_after, previous,
+                SUM(amount) OVER (PARTITION BY user_id ORDER BY id) AS sum_so_far,
+                LAG(id, 1, 0) OVER (PARTITION BY user_id ORDER BY id) AS before
+            FROM ledger_entries
         ) AS entries
-        WHERE balance_after <> sum_so_far OR number <> place OR counted <> entries
+        WHERE balance_after <> sum_so_far OR COALESCE(previous, 0) <> before
+        UNION ALL
+        SELECT 'user ' || users.id || ': last entry ' || COALESCE(last_entry, 0) || ', newest ' || COALESCE(newest, 0)
+        FROM users LEFT JOIN (
+            SELECT user_id, MAX(id) AS newest FROM ledger_entries GROUP BY user_id
+        ) AS entries ON entries.user_id = users.id
+        WHERE COALESCE(last_entry, 0) <> COALESCE(newest, 0)
         """,
     ),
     Check(
@@ -61,15 +66,17 @@ CHECKS: Final = (
             SELECT order_id, user_id,
                 SUM(CASE WHEN kind = 'payment' THEN -amount END) AS paid,
                 SUM(CASE WHEN kind = 'refund' THEN amount END) AS refunded,
+                MAX(CASE WHEN kind = 'payment' THEN id END) AS payment,
                 COUNT(*) AS entries
             FROM ledger_entries WHERE order_id IS NOT NULL GROUP BY order_id, user_id
         ) AS entries ON entries.order_id = orders.id AND entries.user_id = orders.user_id
         WHERE COALESCE(entries, 0) <> CASE status WHEN 'cancelled' THEN 2 ELSE 1 END
             OR COALESCE(paid, -1) <> total
+            OR COALESCE(payment, -1) <> payment_entry
             OR (status = 'cancelled' AND COALESCE(refunded, -1) <> total)
             OR (status = 'paid' AND refunded IS NOT NULL)
         UNION ALL
-        SELECT 'entry ' || number || ' of user ' || user_id || ': ' || kind || ' of ' || amount || ', order '
+        SELECT 'entry ' || id || ' of user ' || user_id || ': ' || kind || ' of ' || amount || ', order '
             || COALESCE(order_id, 'none')
         FROM ledger_entries
         WHERE NOT CASE kind
@@ -186,7 +193,7 @@ CHECKS: Final = (
         SELECT 'order ' || id || ' of user ' || user_id FROM orders
         WHERE NOT EXISTS (SELECT 1 FROM users WHERE users.id = user_id)
         UNION ALL
-        SELECT 'entry ' || number || ' of user ' || user_id FROM ledger_entries
+        SELECT 'entry ' || id || ' of user ' || user_id FROM ledger_entries
         WHERE NOT EXISTS (SELECT 1 FROM users WHERE users.id = user_id)
         UNION ALL
         SELECT 'coupon ' || id || ' of user ' || user_id || ' and campaign ' || campaign_id FROM coupons

@@ -48,6 +48,8 @@ def save_book(session: Session, book: Book) -> None:
 
 
 def _reserve_ids(session: Session, book: Book, needs: Needs) -> None:
+    if needs.new_entries:
+        book.new_entry_ids = iter(session.next_ids(schema.ledger_entries, needs.new_entries))
     for count, shelf, table in (
         (needs.new_users, book.wallets, schema.users),
         (needs.new_products, book.products, schema.products),

@@ -7,7 +7,7 @@ from jangteo.core.refusals import OrderNotFound, UserNotFound
 from jangteo.core.rows import Order, OrderItem
 from jangteo.storage import schema
 from jangteo.storage.moments import micros, micros_or_none, moment, moment_or_none
-from jangteo.storage.paging import newest_first, page_of
+from jangteo.storage.paging import page_of
 from jangteo.storage.port import GuardedChange, Insert, Page, Row, Session, Snapshot
 from jangteo.storage.wallets import user_exists
 
@@ -21,6 +21,7 @@ _NEW_ORDERS = Insert(
         "discount",
         "total",
         "coupon_id",
+        "payment_entry",
         "created_at",
         "cancelled_at",
     ),
@@ -32,9 +33,21 @@ _ORDER_COLUMNS = "id, user_id, status, amount, discount, total, coupon_id, creat
 _LINE_COLUMNS = "order_lines.order_id, product_id, quantity, unit_price"
 # Every order has its payment in its user's ledger, so the ledger leads to a user's orders: no further index is kept.
 _PAID = """
-    SELECT order_id FROM ledger_entries
-    WHERE user_id = :user_id AND kind = 'payment' AND order_id < :before
-    ORDER BY number DESC LIMIT :count
+    WITH RECURSIVE chain AS (
+        SELECT previous, order_id, kind, CASE kind WHEN 'payment' THEN 1 ELSE 0 END AS payments
+        FROM ledger_entries WHERE id = CASE
+            WHEN CAST(:after AS BIGINT) IS NULL THEN (SELECT last_entry FROM users WHERE id = :user_id)
+            ELSE (SELECT previous FROM ledger_entries WHERE id = (
+                SELECT payment_entry FROM orders WHERE id = :after AND user_id = :user_id
+            ))
+        END
+        UNION ALL
+        SELECT entry.previous, entry.order_id, entry.kind,
+            payments + CASE entry.kind WHEN 'payment' THEN 1 ELSE 0 END
+        FROM chain JOIN ledger_entries AS entry ON entry.id = chain.previous
+        WHERE payments < :count
+    )
+    SELECT order_id FROM chain WHERE kind = 'payment'
 """
 
 
@@ -54,6 +67,7 @@ def save(session: Session, book: Book) -> None:
     added = book.orders.added()
     if added:
         at = micros(book.now)
+        payments = {entry.order_id: entry.entry_id for entry in book.ledger if entry.kind == "payment"}
         session.insert(
             _NEW_ORDERS,
             [
@@ -65,6 +79,7 @@ def save(session: Session, book: Book) -> None:
                     new.discount,
                     new.total,
                     new.coupon_id,
+                    payments[new.order_id],
                     at,
                     micros_or_none(new.cancelled_at),
                 )
@@ -106,16 +121,10 @@ def read_orders_of(snapshot: Snapshot, user_id: int, limit: int, after: int | No
     """A user's orders, newest first, from before the order `after` on."""
     if not user_exists(snapshot, user_id):
         return UserNotFound(user_id)
-    wanted = newest_first(user_id, limit, after)
-    rows = snapshot.rows(
-        f"SELECT {_ORDER_COLUMNS} FROM orders JOIN ({_PAID}) ON order_id = id ORDER BY id DESC", **wanted
-    )
+    wanted: dict[str, int | None] = {"user_id": user_id, "after": after, "count": limit + 1}
+    rows = snapshot.rows(f"SELECT {_ORDER_COLUMNS} FROM orders WHERE id IN ({_PAID}) ORDER BY id DESC", **wanted)
     lines = snapshot.rows(
-        f"""
-        SELECT {_LINE_COLUMNS} FROM order_lines JOIN ({_PAID}) AS paid ON paid.order_id = order_lines.order_id
-        ORDER BY order_lines.order_id, position
-        """,
-        **wanted,
+        f"SELECT {_LINE_COLUMNS} FROM order_lines WHERE order_id IN ({_PAID}) ORDER BY order_id, position", **wanted
     )
     items = _items_by_order(lines)
     return page_of(rows, limit, lambda row: _order(row, items))

@@ -3,16 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from jangteo.core.limits import LARGEST
 from jangteo.storage.port import Page, Row
 
 Item = TypeVar("Item")
-
-
-def newest_first(user_id: int, limit: int, after: int | None) -> dict[str, int]:
-    """The values of a query for a user's rows before the id `after`, or for the newest."""
-    before = LARGEST + 1 if after is None else after
-    return {"user_id": user_id, "before": before, "count": limit + 1}
 
 
 def page_of(rows: Sequence[Row], limit: int, item: Callable[[Row], Item]) -> Page[Item]:

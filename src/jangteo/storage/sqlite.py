@@ -38,7 +38,7 @@ _NOT_THE_COMMANDS_FAULT: Final = frozenset(
 
 
 def open_connection(path: Path) -> sqlite3.Connection:
-    """A connection as Jangteo uses it: transactions by hand, durable commits, foreign keys checked."""
+    """A connection as Jangteo uses it: transactions by hand, durable commits."""
     raw = sqlite3.connect(
         path,
         timeout=BUSY_TIMEOUT_MS / 1000,
@@ -48,7 +48,6 @@ def open_connection(path: Path) -> sqlite3.Connection:
     try:
         raw.execute("PRAGMA journal_mode = WAL")
         raw.execute("PRAGMA synchronous = FULL")
-        raw.execute("PRAGMA foreign_keys = ON")
         raw.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         # The log is folded beside the commits: see sqlite_log.py.
         raw.execute("PRAGMA wal_autocheckpoint = 0")

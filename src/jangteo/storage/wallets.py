@@ -8,20 +8,36 @@ from jangteo.core.rows import LedgerEntry, Wallet
 from jangteo.core.wallets import CurrentBalance
 from jangteo.storage import schema
 from jangteo.storage.moments import micros, moment
-from jangteo.storage.paging import newest_first, page_of
+from jangteo.storage.paging import page_of
 from jangteo.storage.port import GuardedChange, Insert, Page, Row, Session, Snapshot
 
-_NEW_USERS = Insert(schema.users, ("id", "name", "balance", "entries", "created_at"))
-_BALANCES = GuardedChange(schema.users, ("balance", "entries"), ("entries",))
+_NEW_USERS = Insert(schema.users, ("id", "name", "balance", "last_entry", "created_at"))
+_BALANCES = GuardedChange(schema.users, ("balance", "last_entry"), ("last_entry",))
 _NEW_ENTRIES = Insert(
     schema.ledger_entries,
-    ("user_id", "number", "kind", "amount", "balance_after", "order_id", "created_at"),
+    ("id", "user_id", "previous", "kind", "amount", "balance_after", "order_id", "created_at"),
 )
+
+_CHAIN = """
+    WITH RECURSIVE chain AS (
+        SELECT id, user_id, previous, kind, amount, balance_after, order_id, created_at, 1 AS place
+        FROM ledger_entries WHERE id = CASE
+            WHEN CAST(:after AS BIGINT) IS NULL THEN (SELECT last_entry FROM users WHERE id = :user_id)
+            ELSE (SELECT previous FROM ledger_entries WHERE id = :after AND user_id = :user_id)
+        END
+        UNION ALL
+        SELECT entry.id, entry.user_id, entry.previous, entry.kind, entry.amount, entry.balance_after,
+            entry.order_id, entry.created_at, place + 1
+        FROM chain JOIN ledger_entries AS entry ON entry.id = chain.previous
+        WHERE place < :count
+    )
+    SELECT id, user_id, previous, kind, amount, balance_after, order_id, created_at FROM chain ORDER BY place
+"""
 
 
 def load(session: Session, user_ids: Collection[int]) -> list[tuple[int, Wallet]]:
     """The wallets of these users, as far as there are such users."""
-    rows = session.load("SELECT id, balance, entries FROM users WHERE id IN (:ids) ORDER BY id", user_ids)
+    rows = session.load("SELECT id, balance, last_entry FROM users WHERE id IN (:ids) ORDER BY id", user_ids)
     return [(row[0], Wallet(*row)) for row in rows]
 
 
@@ -32,13 +48,13 @@ def save(session: Session, book: Book) -> None:
         at = micros(book.now)
         session.insert(
             _NEW_USERS,
-            [(new.user_id, book.names[new.user_id], new.balance, new.entries, at) for new in added],
+            [(new.user_id, book.names[new.user_id], new.balance, new.last_entry, at) for new in added],
         )
     replaced = book.wallets.replaced()
     if replaced:
         session.change(
             _BALANCES,
-            [(after.balance, after.entries, after.user_id, before.entries) for before, after in replaced],
+            [(after.balance, after.last_entry, after.user_id, before.last_entry) for before, after in replaced],
         )
 
 
@@ -49,7 +65,16 @@ def save_ledger(session: Session, book: Book) -> None:
         session.insert(
             _NEW_ENTRIES,
             [
-                (entry.user_id, entry.number, entry.kind, entry.amount, entry.balance_after, entry.order_id, at)
+                (
+                    entry.entry_id,
+                    entry.user_id,
+                    entry.previous_entry_id,
+                    entry.kind,
+                    entry.amount,
+                    entry.balance_after,
+                    entry.order_id,
+                    at,
+                )
                 for entry in book.ledger
             ],
         )
@@ -67,21 +92,17 @@ def read_balance(snapshot: Snapshot, user_id: int) -> CurrentBalance | UserNotFo
 
 
 def read_ledger(snapshot: Snapshot, user_id: int, limit: int, after: int | None) -> Page[LedgerEntry] | UserNotFound:
-    """A user's ledger, newest first, from before the entry with the number `after` on."""
+    """A user's ledger, newest first, from before the entry `after` on.
+
+    Entries are found one from the other, so no index by user is kept, which every batch would have to change in as
+    many places as it has users.
+    """
     if not user_exists(snapshot, user_id):
         return UserNotFound(user_id)
-    rows = snapshot.rows(
-        """
-        SELECT number, user_id, kind, amount, balance_after, order_id, created_at
-        FROM ledger_entries
-        WHERE user_id = :user_id AND number < :before
-        ORDER BY number DESC LIMIT :count
-        """,
-        **newest_first(user_id, limit, after),
-    )
+    rows = snapshot.rows(_CHAIN, user_id=user_id, after=after, count=limit + 1)
     return page_of(rows, limit, _entry)
 
 
 def _entry(row: Row) -> LedgerEntry:
-    number, user_id, kind, amount, balance_after, order_id, created_at = row
-    return LedgerEntry(user_id, number, kind, amount, balance_after, order_id, moment(created_at))
+    entry_id, user_id, previous, kind, amount, balance_after, order_id, created_at = row
+    return LedgerEntry(entry_id, user_id, previous, kind, amount, balance_after, order_id, moment(created_at))

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "jangteo_0001"
+revision = "jangteo_1"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -70,7 +70,7 @@ def upgrade() -> None:
         sa.Column("id", NUMBER, autoincrement=False, nullable=False),
         sa.Column("name", sa.Text(), nullable=True),
         sa.Column("balance", NUMBER, nullable=False),
-        sa.Column("entries", NUMBER, nullable=False),
+        sa.Column("last_entry", NUMBER, nullable=True),
         sa.Column("created_at", NUMBER, nullable=False),
         sa.CheckConstraint("balance BETWEEN 0 AND 9007199254740991", name="balance_in_range"),
         sa.PrimaryKeyConstraint("id"),
@@ -84,6 +84,7 @@ def upgrade() -> None:
         sa.Column("discount", NUMBER, nullable=False),
         sa.Column("total", NUMBER, nullable=False),
         sa.Column("coupon_id", NUMBER, nullable=True),
+        sa.Column("payment_entry", NUMBER, nullable=False),
         sa.Column("created_at", NUMBER, nullable=False),
         sa.Column("cancelled_at", NUMBER, nullable=True),
         sa.CheckConstraint("(status = 'cancelled') = (cancelled_at IS NOT NULL)", name="cancelled_has_moment"),
@@ -91,10 +92,6 @@ def upgrade() -> None:
         sa.CheckConstraint("amount BETWEEN 0 AND 9007199254740991", name="amount_in_range"),
         sa.CheckConstraint("discount BETWEEN 0 AND amount", name="discount_in_range"),
         sa.CheckConstraint("total = amount - discount", name="total_adds_up"),
-        sa.ForeignKeyConstraint(
-            ["user_id"],
-            ["users.id"],
-        ),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("orders_by_moment", "orders", ["created_at"], unique=False)
@@ -104,10 +101,6 @@ def upgrade() -> None:
         sa.Column("product_id", NUMBER, nullable=False),
         sa.Column("quantity", NUMBER, nullable=False),
         sa.Column("created_at", NUMBER, nullable=False),
-        sa.ForeignKeyConstraint(
-            ["product_id"],
-            ["products.id"],
-        ),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -118,42 +111,22 @@ def upgrade() -> None:
         sa.Column("claimed_at", NUMBER, nullable=False),
         sa.Column("expires_at", NUMBER, nullable=True),
         sa.Column("order_id", NUMBER, nullable=True),
-        sa.ForeignKeyConstraint(
-            ["campaign_id"],
-            ["campaigns.id"],
-        ),
-        sa.ForeignKeyConstraint(
-            ["order_id"],
-            ["orders.id"],
-        ),
-        sa.ForeignKeyConstraint(
-            ["user_id"],
-            ["users.id"],
-        ),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("campaign_id", "user_id", name="coupons_one_for_each_user"),
     )
     op.create_index("coupons_by_user", "coupons", ["user_id", "id"], unique=False)
     op.create_table(
         "ledger_entries",
+        sa.Column("id", NUMBER, autoincrement=False, nullable=False),
         sa.Column("user_id", NUMBER, nullable=False),
-        sa.Column("number", NUMBER, nullable=False),
+        sa.Column("previous", NUMBER, nullable=True),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("amount", NUMBER, nullable=False),
         sa.Column("balance_after", NUMBER, nullable=False),
         sa.Column("order_id", NUMBER, nullable=True),
         sa.Column("created_at", NUMBER, nullable=False),
         sa.CheckConstraint("balance_after BETWEEN 0 AND 9007199254740991", name="balance_after_in_range"),
-        sa.ForeignKeyConstraint(
-            ["order_id"],
-            ["orders.id"],
-        ),
-        sa.ForeignKeyConstraint(
-            ["user_id"],
-            ["users.id"],
-        ),
-        sa.PrimaryKeyConstraint("user_id", "number"),
-        sqlite_with_rowid=False,
+        sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
         "order_lines",
@@ -164,14 +137,6 @@ def upgrade() -> None:
         sa.Column("unit_price", NUMBER, nullable=False),
         sa.CheckConstraint("quantity BETWEEN 1 AND 9007199254740991", name="quantity_in_range"),
         sa.CheckConstraint("unit_price BETWEEN 0 AND 9007199254740991", name="unit_price_in_range"),
-        sa.ForeignKeyConstraint(
-            ["order_id"],
-            ["orders.id"],
-        ),
-        sa.ForeignKeyConstraint(
-            ["product_id"],
-            ["products.id"],
-        ),
         sa.PrimaryKeyConstraint("order_id", "position"),
         sqlite_with_rowid=False,
     )
@@ -181,9 +146,5 @@ def upgrade() -> None:
         sa.Column("order_id", NUMBER, nullable=False),
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("event", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["order_id"],
-            ["orders.id"],
-        ),
         sa.PrimaryKeyConstraint("id"),
     )
