@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from jangteo.settings import Settings
 from jangteo.storage.opening import open_storage
+from tests.postgres import EMPTY_SHOP, Server
 from tests.serving import STARTED, ServedShop, serve_in_thread
 
 settings.register_profile("shop", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
@@ -35,21 +37,48 @@ def no_server_outlives_its_test() -> Iterator[None]:
         STARTED.pop().kill()
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server with an empty shop to be copied."""
+    server = Server()
+    server.start()
+    open_storage(server.create(EMPTY_SHOP)).prepare()
+    yield server
+    server.remove()
+
+
 @pytest.fixture
-def database(empty_database: Path, tmp_path: Path) -> str:
-    """The URL of an empty shop."""
+def sqlite_database(empty_database: Path, tmp_path: Path) -> str:
+    """The URL of an empty shop on SQLite."""
     path = tmp_path / "shop.db"
     shutil.copy(empty_database, path)
     return f"sqlite:///{path}"
 
 
 @pytest.fixture
-def open_shop(database: str) -> Iterator[Callable[..., ServedShop]]:
+def postgres_database(postgres: Server) -> Iterator[str]:
+    """The URL of an empty shop on PostgreSQL."""
+    name = f"shop_{uuid4().hex}"
+    yield postgres.create(name, template=EMPTY_SHOP)
+    postgres.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty shop: every test that asks for it is done on either kind."""
+    url: str = request.getfixturevalue(f"{request.param}_database")
+    return url
+
+
+@pytest.fixture
+def open_shop(database: str, tmp_path: Path) -> Iterator[Callable[..., ServedShop]]:
     """Serve the database in this process; what is opened is closed after the test."""
     opened: list[ServedShop] = []
 
+    given = {"database": database, "writer": "thread", "platform": f"file:{tmp_path / 'shop.events.jsonl'}"}
+
     def open_one(**changes: object) -> ServedShop:
-        shop = serve_in_thread(Settings(**{"database": database, "writer": "thread", **changes}))  # type: ignore[arg-type]  # by name
+        shop = serve_in_thread(Settings(**{**given, **changes}))  # type: ignore[arg-type]  # by name
         opened.append(shop)
         return shop
 

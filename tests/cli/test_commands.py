@@ -45,14 +45,14 @@ def test_every_option_has_help_and_a_variable_and_is_in_the_documentation() -> N
             assert str(option.envvar) in documented, option.name
 
 
-def test_audit_is_green_and_then_red(database: str) -> None:
-    green = audit(database)
+def test_audit_is_green_and_then_red(sqlite_database: str) -> None:
+    green = audit(sqlite_database)
     assert (green.returncode, green.stdout.splitlines()[-1]) == (0, "The books are right.")
-    raw = sqlite3.connect(database.removeprefix("sqlite:///"))
+    raw = sqlite3.connect(sqlite_database.removeprefix("sqlite:///"))
     raw.execute("INSERT INTO users (id, balance, created_at) VALUES (1, 5, 0)")
     raw.commit()
     raw.close()
-    red = audit(database)
+    red = audit(sqlite_database)
     assert red.returncode == 1
     assert (
         "BROKEN every balance is the sum of its ledger (1 checked)\n         user 1: balance 5, ledger 0" in red.stdout

@@ -156,7 +156,7 @@ class Shops(RuleBasedStateMachine):
                 assert isinstance(kept, Order)
                 assert (kept.status == "cancelled", kept.total) == (order.cancelled, order.total)
             waiting = outbox.read_waiting(snapshot, 0, 1000)
-            lines = [] if waiting is None else waiting.events.splitlines()
+            lines = [] if waiting is None else waiting.lines.splitlines()
             assert [json.loads(line)["id"] for line in lines] == self.model.events
 
     def teardown(self) -> None:

@@ -26,6 +26,15 @@ NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
 @pytest.fixture
 def connection(database: str) -> Iterator[Connection]:
+    yield from set_up(database)
+
+
+@pytest.fixture
+def sqlite_connection(sqlite_database: str) -> Iterator[Connection]:
+    yield from set_up(sqlite_database)
+
+
+def set_up(database: str) -> Iterator[Connection]:
     opened = open_storage(database).connect()
     assert_done(opened, RegisterUser(None), AddProduct("rice", 100, 10), ChargeBalance(1, 100_000))
     yield opened
@@ -145,22 +154,22 @@ class FailingCommits:
 
 
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_BUSY])
-def test_nobody_is_told_success_of_a_commit_that_failed(connection: Any, code: int) -> None:
-    connection._raw = FailingCommits(connection._raw, code)
-    told = answers(connection, ChargeBalance(1, 5), buys(1), RegisterUser(None), Asked(ChargeBalance(1, 5), "k"))
+def test_nobody_is_told_success_of_a_commit_that_failed(sqlite_connection: Any, code: int) -> None:
+    sqlite_connection._raw = FailingCommits(sqlite_connection._raw, code)
+    told = answers(sqlite_connection, ChargeBalance(1, 5), buys(1), RegisterUser(None), Asked(ChargeBalance(1, 5), "k"))
     assert [type(each) for each in told] == [Failed] * 4
-    assert balance(connection) == 100_000
-    assert balance(connection, 2) is None
+    assert balance(sqlite_connection) == 100_000
+    assert balance(sqlite_connection, 2) is None
     # The key was not spent either, and the shop goes on.
-    assert answers(connection, Asked(ChargeBalance(1, 5), "k")) == [Answer(UserBalance(1, 100_005))]
+    assert answers(sqlite_connection, Asked(ChargeBalance(1, 5), "k")) == [Answer(UserBalance(1, 100_005))]
 
 
-def test_a_connection_that_cannot_even_roll_back_is_opened_anew(connection: Any) -> None:
-    broken = FailingCommits(connection._raw, sqlite3.SQLITE_IOERR)
-    connection._raw = broken
+def test_a_connection_that_cannot_even_roll_back_is_opened_anew(sqlite_connection: Any) -> None:
+    broken = FailingCommits(sqlite_connection._raw, sqlite3.SQLITE_IOERR)
+    sqlite_connection._raw = broken
     broken._raw.close()
-    assert isinstance(answers(connection, ChargeBalance(1, 5))[0], Failed)
-    assert answers(connection, ChargeBalance(1, 5)) == [Answer(UserBalance(1, 100_005))]
+    assert isinstance(answers(sqlite_connection, ChargeBalance(1, 5))[0], Failed)
+    assert answers(sqlite_connection, ChargeBalance(1, 5)) == [Answer(UserBalance(1, 100_005))]
 
 
 class ChangedMeanwhile:

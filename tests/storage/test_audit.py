@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from jangteo import demo
 from jangteo.storage.audit import CHECKS, findings
 from jangteo.storage.opening import open_storage
+from tests.postgres import EMPTY_SHOP, Server
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 STATISTICS = "the statistics equal the orders"
@@ -20,15 +23,39 @@ ALL = [*(check.invariant for check in CHECKS), STATISTICS]
 
 
 @pytest.fixture(scope="session")
-def demo_database(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo_file(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("demo") / "demo.db"
     shutil.copy(empty_database, path)
     assert demo.fill(open_storage(f"sqlite:///{path}"), lambda: NOW)
     return path
 
 
-def broken(path: Path) -> list[str]:
-    connection = open_storage(f"sqlite:///{path}").connect()
+@pytest.fixture(scope="session")
+def demo_template(postgres: Server) -> str:
+    assert demo.fill(open_storage(postgres.create("demo", EMPTY_SHOP)), lambda: NOW)
+    return "demo"
+
+
+@pytest.fixture
+def sqlite_demo(demo_file: Path, tmp_path: Path) -> str:
+    return f"sqlite:///{shutil.copy(demo_file, tmp_path / 'demo.db')}"
+
+
+@pytest.fixture
+def postgres_demo(postgres: Server, demo_template: str) -> Iterator[str]:
+    yield postgres.create("damaged", demo_template)
+    postgres.drop("damaged")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def demo_database(request: pytest.FixtureRequest) -> str:
+    """The demo shop, to be damaged."""
+    url: str = request.getfixturevalue(f"{request.param}_demo")
+    return url
+
+
+def broken(database: str) -> list[str]:
+    connection = open_storage(database).connect()
     with connection.snapshot(NOW) as snapshot:
         found = list(findings(snapshot))
     connection.close()
@@ -37,7 +64,7 @@ def broken(path: Path) -> list[str]:
     return [finding.invariant for finding in found if finding.broken]
 
 
-def test_the_demo_shop_is_right(demo_database: Path) -> None:
+def test_the_demo_shop_is_right(demo_database: str) -> None:
     assert broken(demo_database) == []
 
 
@@ -67,9 +94,9 @@ DAMAGE: dict[str, str] = {
 
 
 @pytest.mark.parametrize("invariant", DAMAGE)
-def test_damage_is_found(demo_database: Path, tmp_path: Path, invariant: str) -> None:
-    path = damaged(demo_database, tmp_path, lambda raw: raw.execute(DAMAGE[invariant]))
-    assert broken(path) == [invariant]
+def test_damage_is_found(demo_database: str, invariant: str) -> None:
+    damage(demo_database, DAMAGE[invariant])
+    assert broken(demo_database) == [invariant]
 
 
 def test_every_invariant_has_its_damage() -> None:
@@ -121,11 +148,12 @@ MORE_DAMAGE = [
 
 
 @pytest.mark.parametrize(("invariant", "sql"), MORE_DAMAGE)
-def test_more_damage_is_found(demo_database: Path, tmp_path: Path, invariant: str, sql: str) -> None:
-    assert broken(damaged(demo_database, tmp_path, lambda raw: raw.execute(sql))) == [invariant]
+def test_more_damage_is_found(demo_database: str, invariant: str, sql: str) -> None:
+    damage(demo_database, sql)
+    assert broken(demo_database) == [invariant]
 
 
-def test_statistics_that_differ_from_the_orders_are_found(demo_database: Path, tmp_path: Path) -> None:
+def test_statistics_that_differ_from_the_orders_are_found(sqlite_demo: str) -> None:
     # The only thing kept for the statistics is the index that finds the window: here it misses two days of orders.
     def forget_in_index(raw: sqlite3.Connection) -> None:
         index = raw.execute("SELECT sql, rootpage FROM sqlite_master WHERE name = 'orders_by_moment'").fetchone()
@@ -141,14 +169,17 @@ def test_statistics_that_differ_from_the_orders_are_found(demo_database: Path, t
             (index[1], index[0]),
         )
 
-    assert broken(damaged(demo_database, tmp_path, forget_in_index)) == [STATISTICS]
+    with closing(sqlite3.connect(sqlite_demo.removeprefix("sqlite:///"))) as raw:
+        forget_in_index(raw)
+        raw.commit()
+    assert broken(sqlite_demo) == [STATISTICS]
 
 
-def damaged(source: Path, folder: Path, damage: Callable[[sqlite3.Connection], object]) -> Path:
-    path = folder / "damaged.db"
-    shutil.copy(source, path)
-    raw = sqlite3.connect(path)
-    damage(raw)
-    raw.commit()
-    raw.close()
-    return path
+def damage(database: str, sql: str) -> None:
+    if database.startswith("sqlite"):
+        with closing(sqlite3.connect(database.removeprefix("sqlite:///"))) as raw:
+            raw.execute(sql)
+            raw.commit()
+    else:
+        with psycopg.connect(database) as connection:
+            connection.execute(sql.encode())

@@ -24,12 +24,12 @@ def now() -> datetime:
 
 
 @contextmanager
-def always_a_reader(database: str) -> Iterator[None]:
+def always_a_reader(sqlite_database: str) -> Iterator[None]:
     """Each reader comes before the one before it leaves: there is never a moment without one."""
     reading, done = Event(), Event()
 
     def read() -> None:
-        storage = open_storage(database)
+        storage = open_storage(sqlite_database)
         connections = [storage.connect(), storage.connect()]
         open_now = ExitStack()
         while not done.is_set():
@@ -54,15 +54,15 @@ def always_a_reader(database: str) -> Iterator[None]:
 
 @pytest.mark.parametrize("bounded", [True, False])
 def test_the_log_is_begun_anew_although_someone_is_always_reading(
-    database: str, monkeypatch: pytest.MonkeyPatch, *, bounded: bool
+    sqlite_database: str, monkeypatch: pytest.MonkeyPatch, *, bounded: bool
 ) -> None:
     if bounded:
         monkeypatch.setattr(sqlite_log, "FOLD_AFTER_CHANGES", 10)
         monkeypatch.setattr(sqlite_log, "LONG_LOG_PAGES", 20)
-    writer = open_storage(database).connect()
+    writer = open_storage(sqlite_database).connect()
     commit(writer, [Asked(RegisterUser(None))], now)
-    log = Path(f"{database.removeprefix('sqlite:///')}-wal")
-    with always_a_reader(database):
+    log = Path(f"{sqlite_database.removeprefix('sqlite:///')}-wal")
+    with always_a_reader(sqlite_database):
         for _ in range(CHARGES):
             assert isinstance(commit(writer, [Asked(ChargeBalance(1, 1))], now).answers[0], Answer)
         size = log.stat().st_size
@@ -75,7 +75,7 @@ def test_the_log_is_begun_anew_although_someone_is_always_reading(
     assert not log.exists(), "the last to close folds what is left"
 
 
-def test_folding_that_fails_leaves_the_commits_alone(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folding_that_fails_leaves_the_commits_alone(sqlite_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tried = Event()
 
     def unable() -> sqlite3.Connection:
@@ -83,7 +83,7 @@ def test_folding_that_fails_leaves_the_commits_alone(database: str, monkeypatch:
         raise sqlite3.OperationalError("injected")
 
     monkeypatch.setattr(sqlite_log, "FOLD_AFTER_CHANGES", 1)
-    writer = open_storage(database).connect()
+    writer = open_storage(sqlite_database).connect()
     writer._folding = sqlite_log.LogFolding(unable)  # type: ignore[attr-defined]  # only SQLite's has one
     for number in range(1, 4):
         told = commit(writer, [Asked(RegisterUser(None))], now).answers

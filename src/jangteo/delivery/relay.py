@@ -89,10 +89,10 @@ class Relay:
             waiting = await self._reading.ask(Question(outbox.read_waiting, (self._position, BATCH_MAX)))
             if waiting is None:
                 return
-            events = waiting.events.encode().split(b"\n")
+            events = waiting.lines.encode().split(b"\n")
             await self._send(events)
-            self._position = waiting.position
-            await self._remember(waiting.position)
+            self._position = waiting.last_id
+            await self._remember(waiting.last_id)
             await asyncio.sleep(_pause_s(len(events)))
 
     async def _remember(self, position: int) -> None:

@@ -66,7 +66,7 @@ def apply(session: Session, asked: Sequence[Asked], now: datetime) -> Done:
         else:
             decided.append(_decide_once(each.key, each.command, book, known, new))
     save_book(session, book)
-    answers.save(session, new, now, now - ANSWERS_KEPT_FOR)
+    answers.save(session, sorted(new), now, now - ANSWERS_KEPT_FOR)
     return Done(decided, bool(book.events))
 
 

@@ -22,7 +22,7 @@ class KeptAnswer(NamedTuple):
 
 def load(session: Session, keys: Collection[str]) -> dict[str, KeptAnswer]:
     """The answers kept for these keys."""
-    rows = session.load("SELECT key, fingerprint, kind, body FROM answers WHERE key IN (:ids) ORDER BY key", keys)
+    rows = session.find("SELECT key, fingerprint, kind, body FROM answers WHERE key IN (:ids) ORDER BY key", keys)
     return {row[0]: KeptAnswer(*row) for row in rows}
 
 

@@ -60,8 +60,8 @@ CHECKS: Final = (
         "every order has its payment in the ledger, every cancelled one its refund",
         "SELECT COUNT(*) FROM orders",
         """
-        SELECT 'order ' || orders.id || ' (' || status || '): paid ' || COALESCE(paid, 'nothing')
-            || ', refunded ' || COALESCE(refunded, 'nothing') || ', total ' || total
+        SELECT 'order ' || orders.id || ' (' || status || '): paid ' || COALESCE(CAST(paid AS TEXT), 'nothing')
+            || ', refunded ' || COALESCE(CAST(refunded AS TEXT), 'nothing') || ', total ' || total
         FROM orders LEFT JOIN (
             SELECT order_id, user_id,
                 SUM(CASE WHEN kind = 'payment' THEN -amount END) AS paid,
@@ -77,7 +77,7 @@ CHECKS: Final = (
             OR (status = 'paid' AND refunded IS NOT NULL)
         UNION ALL
         SELECT 'entry ' || id || ' of user ' || user_id || ': ' || kind || ' of ' || amount || ', order '
-            || COALESCE(order_id, 'none')
+            || COALESCE(CAST(order_id AS TEXT), 'none')
         FROM ledger_entries
         WHERE NOT CASE kind
             WHEN 'charge' THEN amount > 0 AND order_id IS NULL
@@ -120,7 +120,7 @@ CHECKS: Final = (
         "no coupon used twice, none by another user, each by the order that it names",
         "SELECT COUNT(*) FROM coupons",
         """
-        SELECT 'coupon ' || coupons.id || ': names order ' || COALESCE(coupons.order_id, 'none')
+        SELECT 'coupon ' || coupons.id || ': names order ' || COALESCE(CAST(coupons.order_id AS TEXT), 'none')
             || ', used by ' || COUNT(orders.id) || ' paid order(s)'
         FROM coupons LEFT JOIN orders ON orders.coupon_id = coupons.id AND orders.status = 'paid'
         GROUP BY coupons.id, coupons.order_id, coupons.user_id
@@ -225,7 +225,7 @@ def _best_sellers(snapshot: Snapshot) -> Finding:
     lines = snapshot.rows(
         """
         SELECT +orders.created_at, orders.status, order_lines.product_id, order_lines.quantity
-        FROM order_lines CROSS JOIN orders ON orders.id = order_lines.order_id
+        FROM order_lines CROSS JOIN orders WHERE orders.id = order_lines.order_id
         """
     )
     sold: dict[int, int] = {}

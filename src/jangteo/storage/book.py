@@ -1,13 +1,17 @@
 """A batch's working set, from the database and back.
 
-Rows are loaded, and so locked, in one order everywhere: orders, campaigns, coupons, users, products, each by id.
-Two batches can wait for each other, but never in a circle.
+Rows are loaded, and so held, in one order everywhere: orders, campaigns, coupons, users, products, each by id; what is
+written has been held before, and keys of answers come last, in order. Two batches can wait for each other, but never in
+a circle.
 """
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
-from jangteo.core.book import Book, Command, Needs
+from sqlalchemy import Table
+
+from jangteo.core.book import Book, Command, Needs, Shelf
 from jangteo.storage import coupons, orders, outbox, products, schema, upkeep, wallets
 from jangteo.storage.port import Session
 
@@ -48,14 +52,19 @@ def save_book(session: Session, book: Book) -> None:
 
 
 def _reserve_ids(session: Session, book: Book, needs: Needs) -> None:
+    shelves: dict[Table, tuple[int, Shelf[Any]]] = {
+        schema.users: (needs.new_users, book.wallets),
+        schema.products: (needs.new_products, book.products),
+        schema.campaigns: (needs.new_campaigns, book.campaigns),
+        schema.coupons: (needs.new_coupons, book.coupons),
+        schema.orders: (needs.new_orders, book.orders),
+    }
+    counts = {table: count for table, (count, _) in shelves.items() if count}
     if needs.new_entries:
-        book.new_entry_ids = iter(session.next_ids(schema.ledger_entries, needs.new_entries))
-    for count, shelf, table in (
-        (needs.new_users, book.wallets, schema.users),
-        (needs.new_products, book.products, schema.products),
-        (needs.new_campaigns, book.campaigns, schema.campaigns),
-        (needs.new_coupons, book.coupons, schema.coupons),
-        (needs.new_orders, book.orders, schema.orders),
-    ):
-        if count:
-            shelf.new_ids = iter(session.next_ids(table, count))
+        counts[schema.ledger_entries] = needs.new_entries
+    if not counts:
+        return
+    new_ids = session.new_ids(counts)
+    for table, (_, shelf) in shelves.items():
+        shelf.new_ids = iter(new_ids.get(table, ()))
+    book.new_entry_ids = iter(new_ids.get(schema.ledger_entries, ()))

@@ -8,6 +8,7 @@ from jangteo.core.coupons import CampaignStanding, HeldCoupon, held, standing_of
 from jangteo.core.refusals import CampaignNotFound, UserNotFound
 from jangteo.core.rows import Campaign, Coupon, CouponTerms
 from jangteo.storage import schema
+from jangteo.storage.errors import Conflict
 from jangteo.storage.moments import micros, micros_or_none, moment, moment_or_none
 from jangteo.storage.paging import page_of
 from jangteo.storage.port import GuardedChange, Insert, Page, Row, Session, Snapshot
@@ -50,22 +51,30 @@ def load_campaigns(session: Session, needs: Needs, now: datetime) -> list[tuple[
 
     Each claim uses up one coupon at most, so one campaign more than there are claims is always enough.
     """
-    rows: list[Row] = []
-    if needs.open_campaigns:
-        rows = session.rows(
-            """
-            SELECT id FROM campaigns
-            WHERE issued < quantity AND opens_at <= :now AND (closes_at IS NULL OR closes_at > :now)
-            ORDER BY id LIMIT :count
-            """,
-            now=micros(now),
-            count=needs.open_campaigns + 1,
-        )
-    ids = needs.campaigns.union(row[0] for row in rows)
+    ids = needs.campaigns | _open_campaigns(session, needs, now)
     if not ids:
         return []
     sql = f"SELECT {_CAMPAIGN_COLUMNS} FROM campaigns WHERE id IN (:ids) ORDER BY id"
-    return [(row[0], _campaign(row)) for row in session.load(sql, ids)]
+    rows = session.hold(schema.campaigns, sql, ids)
+    if not _open_campaigns(session, needs, now) <= ids:
+        # Another transaction has used up one of these before they were held: there may be others now.
+        raise Conflict("other campaigns are open than a moment ago")
+    return [(row[0], _campaign(row)) for row in rows]
+
+
+def _open_campaigns(session: Session, needs: Needs, now: datetime) -> set[int]:
+    if not needs.open_campaigns:
+        return set()
+    rows = session.rows(
+        """
+        SELECT id FROM campaigns
+        WHERE issued < quantity AND opens_at <= :now AND (closes_at IS NULL OR closes_at > :now)
+        ORDER BY id LIMIT :count
+        """,
+        now=micros(now),
+        count=needs.open_campaigns + 1,
+    )
+    return {row[0] for row in rows}
 
 
 def load_claims(
@@ -73,7 +82,8 @@ def load_claims(
 ) -> dict[tuple[int, int], int]:
     """Which of these users have claimed a coupon of which of these campaigns."""
     wanted = set(campaign_ids)
-    rows = session.load("SELECT user_id, campaign_id, id FROM coupons WHERE user_id IN (:ids) ORDER BY id", user_ids)
+    # Whoever has the campaigns held needs nothing else to be held: nobody else can claim meanwhile.
+    rows = session.find("SELECT user_id, campaign_id, id FROM coupons WHERE user_id IN (:ids) ORDER BY id", user_ids)
     return {(user, campaign): coupon for user, campaign, coupon in rows if campaign in wanted}
 
 
@@ -83,7 +93,7 @@ def load(session: Session, coupon_ids: Collection[int]) -> list[tuple[int, Coupo
         SELECT {_COUPON_COLUMNS} FROM coupons JOIN campaigns ON campaigns.id = coupons.campaign_id
         WHERE coupons.id IN (:ids) ORDER BY coupons.id
     """
-    return [(row[0], _coupon(row)) for row in session.load(sql, coupon_ids)]
+    return [(row[0], _coupon(row)) for row in session.hold(schema.coupons, sql, coupon_ids)]
 
 
 def save_campaigns(session: Session, book: Book) -> None:

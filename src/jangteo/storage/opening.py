@@ -4,6 +4,7 @@ from pathlib import Path
 
 from jangteo.storage.errors import CannotOpen
 from jangteo.storage.port import Storage
+from jangteo.storage.postgres_server import PostgresStorage
 from jangteo.storage.sqlite_file import SqliteStorage
 
 
@@ -32,5 +33,5 @@ def open_storage(url: str) -> Storage:
         storage.inspect()
         return storage
     if url.startswith(("postgresql://", "postgres://")):
-        raise CannotOpen("PostgreSQL is not supported yet by this version: use sqlite:///PATH")
-    raise CannotOpen("the database must be named as sqlite:///PATH, for example sqlite:///shop.db")
+        return PostgresStorage(url)
+    raise CannotOpen("the database must be named as sqlite:///PATH or postgresql://USER@HOST/NAME")

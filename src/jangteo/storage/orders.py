@@ -53,8 +53,8 @@ _PAID = """
 
 def load(session: Session, order_ids: Collection[int]) -> list[tuple[int, Order]]:
     """These orders with their lines, as far as they exist."""
-    rows = session.load(f"SELECT {_ORDER_COLUMNS} FROM orders WHERE id IN (:ids) ORDER BY id", order_ids)
-    lines = session.load(
+    rows = session.hold(schema.orders, f"SELECT {_ORDER_COLUMNS} FROM orders WHERE id IN (:ids) ORDER BY id", order_ids)
+    lines = session.find(
         f"SELECT {_LINE_COLUMNS} FROM order_lines WHERE order_id IN (:ids) ORDER BY order_id, position",
         order_ids,
     )

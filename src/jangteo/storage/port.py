@@ -1,9 +1,10 @@
 """The narrow port: all that the rest of Jangteo may ask of a database, and the few verbs in which databases differ.
 
-SQL is written once, as SQL, with `:named` values. A collection of ids is spelled `(:ids)` and bound by `load`.
+SQL is written once, as SQL, with `:named` values. A collection of ids is spelled `(:ids)` and bound by `find`
+and `hold`.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,6 +37,13 @@ class GuardedChange:
     guards: tuple[str, ...]
 
 
+class Texts(NamedTuple):
+    """Texts of one line each, put together to one with a line each, and the id of the last."""
+
+    lines: str
+    last_id: int
+
+
 class Snapshot(Protocol):
     """One consistent view of the database at one moment, for reading."""
 
@@ -46,6 +54,9 @@ class Snapshot(Protocol):
     def rows(self, sql: str, **values: Value) -> list[Row]:
         """Run one statement and fetch what it finds."""
 
+    def texts(self, sql: str, **values: Value) -> Texts | None:
+        """Run one statement that finds ids and texts, in order; None where it finds nothing."""
+
 
 class Session(Protocol):
     """One transaction, for loading a batch and writing it back."""
@@ -53,11 +64,14 @@ class Session(Protocol):
     def rows(self, sql: str, **values: Value) -> list[Row]:
         """Run one statement and fetch what it finds."""
 
-    def load(self, sql: str, ids: Collection[int] | Collection[str]) -> list[Row]:
-        """Find rows by a collection of ids and hold them unchanged by others until the end of the transaction."""
+    def find(self, sql: str, ids: Collection[int] | Collection[str]) -> list[Row]:
+        """Find rows by a collection of ids."""
 
-    def next_ids(self, table: Table, count: int) -> Iterable[int]:
-        """Ids that no row of the table has or will have but those that this transaction gives them to."""
+    def hold(self, table: Table, sql: str, ids: Collection[int]) -> list[Row]:
+        """Find rows by ids, and hold those of the table unchanged by others until the end of the transaction."""
+
+    def new_ids(self, counts: Mapping[Table, int]) -> Mapping[Table, Iterable[int]]:
+        """So many ids for each table, that no row has or will have but those that this transaction gives them to."""
 
     def insert(self, insert: Insert, rows: Sequence[Row]) -> None:
         """Write new rows, all in one go."""
@@ -66,7 +80,7 @@ class Session(Protocol):
         """Change rows, all in one go. Raises Conflict where a row is no longer as it was loaded."""
 
     def run(self, sql: str, **values: Value) -> None:
-        """Run one statement that finds nothing."""
+        """Run one statement that finds nothing, and has nothing to do with what this transaction has changed."""
 
 
 class Connection(Protocol):

@@ -18,7 +18,9 @@ _NEW_MOVEMENTS = Insert(schema.stock_movements, ("product_id", "quantity", "crea
 
 def load(session: Session, product_ids: Collection[int]) -> list[tuple[int, Product]]:
     """These products, as far as they exist."""
-    rows = session.load("SELECT id, name, price, stock FROM products WHERE id IN (:ids) ORDER BY id", product_ids)
+    rows = session.hold(
+        schema.products, "SELECT id, name, price, stock FROM products WHERE id IN (:ids) ORDER BY id", product_ids
+    )
     return [(row[0], Product(*row)) for row in rows]
 
 

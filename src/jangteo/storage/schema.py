@@ -185,6 +185,15 @@ answers = Table(
     Index("answers_by_moment", "created_at"),
 )
 
+# Who writes, where several may: see postgres.py.
+writers = Table(
+    "writers",
+    metadata,
+    _given_id(),
+    _number("transactions"),
+    _number("seen_at"),
+)
+
 readiness = Table(
     "readiness",
     metadata,

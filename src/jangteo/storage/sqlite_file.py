@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import URL
+from sqlalchemy import URL, create_engine, pool
 
 from jangteo.storage import migrations
 from jangteo.storage.errors import CannotOpen
@@ -35,7 +35,7 @@ class SqliteStorage:
         self.inspect()
         self._take()
         try:
-            migrations.upgrade(URL.create("sqlite", database=str(self._path)))
+            migrations.upgrade(create_engine(URL.create("sqlite", database=str(self._path)), poolclass=pool.NullPool))
         except Exception as error:
             self.close()
             raise CannotOpen(f"{self._path} can't be brought to this version: {error}") from error

@@ -8,7 +8,7 @@ from jangteo.storage.port import Snapshot
 _COUNTED = """
     SELECT products.id, products.name, products.price, products.stock, best.sold
     FROM (
-        SELECT order_lines.product_id AS product_id, SUM(order_lines.quantity) AS sold
+        SELECT order_lines.product_id AS product_id, CAST(SUM(order_lines.quantity) AS BIGINT) AS sold
         FROM orders JOIN order_lines ON order_lines.order_id = orders.id
         WHERE orders.created_at > :since AND orders.status = 'paid'
         GROUP BY order_lines.product_id

@@ -37,7 +37,9 @@ _CHAIN = """
 
 def load(session: Session, user_ids: Collection[int]) -> list[tuple[int, Wallet]]:
     """The wallets of these users, as far as there are such users."""
-    rows = session.load("SELECT id, balance, last_entry FROM users WHERE id IN (:ids) ORDER BY id", user_ids)
+    rows = session.hold(
+        schema.users, "SELECT id, balance, last_entry FROM users WHERE id IN (:ids) ORDER BY id", user_ids
+    )
     return [(row[0], Wallet(*row)) for row in rows]
 
 

@@ -3,7 +3,10 @@
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL
+from alembic.util import CommandError
+from sqlalchemy import Engine
+
+__all__ = ["CommandError", "knows", "newest", "upgrade"]
 
 
 def _config() -> Config:
@@ -18,8 +21,13 @@ def knows(revision: str) -> bool:
     return revision in {script.revision for script in scripts.walk_revisions()}
 
 
-def upgrade(url: URL) -> None:
-    """Create the schema, or bring it to the newest revision, in one transaction each."""
+def newest() -> str:
+    """The revision that this version of Jangteo works with."""
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
+def upgrade(engine: Engine) -> None:
+    """Create the schema, or bring it to the newest revision, in one transaction."""
     config = _config()
-    config.attributes["url"] = url
+    config.attributes["engine"] = engine
     command.upgrade(config, "head")

@@ -1,7 +1,7 @@
-"""How Alembic connects: to the URL that `jangteo.storage.migrations.upgrade` hands in."""
+"""How Alembic connects: by the engine that `jangteo.storage.migrations.upgrade` hands in."""
 
 from alembic import context
-from sqlalchemy import create_engine, event, pool
+from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
 from jangteo.storage.schema import metadata
@@ -15,7 +15,7 @@ def _begin_at_once(connection: Connection) -> None:
 
 def migrate() -> None:
     """Run what is missing, all of it in one transaction."""
-    engine = create_engine(context.config.attributes["url"], poolclass=pool.NullPool)
+    engine = context.config.attributes["engine"]
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", lambda raw, _: setattr(raw, "isolation_level", None))
         event.listen(engine, "begin", _begin_at_once)

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.schema import CreateSequence
 
 revision = "jangteo_1"
 down_revision = None
@@ -148,3 +149,13 @@ def upgrade() -> None:
         sa.Column("event", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_table(
+        "writers",
+        sa.Column("id", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("transactions", NUMBER, nullable=False),
+        sa.Column("seen_at", NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    if op.get_bind().dialect.name == "postgresql":
+        for table in ("users", "products", "campaigns", "coupons", "orders", "ledger_entries"):
+            op.execute(CreateSequence(sa.Sequence(f"{table}_ids", data_type=sa.BigInteger())))

