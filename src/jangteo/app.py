@@ -50,7 +50,7 @@ class Shop:
             batch_max=settings.batch_max,
             queue_max=settings.queue_max,
         )
-        self._relay = Relay(self.committing, self.reading, sink)
+        self._relay = Relay(self.committing, self.reading, sink, shared=self.storage.shared)
         self._api = Api(
             ROUTES,
             pages(ROUTES, __version__),

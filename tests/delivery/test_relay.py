@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jangteo.core.upkeep import MoveRelay
+from jangteo.core.upkeep import MarkSent
 from jangteo.delivery import relay
 from jangteo.delivery.sinks import JsonLines
 from jangteo.engine.lane import Overloaded
@@ -156,7 +156,7 @@ def test_a_full_queue_makes_no_event_come_twice(watched: list[Watched], open_sho
 
     def often_full(command: Any, key: str | None = None) -> Any:
         nonlocal full
-        if isinstance(command, MoveRelay) and full:
+        if isinstance(command, MarkSent) and full:
             full -= 1
             raise Overloaded
         return submit(command, key)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,41 +27,29 @@ from jangteo.storage import orders, outbox, products, top_sellers, wallets
 from jangteo.storage.audit import findings
 from jangteo.storage.opening import open_storage
 from tests.engine.model import Model
+from tests.postgres import EMPTY_SHOP, Server
 
 some_user = st.integers(1, 4)
 some_product = st.integers(1, 4)
 some_campaign = st.integers(1, 3)
 some_coupon = st.integers(1, 5)
 some_order = st.integers(1, 8)
-
-
-def told(outcome: Any) -> tuple[Any, ...]:
-    """What the model says of the same outcome."""
-    match outcome:
-        case UserBalance():
-            return ("Wallet", outcome.user_id, outcome.balance)
-        case Product():
-            return ("Product", outcome.id, outcome.stock)
-        case CampaignStanding():
-            return ("CampaignStanding", outcome.campaign_id)
-        case HeldCoupon():
-            return ("HeldCoupon", outcome.coupon_id)
-        case Order():
-            return ("Order", outcome.order_id, outcome.total, outcome.status)
-        case refusal:
-            return (type(refusal).__name__,)
+UNKNOWN = 10**9
 
 
 class Shops(RuleBasedStateMachine):
     """Commands gather, and are committed as one batch when a `commit` comes."""
 
-    template: Path
+    new_shop: Callable[[], AbstractContextManager[str]]
+    gapless: bool
+    """Whether ids are numbers without a gap, as the model's are. Otherwise they are known once they are told."""
 
     @initialize()
     def open_both(self) -> None:
-        self.folder = Path(tempfile.mkdtemp())
-        shutil.copy(self.template, self.folder / "shop.db")
-        self.storage = open_storage(f"sqlite:///{self.folder / 'shop.db'}")
+        self.around = ExitStack()
+        self.storage = open_storage(self.around.enter_context(type(self).new_shop()))
+        self.coupon_ids: dict[int, int] = {}
+        self.order_ids: dict[int, int] = {}
         self.connection = self.storage.connect()
         self.now = datetime(2026, 11, 23, tzinfo=UTC)
         self.model = Model()
@@ -103,12 +93,14 @@ class Shops(RuleBasedStateMachine):
         coupon=st.none() | some_coupon,
     )
     def order(self, user: int, lines: list[tuple[int, int]], coupon: int | None) -> None:
-        command = PlaceOrder(user, tuple(OrderLine(*line) for line in lines), coupon)
-        self._say(command, lambda: self.model.order(user, lines, coupon, self.now))
+        number, coupon_id = (None, None) if coupon is None else self._known(self.coupon_ids, coupon)
+        command = PlaceOrder(user, tuple(OrderLine(*line) for line in lines), coupon_id)
+        self._say(command, lambda: self.model.order(user, lines, number, self.now))
 
     @rule(number=some_order)
     def cancel(self, number: int) -> None:
-        self._say(CancelOrder(number), lambda: self.model.cancel(number))
+        number, order_id = self._known(self.order_ids, number)
+        self._say(CancelOrder(order_id), lambda: self.model.cancel(number))
 
     @rule()
     def commit(self) -> None:
@@ -152,19 +144,22 @@ class Shops(RuleBasedStateMachine):
             best = top_sellers.read_best_sellers(snapshot)
             assert [(each.id, each.sold) for each in best] == self.model.best_sellers(self.now)
             for number, order in self.model.orders.items():
-                kept = orders.read_order(snapshot, number)
+                kept = orders.read_order(snapshot, self.order_ids[number])
                 assert isinstance(kept, Order)
                 assert (kept.status == "cancelled", kept.total) == (order.cancelled, order.total)
-            waiting = outbox.read_waiting(snapshot, 0, 1000)
+            waiting = outbox.read_waiting(snapshot, frozenset(), 1000)
             lines = [] if waiting is None else waiting.lines.splitlines()
-            assert [json.loads(line)["id"] for line in lines] == self.model.events
+            numbers = {order_id: number for number, order_id in self.order_ids.items()}
+            for line, expected in zip(lines, self.model.events, strict=True):
+                _, order_id, what = json.loads(line)["id"].split("-")
+                assert f"order-{numbers[int(order_id)]}-{what}" == expected
 
     def teardown(self) -> None:
         if hasattr(self, "model"):
             with self.connection.snapshot(self.now) as snapshot:
                 assert [finding.broken for finding in findings(snapshot)] == [[]] * 10
             self.connection.close()
-            shutil.rmtree(self.folder)
+            self.around.close()
 
     def _say(self, command: Command, model: Any) -> None:
         self.waiting.append((command, model))
@@ -174,12 +169,68 @@ class Shops(RuleBasedStateMachine):
         told_by_engine = []
         for answer in done.answers:
             assert isinstance(answer, Answer)
-            told_by_engine.append((told(answer.outcome), answer.replayed))
+            told_by_engine.append((self._told(answer.outcome), answer.replayed))
         return told_by_engine
+
+    def _known(self, ids: dict[int, int], number: int) -> tuple[int, int]:
+        """A number of the model's and the engine's id for it; both unknown where no client could know it yet."""
+        if self.gapless:
+            return number, number
+        return (number, ids[number]) if number in ids else (UNKNOWN, UNKNOWN)
+
+    def _told(self, outcome: Any) -> tuple[Any, ...]:
+        """What the model says of the same outcome."""
+        match outcome:
+            case UserBalance():
+                return ("Wallet", outcome.user_id, outcome.balance)
+            case Product():
+                return ("Product", outcome.id, outcome.stock)
+            case CampaignStanding():
+                return ("CampaignStanding", outcome.campaign_id)
+            case HeldCoupon():
+                return ("HeldCoupon", self._number(self.coupon_ids, outcome.coupon_id))
+            case Order():
+                return ("Order", self._number(self.order_ids, outcome.order_id), outcome.total, outcome.status)
+            case refusal:
+                return (type(refusal).__name__,)
+
+    def _number(self, ids: dict[int, int], new_id: int) -> int:
+        for number, known in ids.items():
+            if known == new_id:
+                return number
+        number = len(ids) + 1
+        assert new_id == number or not self.gapless
+        ids[number] = new_id
+        return number
+
+
+class ShopsOnSqlite(Shops):
+    gapless = True
+
+
+class ShopsOnPostgres(Shops):
+    gapless = False
 
 
 @pytest.mark.timeout(600)
-def test_the_engine_agrees_with_the_model(empty_database: Path) -> None:
-    Shops.template = empty_database
+def test_the_engine_agrees_with_the_model_on_sqlite(empty_database: Path) -> None:
+    @contextmanager
+    def new_shop() -> Iterator[str]:
+        with tempfile.TemporaryDirectory() as folder:
+            yield f"sqlite:///{shutil.copy(empty_database, folder)}"
+
+    ShopsOnSqlite.new_shop = new_shop
     settings_here = settings(max_examples=120, stateful_step_count=40, deadline=None)
-    run_state_machine_as_test(Shops, settings=settings_here)
+    run_state_machine_as_test(ShopsOnSqlite, settings=settings_here)
+
+
+@pytest.mark.timeout(600)
+def test_the_engine_agrees_with_the_model_on_postgres(postgres: Server) -> None:
+    @contextmanager
+    def new_shop() -> Iterator[str]:
+        yield postgres.create("modelled", EMPTY_SHOP)
+        postgres.drop("modelled")
+
+    ShopsOnPostgres.new_shop = new_shop
+    settings_here = settings(max_examples=40, stateful_step_count=40, deadline=None)
+    run_state_machine_as_test(ShopsOnPostgres, settings=settings_here)

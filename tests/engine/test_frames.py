@@ -13,7 +13,7 @@ from jangteo.core.coupons import ClaimCoupon, StartCampaign
 from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
 from jangteo.core.rows import CouponTerms
-from jangteo.core.upkeep import CheckWritable, MoveRelay
+from jangteo.core.upkeep import CheckWritable, HoldRelay, MarkSent
 from jangteo.core.wallets import ChargeBalance, RegisterUser
 from jangteo.engine.batch import Asked
 from jangteo.engine.frames import (
@@ -41,7 +41,8 @@ ASKED = [
     Asked(PlaceOrder(1, (OrderLine(1, 2), OrderLine(3, 4)), 5), "other"),
     Asked(CancelOrder(7)),
     Asked(CheckWritable()),
-    Asked(MoveRelay("platform", 9)),
+    Asked(MarkSent((8, 9))),
+    Asked(HoldRelay("me", 5.0)),
 ]
 
 

@@ -89,7 +89,7 @@ DAMAGE: dict[str, str] = {
         UPDATE order_lines SET unit_price = unit_price + 1 WHERE order_id = 9 AND position = 0
     """,
     "one event for every paid order and one more for every cancelled one": "DELETE FROM outbox WHERE id = 40",
-    "every row belongs to something that exists": "INSERT INTO relay_positions VALUES ('platform', 999999)",
+    "every row belongs to something that exists": "UPDATE outbox SET bundle_id = 9999 WHERE id = 40",
 }
 
 
@@ -118,7 +118,7 @@ MORE_DAMAGE = [
     ),
     (
         "one event for every paid order and one more for every cancelled one",
-        "INSERT INTO outbox (order_id, type, event) VALUES (9999, 'jangteo.order.paid', '{}')",
+        "UPDATE outbox SET order_id = 9999 WHERE id = 40",
     ),
     (
         "every ledger is a chain without a gap, every balanceAfter the sum up to its entry",
@@ -142,7 +142,7 @@ MORE_DAMAGE = [
     ),
     (
         "one event for every paid order and one more for every cancelled one",
-        "INSERT INTO outbox (order_id, type, event) SELECT order_id, type, event FROM outbox WHERE id = 40",
+        "UPDATE outbox SET type = 'jangteo.order.paid' WHERE type = 'jangteo.order.cancelled'",
     ),
 ]
 

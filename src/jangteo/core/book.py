@@ -16,6 +16,7 @@ from jangteo.core.rows import (
     LedgerKind,
     Order,
     Product,
+    RelayTurn,
     StockMovement,
     Wallet,
 )
@@ -74,6 +75,7 @@ class Needs:
         self.new_coupons = 0
         self.new_orders = 0
         self.new_entries = 0
+        self.relay_turn = False
 
     def order(self, order: Order) -> None:
         """All that undoing this order touches."""
@@ -88,7 +90,8 @@ class Upkeep:
 
     def __init__(self) -> None:
         self.checked_at: datetime | None = None
-        self.relayed: dict[str, int] = {}
+        self.sent_bundles: list[int] = []
+        self.relay_turns: Shelf[RelayTurn] = Shelf()
 
 
 class Book:
@@ -109,6 +112,8 @@ class Book:
         self.new_entry_ids: Iterator[int] = iter(())
         self.stock_movements: list[StockMovement] = []
         self.events: list[Event] = []
+        self.new_event_ids: Iterator[int] = iter(())
+        self.new_bundle_ids: Iterator[int] = iter(())
         self.upkeep = Upkeep()
 
     def enter_balance(self, wallet: Wallet, kind: LedgerKind, amount: int, order_id: int | None) -> Wallet:

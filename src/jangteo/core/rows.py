@@ -4,6 +4,7 @@ Their field names are the contract's (camelCase in JSON), so what core decides i
 What a row is made of in a database belongs to the storage room.
 """
 
+from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct
@@ -122,6 +123,14 @@ class Order(Struct, frozen=True, rename="camel", omit_defaults=True):
     coupon_id: Id | None
     created_at: Moment
     cancelled_at: Moment | None = None
+
+
+class RelayTurn(Struct, frozen=True):
+    """Which of the shop's relays tells the platform, and until when no other may."""
+
+    turn_id: int
+    holder: str
+    until: datetime
 
 
 class BestSeller(Struct, frozen=True, rename="camel"):

@@ -28,7 +28,8 @@ _COMMANDS: Final = {
         orders.PlaceOrder,
         orders.CancelOrder,
         upkeep.CheckWritable,
-        upkeep.MoveRelay,
+        upkeep.MarkSent,
+        upkeep.HoldRelay,
     )
 }
 _encode = msgspec.msgpack.Encoder().encode

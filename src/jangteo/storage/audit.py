@@ -203,8 +203,10 @@ CHECKS: Final = (
         SELECT 'stock movement ' || id || ' of product ' || product_id FROM stock_movements
         WHERE NOT EXISTS (SELECT 1 FROM products WHERE products.id = product_id)
         UNION ALL
-        SELECT 'position ' || position || ' of the relay, beyond the outbox' FROM relay_positions
-        WHERE position > (SELECT COALESCE(MAX(id), 0) FROM outbox)
+        SELECT 'event ' || id || ' of bundle ' || bundle_id FROM outbox
+        WHERE NOT EXISTS (
+            SELECT 1 FROM bundles WHERE bundles.id = bundle_id AND outbox.id BETWEEN first_event AND last_event
+        )
         """,
     ),
 )

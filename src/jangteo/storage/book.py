@@ -1,8 +1,8 @@
 """A batch's working set, from the database and back.
 
-Rows are loaded, and so held, in one order everywhere: orders, campaigns, coupons, users, products, each by id; what is
-written has been held before, and keys of answers come last, in order. Two batches can wait for each other, but never in
-a circle.
+Rows are loaded, and so held, in one order everywhere: orders, campaigns, coupons, users, products, the relay's turn,
+each by id. What is written has been held before, and keys of answers come last, in order. Two batches can wait for each
+other, but never in a circle.
 """
 
 from collections.abc import Iterable
@@ -35,6 +35,8 @@ def load_book(session: Session, commands: Iterable[Command], now: datetime) -> B
         book.wallets.fill(wallets.load(session, needs.users))
     if needs.products:
         book.products.fill(products.load(session, needs.products))
+    if needs.relay_turn:
+        book.upkeep.relay_turns.fill(upkeep.load_relay_turns(session))
     _reserve_ids(session, book, needs)
     return book
 
@@ -62,9 +64,14 @@ def _reserve_ids(session: Session, book: Book, needs: Needs) -> None:
     counts = {table: count for table, (count, _) in shelves.items() if count}
     if needs.new_entries:
         counts[schema.ledger_entries] = needs.new_entries
+    events = needs.new_orders + len(needs.orders)
+    if events:
+        counts |= {schema.outbox: events, schema.bundles: 1}
     if not counts:
         return
     new_ids = session.new_ids(counts)
     for table, (_, shelf) in shelves.items():
         shelf.new_ids = iter(new_ids.get(table, ()))
     book.new_entry_ids = iter(new_ids.get(schema.ledger_entries, ()))
+    book.new_event_ids = iter(new_ids.get(schema.outbox, ()))
+    book.new_bundle_ids = iter(new_ids.get(schema.bundles, ()))

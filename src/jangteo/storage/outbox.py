@@ -5,7 +5,7 @@ sent, it is the same.
 """
 
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 from msgspec.json import Encoder
@@ -14,11 +14,14 @@ from jangteo.core.book import Book
 from jangteo.core.events import Event
 from jangteo.core.rows import Order
 from jangteo.storage import schema
-from jangteo.storage.port import Insert, Session, Snapshot, Texts
+from jangteo.storage.moments import micros
+from jangteo.storage.port import GuardedChange, Insert, Session, Snapshot
 
 SOURCE: Final = "/jangteo"
 
-_NEW_EVENTS = Insert(schema.outbox, ("order_id", "type", "event"))
+_NEW_EVENTS = Insert(schema.outbox, ("id", "bundle_id", "order_id", "type", "event"))
+_NEW_BUNDLES = Insert(schema.bundles, ("id", "first_event", "last_event"))
+_SENT = GuardedChange(schema.bundles, ("sent_at",), ())
 _encode = Encoder().encode
 
 
@@ -35,28 +38,60 @@ class CloudEvent(Struct, frozen=True):
     data: Order
 
 
+class Waiting(NamedTuple):
+    """Events that wait to be sent, in order: one JSON text a line; and the bundles that they are."""
+
+    lines: str
+    bundles: tuple[int, ...]
+
+
 def save(session: Session, book: Book) -> None:
-    """The events of the batch, in the order they happened."""
+    """The events of the batch, in the order they happened, as one bundle; and which bundles have been sent."""
     if book.events:
-        session.insert(
-            _NEW_EVENTS,
-            [(event.order.order_id, event.type, _encode(_envelope(event)).decode()) for event in book.events],
-        )
+        bundle_id = next(book.new_bundle_ids)
+        rows = [
+            (next(book.new_event_ids), bundle_id, event.order.order_id, event.type, _encode(_envelope(event)).decode())
+            for event in book.events
+        ]
+        session.insert(_NEW_EVENTS, rows)
+        session.insert(_NEW_BUNDLES, [(bundle_id, rows[0][0], rows[-1][0])])
+    if book.upkeep.sent_bundles:
+        at = micros(book.now)
+        session.change(_SENT, [(at, bundle_id) for bundle_id in book.upkeep.sent_bundles])
 
 
-def read_waiting(snapshot: Snapshot, position: int, limit: int) -> Texts | None:
-    """The next events behind a position, one JSON text a line; None where there are none."""
-    return snapshot.texts(
-        "SELECT id, event AS text FROM outbox WHERE id > :position ORDER BY id LIMIT :count",
-        position=position,
-        count=limit,
+def read_waiting(snapshot: Snapshot, sent: frozenset[int], limit: int) -> Waiting | None:
+    """Events that wait to be sent, the oldest bundles first; None where none wait but those `sent` and not yet marked.
+
+    At most `limit` events, but always a whole bundle.
+    """
+    rows = snapshot.rows(
+        """
+        SELECT id, last_event - first_event + 1 FROM bundles
+        WHERE sent_at IS NULL ORDER BY id LIMIT :count
+        """,
+        count=limit + len(sent),
     )
-
-
-def read_position(snapshot: Snapshot, platform: str) -> int:
-    """Up to where a platform has been told; 0 at first."""
-    rows = snapshot.rows("SELECT position FROM relay_positions WHERE platform = :platform", platform=platform)
-    return int(rows[0][0]) if rows else 0
+    bundles: list[int] = []
+    events = 0
+    for bundle_id, size in rows:
+        if bundle_id in sent:
+            continue
+        events += size
+        if bundles and events > limit:
+            break
+        bundles.append(bundle_id)
+    if not bundles:
+        return None
+    lines = snapshot.lines(
+        """
+        SELECT outbox.id AS id, outbox.event AS text
+        FROM bundles JOIN outbox ON outbox.bundle_id = bundles.id AND outbox.id BETWEEN first_event AND last_event
+        WHERE bundles.id IN (:ids) ORDER BY outbox.id
+        """,
+        bundles,
+    )
+    return Waiting(lines, tuple(bundles))
 
 
 def _envelope(event: Event) -> CloudEvent:

@@ -1,7 +1,7 @@
 """The narrow port: all that the rest of Jangteo may ask of a database, and the few verbs in which databases differ.
 
-SQL is written once, as SQL, with `:named` values. A collection of ids is spelled `(:ids)` and bound by `find`
-and `hold`.
+SQL is written once, as SQL, with `:named` values. A collection of ids is spelled `(:ids)` and bound by `find`,
+`hold` and `lines`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ class Insert:
 
 @dataclass(frozen=True)
 class GuardedChange:
-    """A change of rows found by id that must still be as they were loaded.
+    """A change of rows found by id that must still be as they were loaded, as far as there are `guards`.
 
     A row's values are: what `set_columns` become, the id, what `guards` were.
     """
@@ -35,13 +35,6 @@ class GuardedChange:
     table: Table
     set_columns: tuple[str, ...]
     guards: tuple[str, ...]
-
-
-class Texts(NamedTuple):
-    """Texts of one line each, put together to one with a line each, and the id of the last."""
-
-    lines: str
-    last_id: int
 
 
 class Snapshot(Protocol):
@@ -54,8 +47,8 @@ class Snapshot(Protocol):
     def rows(self, sql: str, **values: Value) -> list[Row]:
         """Run one statement and fetch what it finds."""
 
-    def texts(self, sql: str, **values: Value) -> Texts | None:
-        """Run one statement that finds ids and texts, in order; None where it finds nothing."""
+    def lines(self, sql: str, ids: Collection[int]) -> str:
+        """Find each an `id` and a `text` of one line by a collection of ids: the texts by id, a line each."""
 
 
 class Session(Protocol):
@@ -98,6 +91,10 @@ class Connection(Protocol):
 
 class Storage(Protocol):
     """A database that holds one shop."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether several servers may use it at once."""
 
     def prepare(self) -> None:
         """Create or migrate the schema. Raises CannotOpen, having changed nothing, where that can't be done."""

@@ -20,7 +20,7 @@ from sqlalchemy import Table
 from jangteo.storage import schema
 from jangteo.storage.errors import Broken, Conflict, StorageError, Unavailable
 from jangteo.storage.moments import micros
-from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot, Texts, Value
+from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot, Value
 from jangteo.storage.postgres_sql import Write, columns_of, named, new_ids, with_ids, written
 
 log = structlog.get_logger()
@@ -94,12 +94,12 @@ class PostgresSnapshot:
 
     def rows(self, sql: str, **values: Value) -> list[Row]:
         """Run one statement and fetch what it finds."""
-        return _fetched(self._raw, sql, values)
+        return self._raw.execute(named(sql), values).fetchall()
 
-    def texts(self, sql: str, **values: Value) -> Texts | None:
-        """Run one statement that finds ids and texts, in order."""
-        rows = _fetched(self._raw, sql, values)
-        return Texts("\n".join(row[1] for row in rows), rows[-1][0]) if rows else None
+    def lines(self, sql: str, ids: Collection[int]) -> str:
+        """Find texts by ids."""
+        rows = self._raw.execute(with_ids(sql, "bigint"), {"ids": sorted(ids)}).fetchall()
+        return "\n".join(row[1] for row in rows)
 
 
 class PostgresSession:
@@ -310,10 +310,6 @@ class _Lost(Conflict):
 
 def _now() -> int:
     return micros(datetime.now(UTC))
-
-
-def _fetched(raw: psycopg.Connection[Row], sql: str, values: Mapping[str, Any]) -> list[Row]:
-    return raw.execute(named(sql), values).fetchall()
 
 
 def _line(error: Exception) -> str:

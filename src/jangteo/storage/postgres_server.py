@@ -20,6 +20,8 @@ _MIGRATION_PAUSE_S: Final = 0.25
 class PostgresStorage:
     """The database, shared by as many processes and hosts as there are."""
 
+    shared = True
+
     def __init__(self, url: str) -> None:
         """Raises CannotOpen where the URL is none. Reaches nothing yet."""
         try:

@@ -68,10 +68,11 @@ def _step(write: Write) -> str:
         return f"INSERT INTO {table.name} ({', '.join(write.columns)}) SELECT * FROM unnest({arrays})"
     names = [f"new_{column}" for column in write.set_columns] + ["row_id"] + [f"old_{each}" for each in write.guards]
     changes = ", ".join(f"{column} = new_{column}" for column in write.set_columns)
-    unchanged = " AND ".join(f"{table.name}.{column} IS NOT DISTINCT FROM old_{column}" for column in write.guards)
+    unchanged = (f"{table.name}.{column} IS NOT DISTINCT FROM old_{column}" for column in write.guards)
+    found = " AND ".join([f"{table.name}.id = row_id", *unchanged])
     return (
         f"UPDATE {table.name} SET {changes} FROM unnest({arrays}) AS rows ({', '.join(names)}) "
-        f"WHERE {table.name}.id = row_id AND {unchanged} RETURNING 1"
+        f"WHERE {found} RETURNING 1"
     )
 
 

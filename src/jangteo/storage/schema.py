@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from jangteo.core.limits import LARGEST
@@ -161,17 +162,30 @@ order_lines = Table(
 outbox = Table(
     "outbox",
     metadata,
-    _own_id(),
+    _given_id(),
+    _number("bundle_id"),
     _number("order_id"),
     Column("type", Text, nullable=False),
     Column("event", Text, nullable=False),
 )
 
-relay_positions = Table(
-    "relay_positions",
+# The events of one transaction. They are sent and marked together, so that what commits late is never skipped.
+bundles = Table(
+    "bundles",
     metadata,
-    Column("platform", Text, primary_key=True),
-    _number("position"),
+    _given_id(),
+    _number("first_event"),
+    _number("last_event"),
+    _number("sent_at", null=True),
+    Index("bundles_waiting", "id", sqlite_where=text("sent_at IS NULL"), postgresql_where=text("sent_at IS NULL")),
+)
+
+relay_turns = Table(
+    "relay_turns",
+    metadata,
+    _given_id(),
+    Column("holder", Text, nullable=False),
+    _number("until"),
 )
 
 answers = Table(

@@ -21,6 +21,8 @@ _MAGIC: Final = b"SQLite format 3\x00"
 class SqliteStorage:
     """The file, held by one server at a time: group commit needs no second writer, and the relay no twin."""
 
+    shared = False
+
     def __init__(self, path: Path) -> None:
         # The lock must be beside the file itself, whatever names lead to it.
         self._path = path.resolve()

@@ -1,8 +1,14 @@
-"""What the house writes about itself: readiness, and positions of the relay."""
+"""What the house writes about itself: readiness, and which relay's turn it is."""
 
 from jangteo.core.book import Book
-from jangteo.storage.moments import micros
-from jangteo.storage.port import Session
+from jangteo.core.rows import RelayTurn
+from jangteo.core.upkeep import THE_TURN
+from jangteo.storage import schema
+from jangteo.storage.moments import micros, moment
+from jangteo.storage.port import GuardedChange, Insert, Session
+
+_NEW_TURNS = Insert(schema.relay_turns, ("id", "holder", "until"))
+_TURNS = GuardedChange(schema.relay_turns, ("holder", "until"), ("holder", "until"))
 
 
 def save(session: Session, book: Book) -> None:
@@ -16,12 +22,22 @@ def save(session: Session, book: Book) -> None:
             """,
             at=micros(upkeep.checked_at),
         )
-    for platform, position in upkeep.relayed.items():
-        session.run(
-            """
-            INSERT INTO relay_positions (platform, position) VALUES (:platform, :position)
-            ON CONFLICT (platform) DO UPDATE SET position = excluded.position
-            """,
-            platform=platform,
-            position=position,
+    added = upkeep.relay_turns.added()
+    if added:
+        session.insert(_NEW_TURNS, [(turn.turn_id, turn.holder, micros(turn.until)) for turn in added])
+    replaced = upkeep.relay_turns.replaced()
+    if replaced:
+        session.change(
+            _TURNS,
+            [
+                (after.holder, micros(after.until), after.turn_id, before.holder, micros(before.until))
+                for before, after in replaced
+            ],
         )
+
+
+def load_relay_turns(session: Session) -> list[tuple[int, RelayTurn]]:
+    """Whose turn it is, if it was anyone's yet."""
+    sql = "SELECT id, holder, until FROM relay_turns WHERE id IN (:ids) ORDER BY id"
+    rows = session.hold(schema.relay_turns, sql, [THE_TURN])
+    return [(row[0], RelayTurn(row[0], row[1], moment(row[2]))) for row in rows]

@@ -61,10 +61,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
-        "relay_positions",
-        sa.Column("platform", sa.Text(), nullable=False),
-        sa.Column("position", NUMBER, nullable=False),
-        sa.PrimaryKeyConstraint("platform"),
+        "bundles",
+        sa.Column("id", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("first_event", NUMBER, nullable=False),
+        sa.Column("last_event", NUMBER, nullable=False),
+        sa.Column("sent_at", NUMBER, nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    waiting = sa.text("sent_at IS NULL")
+    op.create_index("bundles_waiting", "bundles", ["id"], sqlite_where=waiting, postgresql_where=waiting)
+    op.create_table(
+        "relay_turns",
+        sa.Column("id", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("until", NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
         "users",
@@ -143,7 +154,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "outbox",
-        sa.Column("id", NUMBER, sa.Identity(always=False), nullable=False),
+        sa.Column("id", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("bundle_id", NUMBER, nullable=False),
         sa.Column("order_id", NUMBER, nullable=False),
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("event", sa.Text(), nullable=False),
@@ -157,5 +169,5 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     if op.get_bind().dialect.name == "postgresql":
-        for table in ("users", "products", "campaigns", "coupons", "orders", "ledger_entries"):
+        for table in ("users", "products", "campaigns", "coupons", "orders", "ledger_entries", "outbox", "bundles"):
             op.execute(CreateSequence(sa.Sequence(f"{table}_ids", data_type=sa.BigInteger())))
