@@ -9,6 +9,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 GRACE_S: Final = 5
 """So long a closing server waits for the requests that are under way."""
+WORKER_ANSWERS_WITHIN_S: Final = 30
+"""A worker that is silent for so long is replaced; on a busy machine even starting takes seconds."""
+KEPT_ALIVE_S: Final = 60
+"""A connection on which nothing is asked for so long is closed."""
 ARRIVAL_TIMEOUT_S: Final = 10.0
 """So long a request may take to arrive whole, from its first byte on; and the first one from connecting on."""
 HEADERS_MAX_BYTES: Final = 65_536
@@ -70,13 +74,19 @@ class BoundedHttp(HttpToolsProtocol):
             self._giving_up = None
 
 
-def config(application: Callable[..., Any]) -> uvicorn.Config:
-    """The server's settings; nothing of them is looked up in the environment or logged for each request."""
+def config(application: Callable[..., Any], *, workers: int | None = None) -> uvicorn.Config:
+    """The server's settings; nothing of them is looked up in the environment or logged for each request.
+
+    With `workers` the application is what makes it, in each of the processes.
+    """
     return uvicorn.Config(
         application,
         loop="uvloop",
         http=BoundedHttp,
         interface="asgi3",
+        factory=workers is not None,
+        workers=workers,
+        timeout_worker_healthcheck=WORKER_ANSWERS_WITHIN_S,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -84,4 +94,5 @@ def config(application: Callable[..., Any]) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=KEPT_ALIVE_S,
     )

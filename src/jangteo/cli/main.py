@@ -7,6 +7,7 @@ import typer
 
 from jangteo import __version__
 from jangteo.cli.audit import audit
+from jangteo.cli.migrate import migrate
 from jangteo.cli.serve import serve
 from jangteo.delivery.sinks import CannotUse
 from jangteo.storage.errors import StorageError
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
+app.command()(migrate)
 app.command()(audit)
 
 

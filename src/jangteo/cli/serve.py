@@ -10,9 +10,10 @@ import uvicorn
 
 from jangteo import demo, logs, server
 from jangteo.app import Shop, platform_of, system_clock
-from jangteo.cli.options import Database
+from jangteo.cli.options import Database, shown
 from jangteo.engine import collector
 from jangteo.settings import LOOPBACK, Settings
+from jangteo.workers import run as run_workers
 
 _BACKLOG = 2048
 
@@ -34,7 +35,12 @@ def serve(
     ] = None,
     workers: Annotated[
         int,
-        typer.Option(envvar="JANGTEO_WORKERS", min=1, max=64, help="Processes; SQLite is served by one."),
+        typer.Option(
+            envvar="JANGTEO_WORKERS",
+            min=1,
+            max=64,
+            help="Processes that serve, each with a writer of its own; SQLite is served by one.",
+        ),
     ] = 1,
     demo_shop: Annotated[
         bool,
@@ -70,8 +76,6 @@ def serve(
     ] = Settings.readers,
 ) -> None:
     """Serve the shop over HTTP."""
-    if workers > 1:
-        raise typer.BadParameter("--workers above 1 needs PostgreSQL; SQLite is served by one process")
     settings = Settings(
         database=database,
         platform=platform,
@@ -86,12 +90,18 @@ def serve(
     logs.configure()
     listening = _listen(host, port)
     shop = Shop(settings)
+    if workers > 1 and not shop.storage.shared:
+        raise typer.BadParameter("--workers above 1 needs PostgreSQL; SQLite is served by one process")
     shop.storage.prepare()
     try:
         filled = settings.demo and demo.fill(shop.storage, system_clock)
         closing = _Closing()
         _announce(settings, listening.getsockname()[1], filled=filled)
-        _run(shop, listening, closing)
+        if workers > 1:
+            run_workers(settings, workers, listening, lambda: not closing.asked)
+        else:
+            _run(shop, listening, closing)
+        typer.echo("Closed. Everything that was acknowledged is on disk.")
     finally:
         shop.storage.close()
 
@@ -141,7 +151,6 @@ class _Server(uvicorn.Server):
 def _run(shop: Shop, listening: socket.socket, closing: _Closing) -> None:
     collector.calm()
     _Server(server.config(shop), closing).run(sockets=[listening])
-    typer.echo("Closed. Everything that was acknowledged is on disk.")
 
 
 def _announce(settings: Settings, port: int, *, filled: bool) -> None:
@@ -155,7 +164,7 @@ def _announce(settings: Settings, port: int, *, filled: bool) -> None:
         )
     typer.echo(f"Jangteo is open at {address}")
     typer.echo(f"  documentation  {address}/schema")
-    typer.echo(f"  database       {settings.database}")
+    typer.echo(f"  database       {shown(settings.database)}")
     typer.echo(f"  events go to   {platform_of(settings)}")
     if settings.host not in LOOPBACK:
         typer.echo(
