@@ -44,7 +44,9 @@ def postgres() -> Iterator[Server]:
     server.start()
     open_storage(server.create(EMPTY_SHOP)).prepare()
     yield server
+    banned = server.banned_sql()
     server.remove()
+    assert banned == []
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -19,6 +20,10 @@ import psycopg
 
 USER = "jangteo"
 EMPTY_SHOP = "empty_shop"
+BANNED = re.compile(
+    r"pg_(try_)?advisory|\bLISTEN\b|\bNOTIFY\b|\b(BIG|SMALL)?SERIAL\b|\bDEFERRABLE\b|\bEXCLUDE USING\b|\bLOCK TABLE\b",
+    re.IGNORECASE,
+)
 
 
 class Server:
@@ -29,7 +34,15 @@ class Server:
         self._data = self._folder / "data"
         self.port = _free_port()
         # Data lost with the machine is no loss to a test; a killed server loses nothing without it.
-        self._settings = {"fsync": "off", "max_connections": "200", "shared_buffers": "64MB", **settings}
+        self._settings = {
+            "fsync": "off",
+            "max_connections": "200",
+            "shared_buffers": "64MB",
+            # What Jangteo needs it states itself: whatever the server's default is.
+            "default_transaction_isolation": "serializable",
+            "log_statement": "all",
+            **settings,
+        }
         self._process: subprocess.Popen[Any] | None = None
         if self._system_user:
             shutil.chown(self._folder, self._system_user["user"], self._system_user["group"])
@@ -72,6 +85,10 @@ class Server:
         if self._process is not None:
             self.kill()
         shutil.rmtree(self._folder)
+
+    def banned_sql(self) -> list[str]:
+        """What the server was sent that wouldn't run elsewhere, or would stop the growth of a shop."""
+        return [line for line in (self._folder / "log").read_text().splitlines() if BANNED.search(line)]
 
     def url(self, database: str) -> str:
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"

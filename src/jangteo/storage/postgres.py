@@ -204,6 +204,9 @@ class PostgresConnection:
         """Commits durably at the end, or keeps nothing."""
         try:
             raw = self._open()
+        except psycopg.Error as error:
+            raise translate(error) from error
+        try:
             if self._writer is None:
                 self._register(raw)
             session = PostgresSession(raw)

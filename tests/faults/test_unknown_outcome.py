@@ -1,0 +1,116 @@
+"""The connection to PostgreSQL is lost at every place of a transaction: it is done once, and the answer is true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from jangteo.core.wallets import ChargeBalance, RegisterUser, UserBalance
+from jangteo.engine.batch import Answer, Asked, Done, commit
+from jangteo.storage import postgres as postgres_side
+from jangteo.storage import wallets
+from jangteo.storage.opening import open_storage
+from jangteo.storage.port import Connection
+from tests.faults.cutting import CuttingProxy, Direction
+from tests.postgres import Server
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+# A charge goes to the server and back four times: begin, load, take an id, write and commit; with a key twice more.
+WAYS = {None: 4, "a-key": 6}
+PLACES = [
+    (key, direction, turn, share)
+    for key, ways in WAYS.items()
+    for direction in ("to the server", "to the client")
+    for turn in range(1, ways + 1)
+    for share in (0.0, 0.5)
+]
+
+
+@pytest.fixture
+def proxy(postgres: Server) -> Iterator[CuttingProxy]:
+    cutting = CuttingProxy(postgres.port)
+    yield cutting
+    cutting.close()
+
+
+@pytest.fixture
+def connection(postgres: Server, postgres_database: str, proxy: CuttingProxy) -> Iterator[Connection]:
+    opened = open_storage(postgres_database.replace(str(postgres.port), str(proxy.port))).connect()
+    done(opened, Asked(RegisterUser(None)))
+    # Whatever is sent for the first time takes more turns.
+    done(opened, Asked(ChargeBalance(1, 60)))
+    done(opened, Asked(ChargeBalance(1, 40), "before"))
+    yield opened
+    opened.close()
+
+
+def done(connection: Connection, *asked: Asked) -> Done:
+    return commit(connection, asked, lambda: NOW)
+
+
+def ledger(database: str) -> list[int]:
+    opened = open_storage(database).connect()
+    with opened.snapshot(NOW) as snapshot:
+        entries = wallets.read_ledger(snapshot, 1, 100, None)
+    opened.close()
+    return [entry.amount for entry in getattr(entries, "items", [])]
+
+
+@pytest.mark.parametrize(("key", "direction", "turn", "share"), PLACES)
+def test_a_transaction_that_is_cut_anywhere_is_done_once(
+    connection: Connection,
+    proxy: CuttingProxy,
+    postgres_database: str,
+    key: str | None,
+    direction: Direction,
+    turn: int,
+    share: float,
+) -> None:
+    proxy.cut(direction, turn, share)
+    assert done(connection, Asked(ChargeBalance(1, 5), key)).answers == [Answer(UserBalance(1, 105))]
+    assert proxy.has_cut.is_set(), "there is no such turn"
+    assert done(connection, Asked(ChargeBalance(1, 7))).answers == [Answer(UserBalance(1, 112))]
+    assert ledger(postgres_database) == [7, 5, 40, 60]
+
+
+@pytest.mark.parametrize(("key", "ways"), WAYS.items())
+@pytest.mark.parametrize("direction", ["to the server", "to the client"])
+def test_these_are_all_places_there_are(
+    connection: Connection, proxy: CuttingProxy, key: str | None, ways: int, direction: Direction
+) -> None:
+    proxy.cut(direction, ways + 1, 0.0)
+    done(connection, Asked(ChargeBalance(1, 5), key))
+    assert not proxy.has_cut.is_set()
+
+
+def test_a_connection_that_was_idle_and_is_gone_is_replaced(connection: Connection, postgres_database: str) -> None:
+    with connection.snapshot(NOW) as snapshot:
+        wallets.read_balance(snapshot, 1)
+    terminate_all(postgres_database)
+    with connection.snapshot(NOW) as snapshot:
+        assert getattr(wallets.read_balance(snapshot, 1), "balance", None) == 100
+    terminate_all(postgres_database)
+    assert done(connection, Asked(ChargeBalance(1, 5))).answers == [Answer(UserBalance(1, 105))]
+
+
+def test_what_cannot_be_found_out_is_not_called_done(
+    connection: Connection, proxy: CuttingProxy, postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_side, "FIND_OUT_WITHIN_S", 0.0)
+    proxy.cut("to the client", 4, 0.0)
+    # Nobody can reach the server any more.
+    proxy.close()
+    (failed,) = done(connection, Asked(ChargeBalance(1, 5))).answers
+    assert "is not known" in getattr(failed, "reason", "")
+    assert ledger(postgres_database) == [5, 40, 60]
+
+
+def terminate_all(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
