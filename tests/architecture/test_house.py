@@ -33,7 +33,15 @@ RENDERED = {
     "', '.join(insert.columns)",
     "values",
     "columns",
+    "found",
+    "place",
+    "steps",
+    "sql",
     "unchanged",
+    "', '.join(write.columns)",
+    "arrays",
+    "changes",
+    "names",
 }
 
 

@@ -51,7 +51,8 @@ def written(writes: tuple[Write, ...]) -> str:
         for place, write in enumerate(writes)
         if isinstance(write, GuardedChange)
     ]
-    return f"WITH {steps} SELECT 1 / CASE WHEN {' AND '.join(guards) or 'TRUE'} THEN 1 ELSE 0 END"
+    unchanged = " AND ".join(guards) or "TRUE"
+    return f"WITH {steps} SELECT 1 / CASE WHEN {unchanged} THEN 1 ELSE 0 END"
 
 
 def columns_of(write: Write) -> Sequence[str]:
@@ -66,14 +67,12 @@ def _step(write: Write) -> str:
     arrays = ", ".join(f"%b::{_kind(table, column)}[]" for column in columns_of(write))
     if isinstance(write, Insert):
         return f"INSERT INTO {table.name} ({', '.join(write.columns)}) SELECT * FROM unnest({arrays})"
-    names = [f"new_{column}" for column in write.set_columns] + ["row_id"] + [f"old_{each}" for each in write.guards]
+    old, new = (f"old_{each}" for each in write.guards), (f"new_{each}" for each in write.set_columns)
+    names = ", ".join([*new, "row_id", *old])
     changes = ", ".join(f"{column} = new_{column}" for column in write.set_columns)
     unchanged = (f"{table.name}.{column} IS NOT DISTINCT FROM old_{column}" for column in write.guards)
     found = " AND ".join([f"{table.name}.id = row_id", *unchanged])
-    return (
-        f"UPDATE {table.name} SET {changes} FROM unnest({arrays}) AS rows ({', '.join(names)}) "
-        f"WHERE {found} RETURNING 1"
-    )
+    return f"UPDATE {table.name} SET {changes} FROM unnest({arrays}) AS rows ({names}) WHERE {found} RETURNING 1"
 
 
 def _kind(table: Table, column: str) -> str:

@@ -1,0 +1,88 @@
+"""The command line on PostgreSQL: from an empty database to a served shop; one clear line where there can be none."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.postgres import Server
+from tests.serving import JANGTEO, Http, audit, serve_in_process
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([JANGTEO, *arguments], capture_output=True, text=True, check=False, timeout=60)
+
+
+def complained(result: subprocess.CompletedProcess[str], *says: str) -> None:
+    assert result.returncode == 2, result
+    assert result.stderr.count("\n") == 1, result.stderr
+    for part in says:
+        assert part in result.stderr
+
+
+@pytest.fixture
+def created(postgres: Server) -> str:
+    postgres.run("DROP DATABASE IF EXISTS commanded WITH (FORCE)")
+    return postgres.create("commanded")
+
+
+def test_a_shop_is_made_served_and_audited(created: str, tmp_path: Path) -> None:
+    complained(audit(created), "holds no shop yet", "jangteo migrate")
+    migrated = run("migrate", "--database", created)
+    assert (migrated.returncode, migrated.stderr) == (0, "")
+    assert "has the schema of this version" in migrated.stdout
+    assert run("migrate", "--database", created).returncode == 0
+    platform = f"file:{tmp_path / 'events.jsonl'}"
+    server = serve_in_process(created, "--demo", "--workers", "2", "--platform", platform)
+    with Http(base_url=server.address, timeout=30) as http:
+        assert len(http.get("/products").json()) == 16
+        assert http.order(1, (3, 1)).status_code == 201
+    code, printed = server.interrupt()
+    assert code == 0
+    assert printed.endswith("Closed. Everything that was acknowledged is on disk.\n")
+    assert audit(created).returncode == 0
+    # Every order of the demo and the one above, each told once.
+    assert len((tmp_path / "events.jsonl").read_text().splitlines()) > 200
+
+
+def test_several_that_migrate_at_once_all_succeed(created: str) -> None:
+    started = [
+        subprocess.Popen([JANGTEO, "migrate", "--database", created], stdout=subprocess.DEVNULL) for _ in range(4)
+    ]
+    assert [each.wait(60) for each in started] == [0] * 4
+
+
+def test_a_database_that_is_missing_is_named(postgres: Server) -> None:
+    complained(run("serve", "--port", "0", "--database", postgres.url("nowhere")), 'database "nowhere" does not exist')
+
+
+def test_a_read_only_server_is_refused(postgres: Server, created: str) -> None:
+    postgres.run("ALTER DATABASE commanded SET default_transaction_read_only = on")
+    complained(run("migrate", "--database", created), "read-only", "target_session_attrs=read-write")
+
+
+def test_several_hosts_may_be_named(postgres: Server, created: str) -> None:
+    several = created.replace("127.0.0.1:", "127.0.0.1:1,127.0.0.1:") + "?target_session_attrs=read-write"
+    assert run("migrate", "--database", several).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ("CREATE TABLE customers (id BIGINT)", "another program's"),
+        (
+            """
+            CREATE TABLE ledger_entries (id BIGINT);
+            CREATE TABLE alembic_version (version_num TEXT);
+            INSERT INTO alembic_version VALUES ('jangteo_9999')
+            """,
+            "newer schema (jangteo_9999)",
+        ),
+    ],
+)
+def test_a_database_that_is_not_for_us_stays_as_it_is(postgres: Server, created: str, damage: str, says: str) -> None:
+    postgres.run(damage, "commanded")
+    for command in (["serve", "--port", "0"], ["migrate"], ["audit"]):
+        complained(run(*command, "--database", created), says)
