@@ -48,7 +48,7 @@ class Snapshot(Protocol):
         """Run one statement and fetch what it finds."""
 
     def lines(self, sql: str, ids: Collection[int]) -> str:
-        """Find each an `id` and a `text` of one line by a collection of ids: the texts by id, a line each."""
+        """Find an `id` and a `text` of one line each, by a collection of ids: the texts in order of id, a line each."""
 
 
 class Session(Protocol):

@@ -99,7 +99,7 @@ class PostgresSnapshot:
     def lines(self, sql: str, ids: Collection[int]) -> str:
         """Find texts by ids."""
         rows = self._raw.execute(with_ids(sql, "bigint"), {"ids": sorted(ids)}).fetchall()
-        return "\n".join(row[1] for row in rows)
+        return "\n".join(text for _, text in sorted(rows))
 
 
 class PostgresSession:
