@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import psycopg
 import pytest
@@ -84,6 +85,21 @@ def test_these_are_all_places_there_are(
     proxy.cut(direction, ways + 1, 0.0)
     done(connection, Asked(ChargeBalance(1, 5), key))
     assert not proxy.has_cut.is_set()
+
+
+def test_who_asks_again_whether_a_commit_has_landed_hears_the_same(connection: Any) -> None:
+    # The transaction before has landed; the next one hasn't, and never will once someone has asked.
+    connection._transactions -= 1
+    assert [connection._find_out(connection._raw) for _ in range(3)] == [True] * 3
+    connection._transactions += 1
+    assert [connection._find_out(connection._raw) for _ in range(3)] == [False] * 3
+    assert done(connection, Asked(ChargeBalance(1, 5))).answers == [Answer(UserBalance(1, 105))]
+
+
+def test_a_writer_whose_row_is_gone_takes_a_new_one(connection: Connection, postgres_database: str) -> None:
+    with psycopg.connect(postgres_database) as other:
+        other.execute("DELETE FROM writers")
+    assert done(connection, Asked(ChargeBalance(1, 5))).answers == [Answer(UserBalance(1, 105))]
 
 
 def test_a_connection_that_was_idle_and_is_gone_is_replaced(connection: Connection, postgres_database: str) -> None:

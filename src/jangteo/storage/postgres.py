@@ -189,8 +189,8 @@ class PostgresConnection:
     """One connection of one thread, opened anew where it is lost.
 
     It has a row of its own, in which every transaction that writes counts on. When the connection is lost during a
-    commit, that row tells whether it has landed; and by counting on itself, whoever asks makes sure that it never will
-    if it hadn't. So nothing is written twice, and nothing is answered that isn't known.
+    commit, that row tells whether it has landed; and by taking the turn itself, whoever asks makes sure that it never
+    will if it hadn't. So nothing is written twice, and nothing is answered that isn't known.
     """
 
     def __init__(self, url: str) -> None:
@@ -214,7 +214,7 @@ class PostgresConnection:
         except BaseException as error:
             raise self._failed(error) from error
         if session.has_changes:
-            # The last of what is changed: whoever gets to this row has everything else.
+            # Its turn is written with all the rest: where the one is, the other is.
             session.change(_TURN, [(self._transactions + 1, _now(), self._writer, self._transactions)])
         try:
             session.commit()
@@ -277,7 +277,7 @@ class PostgresConnection:
             self.close()
         if not isinstance(error, psycopg.Error | OverflowError | ValueError):
             return error
-        if lost and isinstance(error, psycopg.OperationalError):
+        if lost and isinstance(error, psycopg.Error):
             return _Lost(f"PostgreSQL: {_line(error)}")
         return translate(error)
 
@@ -299,12 +299,14 @@ class PostgresConnection:
 
     def _find_out(self, raw: psycopg.Connection[Row]) -> bool:
         # Waits for a transaction that is still at it. Where it comes to nothing its turn is taken here, and whatever
-        # of it may still be on its way fails at its guard.
-        taken = raw.execute(
-            "UPDATE writers SET transactions = transactions + 1 WHERE id = %s AND transactions = %s",
+        # of it may still be on its way fails at its guard. A turn so taken is negative: this may be asked again, when
+        # its own answer wasn't heard.
+        raw.execute(
+            "UPDATE writers SET transactions = -transactions - 1 WHERE id = %s AND transactions = %s",
             [self._writer, self._transactions],
         )
-        return taken.rowcount == 0
+        found = raw.execute("SELECT transactions FROM writers WHERE id = %s", [self._writer]).fetchall()
+        return found == [(self._transactions + 1,)]
 
 
 class _Lost(Conflict):
