@@ -36,7 +36,7 @@ RENDERED = {
     "found",
     "place",
     "steps",
-    "sql",
+    "texts",
     "unchanged",
     "', '.join(write.columns)",
     "arrays",

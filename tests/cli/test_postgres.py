@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import Server
+from jangteo.cli.options import shown
+from tests.postgres import BANNED, Server
 from tests.serving import JANGTEO, Http, audit, serve_in_process
 
 
@@ -45,6 +46,21 @@ def test_a_shop_is_made_served_and_audited(created: str, tmp_path: Path) -> None
     assert audit(created).returncode == 0
     # Every order of the demo and the one above, each told once.
     assert len((tmp_path / "events.jsonl").read_text().splitlines()) > 200
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgresql://shop:secret@db/shop", "postgresql://shop:…@db/shop"),
+        ("postgresql://shop:se:cr@et@db,other/shop", "postgresql://shop:…@db,other/shop"),
+        ("postgresql://db/shop?user=shop&password=secret&sslmode=require",
+         "postgresql://db/shop?user=shop&password=…&sslmode=require"),
+        ("postgresql://shop@db:5433/shop", "postgresql://shop@db:5433/shop"),
+        ("sqlite:////data/a:b@c.db", "sqlite:////data/a:b@c.db"),
+    ],
+)  # fmt: skip
+def test_a_password_is_never_printed(url: str, told: str) -> None:
+    assert shown(url) == told
 
 
 def test_several_that_migrate_at_once_all_succeed(created: str) -> None:
@@ -86,3 +102,12 @@ def test_a_database_that_is_not_for_us_stays_as_it_is(postgres: Server, created:
     postgres.run(damage, "commanded")
     for command in (["serve", "--port", "0"], ["migrate"], ["audit"]):
         complained(run(*command, "--database", created), says)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["SELECT pg_advisory_lock(1)", "listen orders", "NOTIFY orders", "id BIGSERIAL", "DEFERRABLE", "LOCK TABLE users"],
+)
+def test_sql_that_would_not_run_elsewhere_is_noticed(sql: str) -> None:
+    # All that the tests have sent is searched for it when the server is closed.
+    assert BANNED.search(f"LOG:  execute _pg3_1: {sql}")

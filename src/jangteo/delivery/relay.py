@@ -134,7 +134,7 @@ class Relay:
 
     async def _mark(self) -> None:
         try:
-            await self._committing.submit(MarkSent(tuple(self._sent)))
+            await self._committing.submit(MarkSent(tuple(sorted(self._sent))))
         except (Overloaded, Unavailable) as error:
             # They are marked with the next ones; what was sent isn't sent again meanwhile.
             log.warning("events not marked as sent yet", bundles=len(self._sent), reason=repr(error))

@@ -22,6 +22,12 @@ SOURCE: Final = "/jangteo"
 _NEW_EVENTS = Insert(schema.outbox, ("id", "bundle_id", "order_id", "type", "event"))
 _NEW_BUNDLES = Insert(schema.bundles, ("id", "first_event", "last_event"))
 _SENT = GuardedChange(schema.bundles, ("sent_at",), ())
+# Bundle by bundle, which CROSS JOIN says to SQLite: it would rather look through the whole outbox.
+_EVENTS = """
+    SELECT outbox.id AS id, outbox.event AS text
+    FROM bundles CROSS JOIN outbox
+    WHERE bundles.id IN (:ids) AND outbox.id BETWEEN first_event AND last_event AND outbox.bundle_id = bundles.id
+"""
 _encode = Encoder().encode
 
 
@@ -83,16 +89,7 @@ def read_waiting(snapshot: Snapshot, sent: frozenset[int], limit: int) -> Waitin
         bundles.append(bundle_id)
     if not bundles:
         return None
-    # Bundle by bundle, which CROSS JOIN says to SQLite: it would rather look through the whole outbox.
-    lines = snapshot.lines(
-        """
-        SELECT outbox.id AS id, outbox.event AS text
-        FROM bundles CROSS JOIN outbox
-        WHERE bundles.id IN (:ids) AND outbox.id BETWEEN first_event AND last_event AND outbox.bundle_id = bundles.id
-        """,
-        bundles,
-    )
-    return Waiting(lines, tuple(bundles))
+    return Waiting(snapshot.lines(_EVENTS, bundles), tuple(bundles))
 
 
 def _envelope(event: Event) -> CloudEvent:

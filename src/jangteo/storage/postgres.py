@@ -118,7 +118,7 @@ class PostgresSession:
 
     def find(self, sql: str, ids: Collection[int] | Collection[str]) -> list[Row]:
         """Find rows by ids."""
-        kind = "text" if isinstance(next(iter(ids)), str) else "bigint"
+        kind = "text" if isinstance(next(iter(ids), 0), str) else "bigint"
         return self._fetch(with_ids(sql, kind), {"ids": sorted(ids)})
 
     def hold(self, table: Table, sql: str, ids: Collection[int]) -> list[Row]:
@@ -206,34 +206,33 @@ class PostgresConnection:
             raw = self._open()
         except psycopg.Error as error:
             raise translate(error) from error
-        try:
+        with self._undone_on_failure():
             if self._writer is None:
                 self._register(raw)
             session = PostgresSession(raw)
             yield session
-        except BaseException as error:
-            raise self._failed(error) from error
         if session.has_changes:
             # Its turn is written with all the rest: where the one is, the other is.
             session.change(_TURN, [(self._transactions + 1, _now(), self._writer, self._transactions)])
         try:
-            session.commit()
-        except BaseException as error:
-            failed = self._failed(error)
-            if not (session.has_changes and isinstance(failed, _Lost) and self._has_landed()):
+            with self._undone_on_failure():
+                session.commit()
+        except _Lost:
+            if not (session.has_changes and self._has_landed()):
                 self._writer = None
-                raise failed from error
+                raise
+        except BaseException:
+            self._writer = None
+            raise
         self._transactions += session.has_changes
 
     @contextmanager
     def snapshot(self, now: datetime) -> Iterator[Snapshot]:
         """What was committed before."""
-        try:
+        with self._undone_on_failure():
             raw = self._begin_reading()
             yield PostgresSnapshot(raw, now)
             raw.execute("COMMIT")
-        except BaseException as error:
-            raise self._failed(error) from error
 
     def close(self) -> None:
         """Close the connection."""
@@ -265,21 +264,29 @@ class PostgresConnection:
         raw.execute("INSERT INTO writers (id, transactions, seen_at) VALUES (%s, 0, %s)", [writer, now])
         self._writer, self._transactions = writer, 0
 
-    def _failed(self, error: BaseException) -> BaseException:
-        """What to raise for an error, with the transaction rolled back or its connection dropped."""
-        lost = self._raw is not None and self._raw.closed
+    @contextmanager
+    def _undone_on_failure(self) -> Iterator[None]:
+        """Where the block fails, nothing is kept; and the driver's errors become the port's."""
         try:
-            if self._raw is not None and not lost:
-                self._raw.execute("ROLLBACK")
+            yield
+        except BaseException as error:
+            lost = self._roll_back()
+            if not isinstance(error, psycopg.Error | OverflowError | ValueError):
+                raise
+            if lost and isinstance(error, psycopg.Error):
+                raise _Lost(f"PostgreSQL: {_line(error)}") from error
+            raise translate(error) from error
+
+    def _roll_back(self) -> bool:
+        """Undo what was begun: whether the connection was lost, or is dropped because that couldn't be done."""
+        if self._raw is None or self._raw.closed:
+            return self._raw is not None
+        try:
+            self._raw.execute("ROLLBACK")
         except psycopg.Error:
-            # What can't be rolled back is dropped with its connection.
-            lost = True
             self.close()
-        if not isinstance(error, psycopg.Error | OverflowError | ValueError):
-            return error
-        if lost and isinstance(error, psycopg.Error):
-            return _Lost(f"PostgreSQL: {_line(error)}")
-        return translate(error)
+            return True
+        return False
 
     def _has_landed(self) -> bool:
         """Whether the transaction whose commit was not heard of is in the database; if not, it never will be.

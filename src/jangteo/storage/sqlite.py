@@ -97,7 +97,7 @@ class SqliteSession:
         """Run one statement and fetch what it finds."""
         return self._raw.execute(sql, values).fetchall()
 
-    def hold(self, table: Table, sql: str, ids: Collection[int]) -> list[Row]:  # noqa: ARG002 - see below
+    def hold(self, table: Table, sql: str, ids: Collection[int]) -> list[Row]:  # noqa: ARG002 - the port's own signature
         """Find rows by ids; there is one writer, so nothing needs to be held."""
         return self.find(sql, ids)
 
@@ -188,9 +188,9 @@ def _as_json(ids: Collection[int] | Collection[str]) -> str:
 
 
 @cache
-def _together(sql: str) -> str:
+def _together(texts: str) -> str:
     return f"""
-        SELECT group_concat(text, char(10)) OVER everything FROM ({sql}) AS found
+        SELECT group_concat(text, char(10)) OVER everything FROM ({texts}) AS found
         WINDOW everything AS (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
         LIMIT 1
     """

@@ -1,0 +1,84 @@
+"""What waits to be sent: whole bundles, none skipped that commits late, and found without a search."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from jangteo.core.book import Command
+from jangteo.core.orders import OrderLine, PlaceOrder
+from jangteo.core.products import AddProduct
+from jangteo.core.upkeep import MarkSent
+from jangteo.core.wallets import ChargeBalance, RegisterUser
+from jangteo.engine.batch import Asked, apply, commit
+from jangteo.storage import outbox
+from jangteo.storage.opening import open_storage
+from jangteo.storage.outbox import Waiting
+from jangteo.storage.port import Connection
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+
+
+def done(connection: Connection, *commands: Command) -> list[Any]:
+    answers = commit(connection, [Asked(command) for command in commands], lambda: NOW).answers
+    return [getattr(answer, "outcome", answer) for answer in answers]
+
+
+def waiting(connection: Connection, *sent: int, limit: int = 1_000) -> Waiting | None:
+    with connection.snapshot(NOW) as snapshot:
+        return outbox.read_waiting(snapshot, frozenset(sent), limit)
+
+
+def users_of(found: Waiting | None) -> list[int]:
+    lines = [] if found is None else found.lines.splitlines()
+    return [msgspec.json.decode(line)["data"]["userId"] for line in lines]
+
+
+def order(user: int, product: int) -> PlaceOrder:
+    return PlaceOrder(user, (OrderLine(product, 1),), None)
+
+
+def set_up(connection: Connection) -> None:
+    done(connection, *(RegisterUser(None) for _ in range(3)), *(AddProduct("rice", 1, 9) for _ in range(3)))
+    done(connection, *(ChargeBalance(user, 100) for user in (1, 2, 3)))
+
+
+def test_bundles_wait_whole_until_they_are_marked(database: str) -> None:
+    with closing(open_storage(database).connect()) as connection:
+        set_up(connection)
+        assert waiting(connection) is None
+        done(connection, order(1, 1), order(2, 1), order(3, 1))
+        done(connection, order(3, 2))
+        first = waiting(connection, limit=2)
+        assert first is not None
+        assert users_of(first) == [1, 2, 3], "a bundle is never divided"
+        assert users_of(waiting(connection)) == [1, 2, 3, 3]
+        assert users_of(waiting(connection, *first.bundles)) == [3], "nothing is sent again before it is marked"
+        done(connection, MarkSent(first.bundles))
+        assert users_of(waiting(connection)) == [3]
+
+
+def test_what_commits_late_is_not_skipped(postgres_database: str) -> None:
+    storage = open_storage(postgres_database)
+    with closing(storage.connect()) as early, closing(storage.connect()) as late:
+        set_up(early)
+        with late.transaction() as session:
+            # It has its ids already, lower ones than the next, which commits before it.
+            apply(session, [Asked(order(1, 1))], NOW)
+            done(early, order(2, 2))
+            found = waiting(early)
+            assert found is not None
+            assert users_of(found) == [2]
+            done(early, MarkSent(found.bundles))
+        assert users_of(waiting(early)) == [1]
+
+
+def test_sqlite_finds_events_without_looking_through_the_outbox(sqlite_database: str) -> None:
+    with closing(sqlite3.connect(sqlite_database.removeprefix("sqlite:///"))) as raw:
+        steps = [row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {outbox._EVENTS.replace('(:ids)', '(1, 2)')}")]
+    assert any(step.startswith("SEARCH outbox USING INTEGER PRIMARY KEY") for step in steps), steps
+    assert not any(step.startswith("SCAN outbox") for step in steps), steps
