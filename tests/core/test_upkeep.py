@@ -24,7 +24,7 @@ SECOND = timedelta(seconds=1)
         ("a", NOW - SECOND, "b", True),
     ],
 )
-def test_it_is_one_relays_turn_until_it_ends(holder: str | None, until: datetime | None, asks: str, *, held: bool) -> None:
+def test_it_is_one_relays_turn(holder: str | None, until: datetime | None, asks: str, *, held: bool) -> None:
     shop = book()
     if holder is not None and until is not None:
         shop.upkeep.relay_turns.fill([(THE_TURN, RelayTurn(THE_TURN, holder, until))])
