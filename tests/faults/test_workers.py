@@ -15,7 +15,15 @@ from tests.serving import Http, ServerProcess, serve_in_process
 
 def workers_of(server: ServerProcess) -> set[int]:
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
-    return {int(child) for child in children if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()}
+    return {int(child) for child in children if "spawn_main" in command_of(child)}
+
+
+def command_of(process_id: str) -> str:
+    try:
+        return Path(f"/proc/{process_id}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        # It has ended meanwhile.
+        return ""
 
 
 def answers(address: str) -> bool:
