@@ -13,7 +13,7 @@ from jangteo.core.book import Book, Command
 from jangteo.core.refusals import KeyReused
 from jangteo.engine.outcomes import fingerprint_of, kept, recalled
 from jangteo.storage import answers
-from jangteo.storage.book import load_book, save_book
+from jangteo.storage.book import Loading, save_book
 from jangteo.storage.errors import Conflict, Unavailable
 from jangteo.storage.port import Connection, Session
 
@@ -55,9 +55,12 @@ class Done(NamedTuple):
 
 def apply(session: Session, asked: Sequence[Asked], now: datetime) -> Done:
     """Decide a batch within a transaction, as of one moment. Nothing is durable before that has committed."""
-    book = load_book(session, [each.command for each in asked], now)
+    loading = Loading(session, [each.command for each in asked], now)
     keys = {each.key for each in asked if each.key is not None}
-    known = answers.load(session, keys) if keys else {}
+    # Asked for behind the rows: whoever had the same key and held them has left its answer by then.
+    kept_before = answers.load(session, keys) if keys else ()
+    book = loading.book()
+    known = {answer.key: answer for answer in kept_before}
     new: list[answers.KeptAnswer] = []
     decided: list[Answer | Failed] = []
     for each in asked:

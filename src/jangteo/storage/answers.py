@@ -1,6 +1,6 @@
 """The answers kept for idempotency keys."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -20,10 +20,10 @@ class KeptAnswer(NamedTuple):
     body: str
 
 
-def load(session: Session, keys: Collection[str]) -> dict[str, KeptAnswer]:
+def load(session: Session, keys: Collection[str]) -> Iterable[KeptAnswer]:
     """The answers kept for these keys."""
     rows = session.find("SELECT key, fingerprint, kind, body FROM answers WHERE key IN (:ids) ORDER BY key", keys)
-    return {row[0]: KeptAnswer(*row) for row in rows}
+    return (KeptAnswer(*row) for row in rows)
 
 
 def save(session: Session, answers: Sequence[KeptAnswer], now: datetime, forget_before: datetime) -> None:

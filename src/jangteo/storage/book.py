@@ -16,29 +16,39 @@ from jangteo.storage import coupons, orders, outbox, products, schema, upkeep, w
 from jangteo.storage.port import Session
 
 
-def load_book(session: Session, commands: Iterable[Command], now: datetime) -> Book:
-    """All that these commands name, and the ids that they may give to new rows."""
-    needs = Needs()
-    for command in commands:
-        command.name_needs(needs)
-    book = Book(now)
-    if needs.orders:
-        book.orders.fill(orders.load(session, needs.orders))
-        for order in book.orders.rows.values():
-            needs.order(order)
-    if needs.claimants:
-        book.campaigns.fill(coupons.load_campaigns(session, needs, now))
-        book.claims = coupons.load_claims(session, needs.claimants, book.campaigns.rows)
-    if needs.coupons:
-        book.coupons.fill(coupons.load(session, needs.coupons))
-    if needs.users:
-        book.wallets.fill(wallets.load(session, needs.users))
-    if needs.products:
-        book.products.fill(products.load(session, needs.products))
-    if needs.relay_turn:
-        book.upkeep.relay_turns.fill(upkeep.load_relay_turns(session))
-    _reserve_ids(session, book, needs)
-    return book
+class Loading:
+    """The working set of a batch, asked for: all in one go where that can be, since each costs a way to the server."""
+
+    def __init__(self, session: Session, commands: Iterable[Command], now: datetime) -> None:
+        needs = Needs()
+        for command in commands:
+            command.name_needs(needs)
+        self._book = book = Book(now)
+        self._asked: list[tuple[Shelf[Any], Iterable[tuple[int, Any]]]] = []
+        self._claims: Iterable[tuple[tuple[int, int], int]] = ()
+        if needs.orders:
+            book.orders.fill(orders.load(session, needs.orders))
+            for order in book.orders.rows.values():
+                needs.order(order)
+        if needs.claimants:
+            self._asked.append((book.campaigns, coupons.load_campaigns(session, needs, now)))
+            self._claims = coupons.load_claims(session, needs.claimants)
+        if needs.coupons:
+            self._asked.append((book.coupons, coupons.load(session, needs.coupons)))
+        if needs.users:
+            self._asked.append((book.wallets, wallets.load(session, needs.users)))
+        if needs.products:
+            self._asked.append((book.products, products.load(session, needs.products)))
+        if needs.relay_turn:
+            self._asked.append((book.upkeep.relay_turns, upkeep.load_relay_turns(session)))
+        _reserve_ids(session, book, needs)
+
+    def book(self) -> Book:
+        """All that the commands name, and the ids that they may give to new rows; awaited."""
+        for shelf, rows in self._asked:
+            shelf.fill(rows)
+        self._book.claims.update(self._claims)
+        return self._book
 
 
 def save_book(session: Session, book: Book) -> None:

@@ -1,6 +1,6 @@
 """Campaigns and coupons in SQL."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from jangteo.core.book import Book, Needs
@@ -46,20 +46,20 @@ _COUPON_COLUMNS = """
 """
 
 
-def load_campaigns(session: Session, needs: Needs, now: datetime) -> list[tuple[int, Campaign]]:
+def load_campaigns(session: Session, needs: Needs, now: datetime) -> Iterable[tuple[int, Campaign]]:
     """The campaigns that are named, and the open ones that unnamed claims of this batch can get to.
 
     Each claim uses up one coupon at most, so one campaign more than there are claims is always enough.
     """
     ids = needs.campaigns | _open_campaigns(session, needs, now)
     if not ids:
-        return []
+        return ()
     sql = f"SELECT {_CAMPAIGN_COLUMNS} FROM campaigns WHERE id IN (:ids) ORDER BY id"
     rows = session.hold(schema.campaigns, sql, ids)
     if not _open_campaigns(session, needs, now) <= ids:
         # Another transaction has used up one of these before they were held: there may be others now.
         raise Conflict("other campaigns are open than a moment ago")
-    return [(row[0], _campaign(row)) for row in rows]
+    return ((row[0], _campaign(row)) for row in rows)
 
 
 def _open_campaigns(session: Session, needs: Needs, now: datetime) -> set[int]:
@@ -77,23 +77,20 @@ def _open_campaigns(session: Session, needs: Needs, now: datetime) -> set[int]:
     return {row[0] for row in rows}
 
 
-def load_claims(
-    session: Session, user_ids: Collection[int], campaign_ids: Collection[int]
-) -> dict[tuple[int, int], int]:
-    """Which of these users have claimed a coupon of which of these campaigns."""
-    wanted = set(campaign_ids)
+def load_claims(session: Session, user_ids: Collection[int]) -> Iterable[tuple[tuple[int, int], int]]:
+    """What these users have claimed: (user, campaign) and the coupon."""
     # Whoever has the campaigns held needs nothing else to be held: nobody else can claim meanwhile.
     rows = session.find("SELECT user_id, campaign_id, id FROM coupons WHERE user_id IN (:ids) ORDER BY id", user_ids)
-    return {(user, campaign): coupon for user, campaign, coupon in rows if campaign in wanted}
+    return (((user, campaign), coupon) for user, campaign, coupon in rows)
 
 
-def load(session: Session, coupon_ids: Collection[int]) -> list[tuple[int, Coupon]]:
+def load(session: Session, coupon_ids: Collection[int]) -> Iterable[tuple[int, Coupon]]:
     """These coupons, as far as they exist, with the terms of their campaigns."""
     sql = f"""
         SELECT {_COUPON_COLUMNS} FROM coupons JOIN campaigns ON campaigns.id = coupons.campaign_id
         WHERE coupons.id IN (:ids) ORDER BY coupons.id
     """
-    return [(row[0], _coupon(row)) for row in session.hold(schema.coupons, sql, coupon_ids)]
+    return ((row[0], _coupon(row)) for row in session.hold(schema.coupons, sql, coupon_ids))
 
 
 def save_campaigns(session: Session, book: Book) -> None:

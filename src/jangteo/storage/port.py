@@ -57,11 +57,14 @@ class Session(Protocol):
     def rows(self, sql: str, **values: Value) -> list[Row]:
         """Run one statement and fetch what it finds."""
 
-    def find(self, sql: str, ids: Collection[int] | Collection[str]) -> list[Row]:
-        """Find rows by a collection of ids."""
+    def find(self, sql: str, ids: Collection[int] | Collection[str]) -> Iterable[Row]:
+        """Find rows by a collection of ids. They may be awaited only when they are looked at."""
 
-    def hold(self, table: Table, sql: str, ids: Collection[int]) -> list[Row]:
-        """Find rows by ids, and hold those of the table unchanged by others until the end of the transaction."""
+    def hold(self, table: Table, sql: str, ids: Collection[int]) -> Iterable[Row]:
+        """Find rows by ids, and hold those of the table unchanged by others until the end of the transaction.
+
+        They may be awaited only when they are looked at.
+        """
 
     def new_ids(self, counts: Mapping[Table, int]) -> Mapping[Table, Iterable[int]]:
         """So many ids for each table, that no row has or will have but those that this transaction gives them to."""

@@ -5,8 +5,9 @@ one a column, which is several times faster than row by row.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import count
 from typing import Final
 
 from sqlalchemy import Table, Text
@@ -19,23 +20,25 @@ Write = Insert | GuardedChange
 
 
 @cache
-def named(sql: str) -> str:
-    """`:name` as the driver spells it."""
-    return _NAMED.sub(r"%(\1)s", sql.replace("%", "%%"))
+def named(sql: str) -> tuple[str, tuple[str, ...]]:
+    """With `$1`, `$2`, … for `:name`s; and which name has which number."""
+    names = tuple(dict.fromkeys(_NAMED.findall(sql)))
+    return _NAMED.sub(lambda found: f"${names.index(found[1]) + 1}", sql), names
 
 
 @cache
-def with_ids(sql: str, kind: str, held: str | None = None) -> str:
-    """`IN (:ids)` as one array of this kind of value, whose rows are held in the order they are found."""
-    found = named(sql.replace("IN (:ids)", f"= ANY(:ids::{kind}[])"))
+def with_ids(sql: str, held: str | None = None) -> str:
+    """`IN (:ids)` as one array, `$1`, whose rows are held in the order they are found."""
+    found = sql.replace("IN (:ids)", "= ANY($1)")
     return found if held is None else f"{found} FOR NO KEY UPDATE OF {held}"
 
 
 @cache
 def new_ids(tables: tuple[Table, ...]) -> str:
-    """So many ids for each table, from its sequence; all in one go."""
-    return " UNION ALL ".join(
-        f"SELECT {place}, nextval('{table.name}_ids') FROM generate_series(1, %s)" for place, table in enumerate(tables)
+    """So many ids for each table, from its sequence: one row of arrays."""
+    return "SELECT " + ", ".join(
+        f"ARRAY(SELECT nextval('{table.name}_ids') FROM generate_series(1, ${number}))"
+        for number, table in enumerate(tables, 1)
     )
 
 
@@ -45,14 +48,15 @@ def written(writes: tuple[Write, ...]) -> str:
 
     It fails with a division by zero where a guarded change doesn't find all of its rows as they were loaded.
     """
-    steps = ", ".join(f"step_{place} AS ({_step(write)})" for place, write in enumerate(writes))
+    numbers = count(1)
+    steps = [f"step_{place} AS ({_step(write, numbers)})" for place, write in enumerate(writes)]
     guards = [
-        f"(SELECT COUNT(*) FROM step_{place}) = %s"
+        f"(SELECT COUNT(*) FROM step_{place}) = ${next(numbers)}"
         for place, write in enumerate(writes)
         if isinstance(write, GuardedChange)
     ]
     unchanged = " AND ".join(guards) or "TRUE"
-    return f"WITH {steps} SELECT 1 / CASE WHEN {unchanged} THEN 1 ELSE 0 END"
+    return f"WITH {', '.join(steps)} SELECT 1 / CASE WHEN {unchanged} THEN 1 ELSE 0 END"
 
 
 def columns_of(write: Write) -> Sequence[str]:
@@ -62,9 +66,9 @@ def columns_of(write: Write) -> Sequence[str]:
     return (*write.set_columns, "id", *write.guards)
 
 
-def _step(write: Write) -> str:
+def _step(write: Write, numbers: Iterator[int]) -> str:
     table = write.table
-    arrays = ", ".join(f"%b::{_kind(table, column)}[]" for column in columns_of(write))
+    arrays = ", ".join(f"${next(numbers)}::{_kind(table, column)}[]" for column in columns_of(write))
     if isinstance(write, Insert):
         return f"INSERT INTO {table.name} ({', '.join(write.columns)}) SELECT * FROM unnest({arrays})"
     old, new = (f"old_{each}" for each in write.guards), (f"new_{each}" for each in write.set_columns)

@@ -1,6 +1,6 @@
 """Products and their stock in SQL."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from jangteo.core.book import Book
 from jangteo.core.limits import LARGEST
@@ -16,12 +16,12 @@ _PRODUCTS = GuardedChange(schema.products, ("name", "price", "stock"), ("price",
 _NEW_MOVEMENTS = Insert(schema.stock_movements, ("product_id", "quantity", "created_at"))
 
 
-def load(session: Session, product_ids: Collection[int]) -> list[tuple[int, Product]]:
+def load(session: Session, product_ids: Collection[int]) -> Iterable[tuple[int, Product]]:
     """These products, as far as they exist."""
     rows = session.hold(
         schema.products, "SELECT id, name, price, stock FROM products WHERE id IN (:ids) ORDER BY id", product_ids
     )
-    return [(row[0], Product(*row)) for row in rows]
+    return ((row[0], Product(*row)) for row in rows)
 
 
 def save(session: Session, book: Book) -> None:

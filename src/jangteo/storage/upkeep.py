@@ -1,5 +1,7 @@
 """What the house writes about itself: readiness, and which relay's turn it is."""
 
+from collections.abc import Iterable
+
 from jangteo.core.book import Book
 from jangteo.core.rows import RelayTurn
 from jangteo.core.upkeep import THE_TURN
@@ -36,8 +38,8 @@ def save(session: Session, book: Book) -> None:
         )
 
 
-def load_relay_turns(session: Session) -> list[tuple[int, RelayTurn]]:
+def load_relay_turns(session: Session) -> Iterable[tuple[int, RelayTurn]]:
     """Whose turn it is, if it was anyone's yet."""
     sql = "SELECT id, holder, until FROM relay_turns WHERE id IN (:ids) ORDER BY id"
     rows = session.hold(schema.relay_turns, sql, [THE_TURN])
-    return [(row[0], RelayTurn(row[0], row[1], moment(row[2]))) for row in rows]
+    return ((row[0], RelayTurn(row[0], row[1], moment(row[2]))) for row in rows)

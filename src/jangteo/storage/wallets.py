@@ -1,6 +1,6 @@
 """Users, their balances and their ledgers in SQL."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from jangteo.core.book import Book
 from jangteo.core.refusals import UserNotFound
@@ -35,12 +35,12 @@ _CHAIN = """
 """
 
 
-def load(session: Session, user_ids: Collection[int]) -> list[tuple[int, Wallet]]:
+def load(session: Session, user_ids: Collection[int]) -> Iterable[tuple[int, Wallet]]:
     """The wallets of these users, as far as there are such users."""
     rows = session.hold(
         schema.users, "SELECT id, balance, last_entry FROM users WHERE id IN (:ids) ORDER BY id", user_ids
     )
-    return [(row[0], Wallet(*row)) for row in rows]
+    return ((row[0], Wallet(*row)) for row in rows)
 
 
 def save(session: Session, book: Book) -> None:

@@ -1,0 +1,132 @@
+"""What PostgreSQL is asked within one transaction, in the port's words: for a batch, and for questions."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Table
+
+from jangteo.storage.port import GuardedChange, Insert, Row, Value
+from jangteo.storage.postgres_sql import Write, columns_of, named, new_ids, with_ids, written
+from jangteo.storage.postgres_values import Sent
+from jangteo.storage.postgres_wire import Found, Wire
+
+BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+COMMIT: Final = "COMMIT"
+
+
+class PostgresSnapshot:
+    """One moment of the database."""
+
+    def __init__(self, wire: Wire, now: datetime) -> None:
+        self._wire = wire
+        self.now = now
+        wire.ask(_BEGIN_READING)
+
+    def rows(self, sql: str, **values: Value) -> list[Row]:
+        """Run one statement and fetch what it finds."""
+        return list(_ask_named(self._wire, sql, values))
+
+    def lines(self, sql: str, ids: Collection[int]) -> str:
+        """Find texts by ids."""
+        rows = self._wire.ask(with_ids(sql), [sorted(ids)])
+        return "\n".join(text for _, text in sorted(rows))
+
+    def close(self) -> None:
+        """Let go of the moment."""
+        self._wire.ask(COMMIT)
+        self._wire.settle()
+
+
+class PostgresSession:
+    """One transaction. What changes is gathered, and written in one statement before it is read or committed."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._begun = False
+        self._writes: dict[Write, Sequence[Row]] = {}
+        self.has_changes = False
+        """Whether anything is to be written, or has been."""
+
+    def rows(self, sql: str, **values: Value) -> list[Row]:
+        """Run one statement and fetch what it finds."""
+        self._write()
+        self._begin()
+        return list(_ask_named(self._wire, sql, values))
+
+    def find(self, sql: str, ids: Collection[int] | Collection[str]) -> Iterable[Row]:
+        """Find rows by ids."""
+        # Of one kind all of them, which a type can't say.
+        wanted: list[Any] = sorted(ids)
+        return self._ask(with_ids(sql), [wanted])
+
+    def hold(self, table: Table, sql: str, ids: Collection[int]) -> Iterable[Row]:
+        """Find rows by ids, and hold them."""
+        return self._ask(with_ids(sql, table.name), [sorted(ids)])
+
+    def new_ids(self, counts: Mapping[Table, int]) -> Mapping[Table, Iterable[int]]:
+        """From the tables' sequences: what a transaction doesn't use in the end is never used."""
+        found = self._ask(new_ids(tuple(counts)), list(counts.values()))
+        return {table: _column(found, place) for place, table in enumerate(counts)}
+
+    def insert(self, insert: Insert, rows: Sequence[Row]) -> None:
+        """Have new rows written."""
+        self._gather(insert, rows)
+
+    def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:
+        """Have rows changed that must still be as they were loaded."""
+        self._gather(change, rows)
+
+    def run(self, sql: str, **values: Value) -> None:
+        """Run one statement."""
+        self._begin()
+        _ask_named(self._wire, sql, values)
+
+    def commit(self) -> None:
+        """Write what has been gathered and commit, in one go."""
+        if not self._begun and not self._writes:
+            return
+        self._write()
+        self._wire.ask(COMMIT)
+        self._wire.settle()
+
+    def _gather(self, write: Write, rows: Sequence[Row]) -> None:
+        if write in self._writes:
+            self._write()
+        self._writes[write] = rows
+        self.has_changes = True
+
+    def _write(self) -> None:
+        if self._writes:
+            self._begin()
+            counts = [len(rows) for write, rows in self._writes.items() if isinstance(write, GuardedChange)]
+            self._wire.ask(written(tuple(self._writes)), [*self._arrays(), *counts])
+            self._writes.clear()
+
+    def _arrays(self) -> Iterator[Sequence[Value]]:
+        for write, rows in self._writes.items():
+            if len(columns_of(write)) != len(rows[0]):
+                raise ValueError(f"a row of {write.table.name} has {len(rows[0])} values")
+            yield from zip(*rows, strict=True)
+
+    def _ask(self, sql: str, values: Sequence[Sent]) -> Found:
+        # What was changed before is seen.
+        self._write()
+        self._begin()
+        return self._wire.ask(sql, values)
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            self._wire.ask(BEGIN)
+
+
+def _ask_named(wire: Wire, sql: str, values: Mapping[str, Value]) -> Found:
+    text, names = named(sql)
+    return wire.ask(text, [values[name] for name in names])
+
+
+def _column(found: Iterable[Row], place: int) -> Iterator[int]:
+    for row in found:
+        yield from row[place]

@@ -1,0 +1,74 @@
+"""Values on their way to PostgreSQL, in its binary format: integers, texts, and arrays of them.
+
+The driver makes arrays value by value, which for a batch of 64 orders took two thirds of its time in this program
+(measured); a column of integers is one call here.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from struct import Struct
+from struct import error as struct_error
+from typing import Final
+
+from jangteo.storage.port import Value
+
+Sent = Value | Sequence[Value]
+
+BIGINT: Final = 20
+TEXT: Final = 25
+BIGINTS: Final = 1016
+TEXTS: Final = 1009
+UNKNOWN: Final = 0
+"""The server finds the kind of a lone NULL out by itself."""
+
+_LENGTH: Final = Struct("!i")
+_INTEGER_BYTES: Final = 8
+_NULL: Final = _LENGTH.pack(-1)
+_START: Final = Struct("!iiiii")
+_NOTHING: Final = Struct("!iii").pack(0, 0, BIGINT)
+
+
+def encoded(value: Sent) -> tuple[int, bytes | None]:
+    """The server's number for the kind of value, and its bytes. Raises OverflowError beyond a BIGINT."""
+    if isinstance(value, int):
+        return BIGINT, value.to_bytes(_INTEGER_BYTES, "big", signed=True)
+    if isinstance(value, str):
+        return TEXT, value.encode()
+    if value is None:
+        return UNKNOWN, None
+    return _array(value)
+
+
+def _array(values: Sequence[Value]) -> tuple[int, bytes]:
+    if not values:
+        return BIGINTS, _NOTHING
+    if isinstance(values[0], int):
+        fields: list[Value] = [_INTEGER_BYTES] * (2 * len(values))
+        fields[1::2] = values
+        try:
+            return BIGINTS, _start(BIGINT, values) + _integers(len(values)).pack(*fields)
+        except struct_error:
+            # Not all are integers, or not all fit.
+            return _in_pieces(values)
+    if values.count(None) == len(values):
+        return BIGINTS, _start(BIGINT, values) + _NULL * len(values)
+    return _in_pieces(values)
+
+
+def _in_pieces(values: Sequence[Value]) -> tuple[int, bytes]:
+    of_texts = any(isinstance(value, str) for value in values)
+    kind = TEXT if of_texts else BIGINT
+    pieces = [_start(kind, values)]
+    for value in values:
+        _, content = encoded(value)
+        pieces += (_NULL,) if content is None else (_LENGTH.pack(len(content)), content)
+    return TEXTS if of_texts else BIGINTS, b"".join(pieces)
+
+
+def _start(kind: int, values: Sequence[Value]) -> bytes:
+    return _START.pack(1, 1, kind, len(values), 1)
+
+
+@lru_cache(maxsize=512)
+def _integers(count: int) -> Struct:
+    return Struct("!" + "iq" * count)
