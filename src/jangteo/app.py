@@ -4,6 +4,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 
 from jangteo import __version__
@@ -15,6 +16,7 @@ from jangteo.delivery.sinks import open_sink
 from jangteo.engine.committing import Committing, Writer, WriterThread
 from jangteo.engine.reading import Reading
 from jangteo.engine.writer_process import WriterProcess
+from jangteo.engine.writers import Writers
 from jangteo.settings import DATABASE_VARIABLE, Settings
 from jangteo.storage.opening import files_of, open_storage, sqlite_path
 
@@ -60,14 +62,20 @@ class Shop:
         )
 
     def _writer(self, clock: Clock) -> Writer:
+        count = self.settings.writers
+        queue_max = ceil(self.settings.queue_max / count)
+        writers = [self._one_writer(clock, queue_max) for _ in range(count)]
+        return writers[0] if count == 1 else Writers(writers)
+
+    def _one_writer(self, clock: Clock, queue_max: int) -> Writer:
         settings = self.settings
         if settings.writer == "thread":
-            return WriterThread(self.storage, clock, batch_max=settings.batch_max, queue_max=settings.queue_max)
+            return WriterThread(self.storage, clock, batch_max=settings.batch_max, queue_max=queue_max)
         return WriterProcess(
             lambda descriptor: (sys.executable, "-m", "jangteo.writer", str(descriptor), str(settings.batch_max)),
             environment={DATABASE_VARIABLE: settings.database},
             kept_files=self.storage.kept_files,
-            queue_max=settings.queue_max,
+            queue_max=queue_max,
         )
 
     @asynccontextmanager

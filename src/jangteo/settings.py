@@ -25,7 +25,9 @@ class Settings:
     """Commands waiting or being committed, at most; beyond it the answer is 503. The same for questions."""
     writer: Literal["process", "thread"] = "process"
     """Where batches are committed."""
-    readers: int = 2
-    """Threads that answer questions."""
+    writers: int = 1
+    """How many commit at once; SQLite takes one."""
+    readers: int = 1
+    """Threads that answer quick questions; one more answers those that take long."""
     body_max_bytes: int = 65_536
     """The largest request body; an order of 100 lines takes about 4,500."""

@@ -40,6 +40,7 @@ RENDERED = {
     "unchanged",
     "', '.join(write.columns)",
     "arrays",
+    "number",
     "changes",
     "names",
 }

@@ -53,7 +53,7 @@ def test_what_arrives_during_a_commit_is_one_batch(open_shop: Callable[..., Serv
         first = pool.submit(charge, shop)
         assert shop.clock.asked_to_commit.wait(30)
         others = [pool.submit(charge, shop) for _ in range(10)]
-        while lane._unanswered < 11:
+        while lane.unanswered < 11:
             shop.http.get("/health/live")
         shop.clock.commits_go_on.set()
         balances = sorted(each.result().json()["balance"] for each in (first, *others))

@@ -52,6 +52,7 @@ class Api:
         self._committing = committing
         self._reading = reading
         self._body_max_bytes = body_max_bytes
+        self._last_read: tuple[object, str, Reply] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -94,10 +95,16 @@ class Api:
             arguments.append(read_body(route, raw))
         asked: Any = route.endpoint(*arguments)
         if isinstance(asked, Question):
-            return reply(route, path, await self._reading.ask(asked))
+            return self._read_reply(route, path, await self._reading.ask(asked))
         if not hasattr(asked, "decide"):
             return reply(route, path, asked)
         return told_reply(route, await self._committing.submit(asked, key if route.takes_key else None))
+
+    def _read_reply(self, route: Route, path: str, answer: object) -> Reply:
+        # Who asked the same at the same moment is given the same answer, which is put in JSON once.
+        if self._last_read is None or self._last_read[0] is not answer or self._last_read[1] != path:
+            self._last_read = answer, path, reply(route, path, answer)
+        return self._last_read[2]
 
     def _page(self, scope: Scope) -> Reply:
         page = self._pages.get(scope["path"])

@@ -7,4 +7,4 @@ from jangteo.storage.port import Question
 
 def list_best_sellers() -> Question[list[BestSeller]]:
     """List the five best sellers of the last 72 hours, best first."""
-    return Question(top_sellers.read_best_sellers)
+    return Question(top_sellers.read_best_sellers, takes_long=True)

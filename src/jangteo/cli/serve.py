@@ -71,8 +71,23 @@ def serve(
             help="Where batches are committed: in a process of its own, or, for a machine with one core, in a thread.",
         ),
     ] = "process",
+    writers: Annotated[
+        int,
+        typer.Option(
+            envvar="JANGTEO_WRITERS",
+            min=1,
+            max=16,
+            help="How many commit at once, in each of the processes that serve; SQLite takes one.",
+        ),
+    ] = Settings.writers,
     readers: Annotated[
-        int, typer.Option(envvar="JANGTEO_READERS", min=1, max=64, help="Threads that read.")
+        int,
+        typer.Option(
+            envvar="JANGTEO_READERS",
+            min=1,
+            max=64,
+            help="Threads that answer quick questions; one more answers those that take long.",
+        ),
     ] = Settings.readers,
 ) -> None:
     """Serve the shop over HTTP."""
@@ -86,12 +101,15 @@ def serve(
         queue_max=queue_max,
         readers=readers,
         writer=writer,
+        writers=writers,
     )
     logs.configure()
     listening = _listen(host, port)
     shop = Shop(settings)
     if workers > 1 and not shop.storage.shared:
         raise typer.BadParameter("--workers above 1 needs PostgreSQL; SQLite is served by one process")
+    if writers > 1 and not shop.storage.shared:
+        raise typer.BadParameter("--writers above 1 needs PostgreSQL; SQLite takes one transaction at a time")
     shop.storage.prepare()
     try:
         filled = settings.demo and demo.fill(shop.storage, system_clock)

@@ -121,7 +121,9 @@ class Relay:
         while True:
             # Cleared before looking: what is told from here on is found now or wakes the relay again.
             self._committing.events_told.clear()
-            waiting = await self._reading.ask(Question(outbox.read_waiting, (frozenset(self._sent), BATCH_MAX)))
+            waiting = await self._reading.ask(
+                Question(outbox.read_waiting, (frozenset(self._sent), BATCH_MAX), takes_long=True)
+            )
             if waiting is None:
                 return
             events = waiting.lines.encode().split(b"\n")

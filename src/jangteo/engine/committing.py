@@ -21,6 +21,10 @@ from jangteo.storage.port import Storage
 class Writer(Protocol):
     """Who commits batches."""
 
+    @property
+    def unanswered(self) -> int:
+        """Commands taken in and not answered yet."""
+
     async def start(self, told_events: Callable[[], None]) -> None:
         """Begin; `told_events` is called, on the event loop, after batches that are for the platform."""
 
@@ -67,6 +71,11 @@ class WriterThread:
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._told_events: Callable[[], None] = lambda: None
+
+    @property
+    def unanswered(self) -> int:
+        """Commands taken in and not answered yet."""
+        return self._lane.unanswered
 
     async def start(self, told_events: Callable[[], None]) -> None:
         """Begin."""

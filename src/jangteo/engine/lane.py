@@ -58,7 +58,8 @@ class Lane(Generic[Job, Result]):
         self._batch_max = batch_max
         self._queue_max = queue_max
         self._queue: SimpleQueue[_Waiting[Job, Result] | None] = SimpleQueue()
-        self._unanswered = 0
+        self.unanswered = 0
+        """Jobs taken in and not answered yet."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._names = [f"{name}-{number}" for number in range(threads)]
         self._threads: list[Thread] = []
@@ -86,9 +87,9 @@ class Lane(Generic[Job, Result]):
         """The result, once it is there. Raises Overloaded where the queue is full, Stopped after `stop`."""
         if self._loop is None:
             raise Stopped
-        if self._unanswered >= self._queue_max:
+        if self.unanswered >= self._queue_max:
             raise Overloaded
-        self._unanswered += 1
+        self.unanswered += 1
         future: asyncio.Future[Result] = self._loop.create_future()
         self._queue.put(_Waiting(job, future))
         return future
@@ -122,7 +123,7 @@ class Lane(Generic[Job, Result]):
         return waiting, False
 
     def _answer(self, waiting: list[_Waiting[Job, Result]], results: Sequence[Result | Exception]) -> None:
-        self._unanswered -= len(waiting)
+        self.unanswered -= len(waiting)
         for each, result in zip(waiting, results, strict=True):
             if each.future.done():
                 continue
@@ -132,7 +133,7 @@ class Lane(Generic[Job, Result]):
                 each.future.set_result(result)
 
     def _fail(self, waiting: list[_Waiting[Job, Result]], defect: Exception) -> None:
-        self._unanswered -= len(waiting)
+        self.unanswered -= len(waiting)
         for each in waiting:
             if not each.future.done():
                 each.future.set_exception(defect)

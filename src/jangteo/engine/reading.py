@@ -18,7 +18,7 @@ Answer = TypeVar("Answer")
 
 
 class Reading:
-    """Questions in, answers out; never in the way of a command."""
+    """Questions in, answers out; never in the way of a command, and a long one never in the way of a quick one."""
 
     def __init__(
         self,
@@ -29,25 +29,34 @@ class Reading:
         batch_max: int,
         queue_max: int,
     ) -> None:
-        self._lane: Lane[Question[Any], Any] = Lane(
-            "read",
-            lambda: _Reader(storage, clock),
-            threads=threads,
-            batch_max=batch_max,
-            queue_max=queue_max,
-        )
+        """`threads` answer quick questions; one more answers those that take long."""
+
+        def lane(name: str, threads: int) -> Lane[Question[Any], Any]:
+            return Lane(
+                name,
+                lambda: _Reader(storage, clock),
+                threads=threads,
+                batch_max=batch_max,
+                queue_max=queue_max,
+            )
+
+        self._quick = lane("read", threads)
+        self._long = lane("read-long", 1)
 
     def start(self) -> None:
         """Open the way; called on the event loop that answers."""
-        self._lane.start()
+        self._quick.start()
+        self._long.start()
 
     async def stop(self) -> None:
         """Answer what has been asked, then close."""
-        await self._lane.stop()
+        await self._quick.stop()
+        await self._long.stop()
 
     async def ask(self, question: Question[Answer]) -> Answer:
         """The answer as of now. Raises Overloaded, or Unavailable where the database can't be read."""
-        return cast("Answer", await self._lane.submit(question))
+        lane = self._long if question.takes_long else self._quick
+        return cast("Answer", await lane.submit(question))
 
 
 class _Reader:

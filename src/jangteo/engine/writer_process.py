@@ -58,6 +58,11 @@ class WriterProcess(asyncio.Protocol):
         self._frames = Frames()
         self._all_answered = asyncio.Event()
 
+    @property
+    def unanswered(self) -> int:
+        """Commands taken in and not answered yet."""
+        return len(self._unanswered)
+
     async def start(self, told_events: Callable[[], None]) -> None:
         """Start the writer; `told_events` is called after batches that are for the platform."""
         self._told_events = told_events

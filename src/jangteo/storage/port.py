@@ -120,6 +120,8 @@ class Question(NamedTuple, Generic[Answer]):
 
     read: Callable[..., Answer]
     arguments: tuple[Any, ...] = ()
+    takes_long: bool = False
+    """It may have to look at many rows: those who ask for few don't wait behind it."""
 
     def answer(self, snapshot: Snapshot) -> Answer:
         """Ask the database."""
