@@ -49,14 +49,13 @@ def written(writes: tuple[Write, ...]) -> str:
     It fails with a division by zero where a guarded change doesn't find all of its rows as they were loaded.
     """
     numbers = count(1)
-    steps = [f"step_{place} AS ({_step(write, numbers)})" for place, write in enumerate(writes)]
+    steps = ", ".join([f"step_{place} AS ({_step(write, numbers)})" for place, write in enumerate(writes)])
+    guarded = [place for place, write in enumerate(writes) if isinstance(write, GuardedChange)]
     guards = [
-        f"(SELECT COUNT(*) FROM step_{place}) = ${next(numbers)}"
-        for place, write in enumerate(writes)
-        if isinstance(write, GuardedChange)
+        f"(SELECT COUNT(*) FROM step_{place}) = ${number}" for place, number in zip(guarded, numbers, strict=False)
     ]
     unchanged = " AND ".join(guards) or "TRUE"
-    return f"WITH {', '.join(steps)} SELECT 1 / CASE WHEN {unchanged} THEN 1 ELSE 0 END"
+    return f"WITH {steps} SELECT 1 / CASE WHEN {unchanged} THEN 1 ELSE 0 END"
 
 
 def columns_of(write: Write) -> Sequence[str]:
