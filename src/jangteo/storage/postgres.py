@@ -21,7 +21,17 @@ from jangteo.storage import schema
 from jangteo.storage.errors import Broken, Conflict, StorageError, Unavailable
 from jangteo.storage.moments import micros
 from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot, Value
-from jangteo.storage.postgres_sql import Write, columns_of, named, new_ids, with_ids, written
+from jangteo.storage.postgres_sql import (
+    Write,
+    columns_of,
+    copied,
+    id_behind_largest,
+    kind,
+    named,
+    new_ids,
+    with_ids,
+    written,
+)
 
 log = structlog.get_logger()
 
@@ -135,6 +145,18 @@ class PostgresSession:
     def insert(self, insert: Insert, rows: Sequence[Row]) -> None:
         """Have new rows written."""
         self._gather(insert, rows)
+
+    def bring_in(self, insert: Insert, rows: Sequence[Row]) -> None:
+        """By COPY, two to four times as fast as arrays. A sequence stays set when all else is undone: no harm."""
+        self._write()
+        self._begin()
+        self.has_changes = True
+        with self._raw.cursor() as cursor, cursor.copy(copied(insert)) as copy:
+            copy.set_types([kind(insert.table, column) for column in insert.columns])
+            for row in rows:
+                copy.write_row(row)
+        if "id" in insert.columns:
+            self._raw.execute(id_behind_largest(insert.table))
 
     def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:
         """Have rows changed that must still be as they were loaded."""

@@ -40,6 +40,20 @@ def new_ids(tables: tuple[Table, ...]) -> str:
 
 
 @cache
+def copied(insert: Insert) -> str:
+    """Rows are copied in, in PostgreSQL's own format."""
+    return f"COPY {insert.table.name} ({', '.join(insert.columns)}) FROM STDIN (FORMAT BINARY)"
+
+
+@cache
+def id_behind_largest(table: Table) -> str:
+    """The table's sequence goes on behind the largest id."""
+    own = table.c.id.identity is not None
+    sequence = f"pg_get_serial_sequence('{table.name}', 'id')::regclass" if own else f"'{table.name}_ids'"
+    return f"SELECT setval({sequence}, MAX(id)) FROM {table.name}"
+
+
+@cache
 def written(writes: tuple[Write, ...]) -> str:
     """One statement that makes all these changes, each from arrays of its columns and, for a guarded one, its count.
 
@@ -64,7 +78,7 @@ def columns_of(write: Write) -> Sequence[str]:
 
 def _step(write: Write) -> str:
     table = write.table
-    arrays = ", ".join(f"%b::{_kind(table, column)}[]" for column in columns_of(write))
+    arrays = ", ".join(f"%b::{kind(table, column)}[]" for column in columns_of(write))
     if isinstance(write, Insert):
         return f"INSERT INTO {table.name} ({', '.join(write.columns)}) SELECT * FROM unnest({arrays})"
     old, new = (f"old_{each}" for each in write.guards), (f"new_{each}" for each in write.set_columns)
@@ -75,5 +89,6 @@ def _step(write: Write) -> str:
     return f"UPDATE {table.name} SET {changes} FROM unnest({arrays}) AS rows ({names}) WHERE {found} RETURNING 1"
 
 
-def _kind(table: Table, column: str) -> str:
+def kind(table: Table, column: str) -> str:
+    """The type of a column's values."""
     return "text" if isinstance(table.c[column].type, Text) else "bigint"
