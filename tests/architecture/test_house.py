@@ -35,6 +35,7 @@ RENDERED = {
     "columns",
     "found",
     "place",
+    "sequence",
     "steps",
     "texts",
     "unchanged",

@@ -34,7 +34,7 @@ def test_what_is_unknown_is_one_line_and_exit_code_2(arguments: list[str]) -> No
 def test_every_option_has_help_and_a_variable_and_is_in_the_documentation() -> None:
     documented = (ROOT / "docs" / "command-line.md").read_text()
     commands = COMMANDS.commands if hasattr(COMMANDS, "commands") else {}
-    assert set(commands) == {"serve", "migrate", "audit"}
+    assert set(commands) == {"serve", "migrate", "audit", "copy"}
     for name, command in commands.items():
         assert f"jangteo {name}" in documented
         assert run(name, "--help").returncode == 0

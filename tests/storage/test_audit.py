@@ -68,6 +68,15 @@ def test_the_demo_shop_is_right(demo_database: str) -> None:
     assert broken(demo_database) == []
 
 
+def test_the_statistics_are_checked_against_every_line(demo_database: str) -> None:
+    connection = open_storage(demo_database).connect()
+    with connection.snapshot(NOW) as snapshot:
+        lines = snapshot.rows("SELECT COUNT(*) FROM order_lines")[0][0]
+        checked = {finding.invariant: finding.checked for finding in findings(snapshot)}
+    connection.close()
+    assert checked[STATISTICS] == lines
+
+
 DAMAGE: dict[str, str] = {
     "every balance is the sum of its ledger": "UPDATE users SET balance = balance + 1 WHERE id = 3",
     "every ledger is a chain without a gap, every balanceAfter the sum up to its entry": """

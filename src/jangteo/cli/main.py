@@ -7,11 +7,14 @@ import typer
 
 from jangteo import __version__
 from jangteo.cli.audit import audit
+from jangteo.cli.copy import copy
 from jangteo.cli.migrate import migrate
 from jangteo.cli.serve import serve
 from jangteo.delivery.sinks import CannotUse
+from jangteo.storage.copying import BooksNotRight
 from jangteo.storage.errors import StorageError
 
+BOOKS_NOT_RIGHT: Final = 1
 USAGE_ERROR: Final = 2
 INTERRUPTED: Final = 130
 
@@ -25,6 +28,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(migrate)
 app.command()(audit)
+app.command()(copy)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the shape of an option's callback
@@ -54,6 +58,8 @@ def main() -> None:
         # The message alone wouldn't say which option it is about.
         told = getattr(error, "format_message", error.__str__)
         code = _complain(told(), USAGE_ERROR)
+    except BooksNotRight as error:
+        code = _complain(str(error), BOOKS_NOT_RIGHT)
     except (StorageError, CannotUse) as error:
         code = _complain(str(error), USAGE_ERROR)
     except (typer.Abort, KeyboardInterrupt):

@@ -223,18 +223,19 @@ def findings(snapshot: Snapshot) -> Iterator[Finding]:
 def _best_sellers(snapshot: Snapshot) -> Finding:
     """The statistics as they are answered, against a count of our own over every order there is."""
     since = micros(window_start(snapshot.now))
-    # All orders are fetched, and the window is cut out here, so that no index is believed either.
+    # Every line is looked at, with its order's own row, so that no index is believed either: `+` keeps it away.
     lines = snapshot.rows(
         """
-        SELECT +orders.created_at, orders.status, order_lines.product_id, order_lines.quantity
+        SELECT order_lines.product_id, COUNT(*), CAST(COALESCE(SUM(
+            CASE WHEN +orders.created_at > :since AND orders.status = 'paid' THEN order_lines.quantity END
+        ), 0) AS BIGINT)
         FROM order_lines CROSS JOIN orders WHERE orders.id = order_lines.order_id
-        """
+        GROUP BY order_lines.product_id
+        """,
+        since=since,
     )
-    sold: dict[int, int] = {}
-    for created_at, status, product_id, quantity in lines:
-        if created_at > since and status == "paid":
-            sold[product_id] = sold.get(product_id, 0) + quantity
+    sold = {product_id: units for product_id, _, units in lines if units}
     answered = [(best.id, best.sold) for best in read_best_sellers(snapshot)]
     counted = rank(sold)
     wrong = [] if answered == counted else [f"answered {answered}, counted {counted}"]
-    return Finding("the statistics equal the orders", len(lines), wrong)
+    return Finding("the statistics equal the orders", sum(count for _, count, _ in lines), wrong)

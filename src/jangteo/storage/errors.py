@@ -9,6 +9,10 @@ class CannotOpen(StorageError):
     """The database can't be opened as it is; the message is one line for the operator."""
 
 
+class NoShopYet(CannotOpen):
+    """There is no shop, but one may be made here."""
+
+
 class Unavailable(StorageError):
     """The database can't be read or written just now. Nothing of the transaction is kept."""
 

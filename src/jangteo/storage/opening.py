@@ -25,6 +25,11 @@ def files_of(url: str) -> tuple[Path, ...]:
     return () if path is None else tuple(Path(f"{path.resolve()}{ending}") for ending in ("", "-wal", "-shm", ".lock"))
 
 
+def same_database(one: str, other: str) -> bool:
+    """Whether two URLs name one file, or are one and the same; a server may have names that nobody can see through."""
+    return one == other or files_of(one) == files_of(other) != ()
+
+
 def open_storage(url: str) -> Storage:
     """The storage at a URL, as yet untouched. Raises CannotOpen where there is none that could be used."""
     path = sqlite_path(url)

@@ -72,6 +72,9 @@ class Session(Protocol):
     def insert(self, insert: Insert, rows: Sequence[Row]) -> None:
         """Write new rows, all in one go."""
 
+    def bring_in(self, insert: Insert, rows: Sequence[Row]) -> None:
+        """Write many rows that come from elsewhere, with their ids; new ids go on behind the largest."""
+
     def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:
         """Change rows, all in one go. Raises Conflict where a row is no longer as it was loaded."""
 
@@ -103,7 +106,16 @@ class Storage(Protocol):
         """Create or migrate the schema. Raises CannotOpen, having changed nothing, where that can't be done."""
 
     def check(self) -> None:
-        """Raises CannotOpen where this is not a shop that can be read and written. Changes nothing."""
+        """Raises CannotOpen where this is not a shop that can be read and written, NoShopYet where it may become one.
+
+        Changes nothing.
+        """
+
+    def take(self) -> None:
+        """Keep other servers away until `close`, as far as the database can. Changes nothing.
+
+        Raises CannotOpen where this is not a shop that can be read and written, or where it is known to be served.
+        """
 
     def connect(self) -> Connection:
         """A new connection, to be used by the thread that asked for it."""

@@ -8,7 +8,7 @@ from sqlalchemy import create_engine, pool
 from sqlalchemy.exc import SQLAlchemyError
 
 from jangteo.storage import migrations
-from jangteo.storage.errors import CannotOpen
+from jangteo.storage.errors import CannotOpen, NoShopYet
 from jangteo.storage.port import Row
 from jangteo.storage.postgres import PostgresConnection, open_connection
 
@@ -51,9 +51,13 @@ class PostgresStorage:
         """Raises CannotOpen where there is no shop that Jangteo may use. Changes nothing."""
         revision = self._revision()
         if revision is None:
-            raise CannotOpen("the database holds no shop yet: jangteo migrate makes one")
+            raise NoShopYet("the database holds no shop yet: jangteo migrate makes one")
         if revision != migrations.newest():
             raise CannotOpen("the database has the schema of an older version: jangteo migrate brings it to this one")
+
+    def take(self) -> None:
+        """Only a look: the server is everyone's."""
+        self.check()
 
     def connect(self) -> PostgresConnection:
         """A connection for the thread that asks."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Table
 
 from jangteo.storage.port import GuardedChange, Insert, Row, Value
-from jangteo.storage.postgres_sql import Write, columns_of, named, new_ids, with_ids, written
+from jangteo.storage.postgres_sql import Write, columns_of, id_behind_largest, named, new_ids, with_ids, written
 from jangteo.storage.postgres_values import Sent
 from jangteo.storage.postgres_wire import Found, Wire
 
@@ -73,6 +73,15 @@ class PostgresSession:
     def insert(self, insert: Insert, rows: Sequence[Row]) -> None:
         """Have new rows written."""
         self._gather(insert, rows)
+
+    def bring_in(self, insert: Insert, rows: Sequence[Row]) -> None:
+        """Write rows that come from elsewhere. A sequence stays set when all else is undone: no harm."""
+        self._gather(insert, rows)
+        self._write()
+        if "id" in insert.columns:
+            self._wire.ask(id_behind_largest(insert.table))
+        # There may be millions more: they don't gather here.
+        self._wire.settle()
 
     def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:
         """Have rows changed that must still be as they were loaded."""

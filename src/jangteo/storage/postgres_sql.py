@@ -43,6 +43,14 @@ def new_ids(tables: tuple[Table, ...]) -> str:
 
 
 @cache
+def id_behind_largest(table: Table) -> str:
+    """The table's sequence goes on behind the largest id."""
+    own = table.c.id.identity is not None
+    sequence = f"pg_get_serial_sequence('{table.name}', 'id')::regclass" if own else f"'{table.name}_ids'"
+    return f"SELECT setval({sequence}, MAX(id)) FROM {table.name}"
+
+
+@cache
 def written(writes: tuple[Write, ...]) -> str:
     """One statement that makes all these changes, each from arrays of its columns and, for a guarded one, its count.
 

@@ -117,6 +117,10 @@ class SqliteSession:
         """Write new rows."""
         self._raw.executemany(_insert_sql(insert), rows)
 
+    def bring_in(self, insert: Insert, rows: Sequence[Row]) -> None:
+        """Write them as any others: new ids always begin behind the largest."""
+        self.insert(insert, rows)
+
     def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:
         """Change rows that must still be as they were loaded."""
         changed = self._raw.executemany(_change_sql(change), rows).rowcount

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import URL, create_engine, pool
 
 from jangteo.storage import migrations
-from jangteo.storage.errors import CannotOpen
+from jangteo.storage.errors import CannotOpen, NoShopYet
 from jangteo.storage.sqlite import SqliteConnection
 
 _LOCK_ATTEMPTS: Final = 40
@@ -52,9 +52,17 @@ class SqliteStorage:
     def check(self) -> None:
         """Raises CannotOpen where there is no shop that Jangteo may use. Changes nothing."""
         if not self._path.exists():
-            raise CannotOpen(f"{self._path} is not there: name the shop's database with --database")
-        if self._revision() is None:
-            raise CannotOpen(f"{self._path} holds no shop yet")
+            raise NoShopYet(f"{self._path} is not there: name the shop's database")
+        revision = self._revision()
+        if revision is None:
+            raise NoShopYet(f"{self._path} holds no shop yet")
+        if revision != migrations.newest():
+            raise CannotOpen(f"{self._path} has the schema of an older version: jangteo migrate brings it to this one")
+
+    def take(self) -> None:
+        """Take the file as it is. Raises CannotOpen where there is no shop that Jangteo may use, or it is served."""
+        self.check()
+        self._take()
 
     def connect(self) -> SqliteConnection:
         """A connection for the thread that asks."""

@@ -1,0 +1,261 @@
+"""A shop is copied whole, row by row the same, or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jangteo import demo
+from jangteo.core.orders import OrderLine, PlaceOrder
+from jangteo.core.products import AddProduct
+from jangteo.core.top_sellers import WINDOW
+from jangteo.core.upkeep import HoldRelay, MarkSent
+from jangteo.engine.batch import Asked, commit
+from jangteo.storage import copying, migrations, outbox
+from jangteo.storage.copying import OF_PROCESSES, SHOP, BooksNotRight, Copied, copy_shop
+from jangteo.storage.errors import Broken, CannotOpen
+from jangteo.storage.opening import open_storage, same_database
+from jangteo.storage.port import Row
+from jangteo.storage.schema import metadata
+from tests.postgres import Server
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+KEPT = Asked(PlaceOrder(1, (OrderLine(3, 1),), None), "kept")
+
+
+@pytest.fixture(scope="session")
+def filled_file(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo shop with a kept answer, and with some of its events sent and others not."""
+    path = tmp_path_factory.mktemp("filled") / "filled.db"
+    shutil.copy(empty_database, path)
+    storage = open_storage(f"sqlite:///{path}")
+    assert demo.fill(storage, lambda: NOW)
+    with closing(storage.connect()) as connection:
+        commit(connection, [KEPT, Asked(MarkSent(tuple(range(1, 100))))], lambda: NOW)
+    return path
+
+
+@pytest.fixture
+def filled(filled_file: Path, tmp_path: Path) -> str:
+    return f"sqlite:///{shutil.copy(filled_file, tmp_path / 'filled.db')}"
+
+
+@pytest.fixture(autouse=True)
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The last page of a table is a part, a whole, or empty.
+    monkeypatch.setattr(copying, "PAGE_ROWS", 4)
+
+
+def copy(source: str, target: str, until: Callable[[Copied], bool] = lambda _: False) -> list[Copied]:
+    """Copy a shop, or break off: all that was told of its tables."""
+    told: list[Copied] = []
+    with (
+        closing(open_storage(source)) as origin,
+        closing(open_storage(target)) as copied,
+        closing(copy_shop(origin, copied, lambda: NOW)) as steps,
+    ):
+        for step in steps:
+            if isinstance(step, Copied):
+                told.append(step)
+                if until(step):
+                    raise KeyboardInterrupt
+    return told
+
+
+def rows_of(database: str) -> dict[str, list[Row]]:
+    with closing(open_storage(database).connect()) as connection, connection.snapshot(NOW) as snapshot:
+        return {
+            table.name: sorted(snapshot.rows(f"SELECT {', '.join(table.c.keys())} FROM {table.name}"), key=repr)
+            for table in metadata.sorted_tables
+        }
+
+
+def shop_in(database: str) -> dict[str, list[Row]]:
+    rows = rows_of(database)
+    return {table.name: rows[table.name] for table in SHOP}
+
+
+def done(database: str, *asked: Asked) -> list[Any]:
+    with closing(open_storage(database).connect()) as connection:
+        return commit(connection, asked, lambda: NOW).answers
+
+
+def damage(database: str, sql: str) -> None:
+    with closing(sqlite3.connect(database.removeprefix("sqlite:///"))) as raw:
+        raw.execute(sql)
+        raw.commit()
+
+
+def test_it_is_decided_about_every_table_whether_it_belongs_to_the_shop() -> None:
+    assert sorted(table.name for table in SHOP + OF_PROCESSES) == sorted(metadata.tables)
+
+
+def test_a_shop_that_goes_there_and_back_is_the_same(filled: str, postgres_database: str, tmp_path: Path) -> None:
+    back = f"sqlite:///{tmp_path / 'back.db'}"
+    told = copy(filled, postgres_database)
+    copy(postgres_database, back)
+    shop = shop_in(filled)
+    assert shop_in(postgres_database) == shop
+    assert shop_in(back) == shop
+    assert all(shop.values()), "an empty table proves nothing"
+    assert {each.table: each.table_rows for each in told if each.whole_table} == {
+        name: len(rows) for name, rows in shop.items()
+    }
+    assert told[-1].rows == told[-1].all_rows == sum(map(len, shop.values()))
+
+
+def test_a_copied_shop_goes_on(filled: str, database: str) -> None:
+    copy(filled, database)
+    with closing(open_storage(database).connect()) as connection, connection.snapshot(NOW) as snapshot:
+        waiting = outbox.read_waiting(snapshot, frozenset(), 1_000)
+        assert waiting is not None
+        assert waiting.bundles[0] == 100, "what was sent is not sent again"
+        assert len(waiting.bundles) == len(snapshot.rows("SELECT 1 FROM bundles WHERE sent_at IS NULL"))
+    before = shop_in(database)
+    [again] = done(database, KEPT)
+    assert again.replayed
+    assert shop_in(database) == before
+    [ordered, added] = done(
+        database,
+        Asked(PlaceOrder(2, (OrderLine(1, 2), OrderLine(2, 1)), None)),
+        Asked(AddProduct("Jeju carrots, 2 kg", 9_000, 40)),
+    )
+    assert (ordered.outcome.status, added.outcome.stock) == ("paid", 40)
+    after = shop_in(database)
+    for name in ("orders", "order_lines", "ledger_entries", "products", "stock_movements", "outbox", "bundles"):
+        new = {row[0] for row in after[name]} - {row[0] for row in before[name]}
+        assert new, name
+        assert min(new) > max(row[0] for row in before[name]), name
+
+
+def test_new_ids_of_every_table_go_on_behind_the_largest(filled: str, postgres_database: str) -> None:
+    copy(filled, postgres_database)
+    with closing(open_storage(postgres_database).connect()) as connection, connection.transaction() as session:
+        for table in SHOP:
+            if "id" not in table.c:
+                continue
+            own = table.c.id.identity is not None
+            given = f"pg_get_serial_sequence('{table.name}', 'id')::regclass" if own else f"'{table.name}_ids'"
+            new, largest = session.rows(f"SELECT nextval({given}), MAX(id) FROM {table.name}")[0]
+            assert new == largest + 1, table.name
+
+
+def test_the_ids_of_an_empty_table_begin_at_one(sqlite_database: str, postgres_database: str) -> None:
+    assert copy(sqlite_database, postgres_database)[-1].all_rows == 0
+    with closing(open_storage(postgres_database).connect()) as connection, connection.transaction() as session:
+        assert session.rows("SELECT nextval('users_ids')") == [(1,)]
+
+
+def test_a_copy_that_is_broken_off_leaves_nothing(filled: str, database: str) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        copy(filled, database, until=lambda step: step.table == SHOP[-1].name)
+    assert not any(shop_in(database).values())
+    # Whatever was left of it is in nobody's way.
+    copy(filled, database)
+    assert shop_in(database) == shop_in(filled)
+
+
+def test_a_copy_that_fails_in_its_last_table_leaves_nothing(filled: str, postgres_database: str) -> None:
+    # No text on PostgreSQL can hold this one character.
+    damage(filled, "UPDATE answers SET body = 'a' || char(0)")
+    with pytest.raises(Broken, match="0x00"):
+        copy(filled, postgres_database)
+    assert not any(shop_in(postgres_database).values())
+
+
+def test_a_target_that_holds_anything_stays_as_it_is(filled: str, database: str) -> None:
+    done(database, KEPT)
+    before = rows_of(database)
+    assert before["answers"]
+    with pytest.raises(CannotOpen, match=r"the target holds a shop already \(answers\); name an empty database"):
+        copy(filled, database)
+    assert rows_of(database) == before
+
+
+def test_a_source_that_is_not_right_is_not_copied(filled: str, postgres: Server, tmp_path: Path) -> None:
+    damage(filled, "UPDATE users SET balance = balance + 1 WHERE id = 3")
+    with pytest.raises(BooksNotRight, match=r"source are not right \(every .*user 3: balance .*nothing was copied"):
+        copy(filled, f"sqlite:///{tmp_path / 'new.db'}")
+    assert not (tmp_path / "new.db").exists()
+    postgres.run("DROP DATABASE IF EXISTS untouched WITH (FORCE)")
+    untouched = postgres.create("untouched")
+    with pytest.raises(BooksNotRight):
+        copy(filled, untouched)
+    with pytest.raises(CannotOpen, match="holds no shop yet"):
+        open_storage(untouched).check()
+
+
+def test_a_target_that_is_not_right_afterwards_is_told(
+    filled: str, sqlite_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copying, "SHOP", SHOP[1:])
+    with pytest.raises(BooksNotRight, match=r"the books of the target are not right .*don't use the target"):
+        copy(filled, sqlite_database)
+
+
+def test_a_page_that_is_left_out_is_told(filled: str, sqlite_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No invariant knows how many answers there are.
+    kept = copying._pages
+    monkeypatch.setattr(copying, "_pages", lambda *asked: () if asked[1].name == "answers" else kept(*asked))
+    with pytest.raises(BooksNotRight, match="answers has 0 rows in the target, 1 in the source"):
+        copy(filled, sqlite_database)
+
+
+def test_what_is_served_on_postgresql_is_neither_end(filled: str, postgres_database: str, tmp_path: Path) -> None:
+    done(postgres_database, Asked(HoldRelay("a server", 6)))
+    with pytest.raises(CannotOpen, match="the target is being served; stop all of its servers first"):
+        copy(filled, postgres_database)
+    with pytest.raises(CannotOpen, match="the source is being served"):
+        copy(postgres_database, f"sqlite:///{tmp_path / 'new.db'}")
+    done(postgres_database, Asked(HoldRelay("a server", 0)))
+    copy(filled, postgres_database)
+
+
+def test_a_source_of_an_older_version_is_not_changed(
+    filled: str, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = rows_of(filled)
+    monkeypatch.setattr(migrations, "newest", lambda: "jangteo_2")
+    for source, target in ((filled, f"{filled}.new"), (database, f"{filled}.new"), (filled, database)):
+        with pytest.raises(CannotOpen, match="an older version: jangteo migrate"):
+            copy(source, target)
+    assert rows_of(filled) == before
+
+
+def test_sqlite_finds_a_page_without_a_search_or_a_sort(sqlite_database: str) -> None:
+    with closing(sqlite3.connect(sqlite_database.removeprefix("sqlite:///"))) as raw:
+        for table in SHOP:
+            values = dict.fromkeys((*copying._key(table), "count"), 1)
+            for sql, found in ((copying._first_page(table), "SCAN"), (copying._next_page(table), "SEARCH")):
+                [step] = [row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+                assert step.startswith(f"{found} {table.name}"), step
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("sqlite:///{}/a.db", "sqlite:///{}/a.db", True),
+        ("sqlite:///{}/a.db", "sqlite:///{}/link.db", True),
+        ("sqlite:///{}/a.db", "sqlite:///{}/b.db", False),
+        ("sqlite:///{}/a.db", "postgresql://db/a", False),
+        ("postgresql://db/a", "postgresql://db/a", True),
+        ("postgresql://db/a", "postgresql://db/b", False),
+    ],
+)
+def test_one_database_by_two_names(tmp_path: Path, one: str, other: str, *, same: bool) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "a.db")
+    assert same_database(one.format(tmp_path), other.format(tmp_path)) == same
+
+
+def test_the_books_of_an_old_shop_are_right_too(filled: str, postgres_database: str) -> None:
+    copy(filled, postgres_database)
+    later = NOW + WINDOW + timedelta(days=1)
+    with closing(open_storage(postgres_database).connect()) as connection, connection.snapshot(later) as snapshot:
+        copying._audit(snapshot, "target")
