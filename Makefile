@@ -26,7 +26,7 @@ format: $(VENV)/.develops ## mend formatting and what the linter can mend itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.serves ## measure this machine: requests/s and latencies, beside a bare echo
+bench: $(VENV)/.develops ## measure this machine, beside a bare echo and pgbench (within two minutes: make bench QUICK=1)
 	$(BIN)/python -m bench $(ARGS)
 
 lock: $(VENV)/.develops ## resolve the dependencies anew (LOCK_ARGS="--upgrade" for newer ones)

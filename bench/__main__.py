@@ -1,4 +1,4 @@
-"""`make bench`: measure this machine, print a table, exit with 1 where anything was not right."""
+"""`make bench`: measure this machine, print tables, exit with 1 where anything was not right."""
 
 import argparse
 import os
@@ -10,13 +10,15 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import machine, report, wrk
-from bench.measuring import Measuring
+from bench import machine, plot, postgres, report, wrk
+from bench.comparisons import QUICK, THOROUGH, Extent
+from bench.loads import CannotMeasure
+from bench.measuring import Bench
+from bench.targets import targets
 
 _BUILD: Final = Path("build")
 _RESULTS: Final = _BUILD / "bench.json"
-_SECONDS: Final = 5
-_SECONDS_QUICK: Final = 2
+_DOCUMENT: Final = Path("docs/benchmarks.md")
 _NOT_RIGHT: Final = 1
 _NO_WRK: Final = 2
 _INTERRUPTED: Final = 130
@@ -32,8 +34,8 @@ def main() -> int:
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
     try:
-        return _bench(_SECONDS_QUICK if quick else _SECONDS)
-    except wrk.CannotMeasure as error:
+        return _bench(QUICK if quick else THOROUGH)
+    except CannotMeasure as error:
         print(f"bench: {error}", file=sys.stderr)
         return _NOT_RIGHT
     except KeyboardInterrupt:
@@ -42,30 +44,32 @@ def main() -> int:
 
 
 def _wants_quick() -> bool:
-    options = argparse.ArgumentParser(prog="python -m bench", description="Measure the shop beside a bare echo.")
-    options.add_argument(
-        "--quick", action="store_true", help=f"{_SECONDS_QUICK} s a run instead of {_SECONDS} s; also: QUICK=1"
-    )
+    options = argparse.ArgumentParser(prog="python -m bench", description="Measure the shop beside its references.")
+    options.add_argument("--quick", action="store_true", help="within two minutes, and into no document; also: QUICK=1")
     return bool(options.parse_args().quick) or os.environ.get("QUICK", "") not in ("", "0")
 
 
-def _bench(seconds: int) -> int:
+def _bench(extent: Extent) -> int:
     console = Console()
     _BUILD.mkdir(exist_ok=True)
-    with TemporaryDirectory(prefix="bench-", dir=_BUILD) as name:
+    with TemporaryDirectory(prefix="bench-", dir=_BUILD) as name, postgres.running() as server:
         folder = Path(name)
-        measured_on = machine.describe(folder)
-        report.print_machine(console, measured_on)
+        measured_on = machine.describe(folder, server)
         with console.status("starting") as status:
-            measuring = Measuring(folder, seconds, status.update)
-            measuring.run()
-    report.print_rows(console, measuring.rows)
-    report.print_books(console, measuring.books)
-    report.save(_RESULTS, measured_on, seconds, measuring.rows, measuring.books)
-    console.print(f"Also in {_RESULTS}", highlight=False)
-    if measuring.right():
+            bench = Bench(folder, server, extent, status.update)
+            bench.run()
+    reached = targets(bench.comparisons)
+    report.print_all(console, measured_on, bench, reached)
+    report.save(_RESULTS, measured_on, extent, bench, reached)
+    told = [str(_RESULTS)]
+    if extent is THOROUGH:
+        report.write_into(_DOCUMENT, report.markdown(measured_on, extent, bench, reached))
+        plot.draw(_DOCUMENT.with_suffix(".png"), bench.comparisons)
+        told += [str(_DOCUMENT), str(_DOCUMENT.with_suffix(".png"))]
+    console.print(f"Also in {', '.join(told)}", highlight=False)
+    if bench.right():
         return 0
-    print("bench: not all was right: see `not 2xx` in the table, and the books below it", file=sys.stderr)
+    print("bench: not all was right: see `not 2xx` in the tables, and the books below them", file=sys.stderr)
     return _NOT_RIGHT
 
 

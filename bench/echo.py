@@ -1,7 +1,8 @@
 """A bare echo: what this machine, Python, the server and JSON allow before any shop is behind them.
 
-It decodes the same order and answers with it, under the same server with the same settings as `jangteo serve`; a GET
-is answered with as many bytes as it was told. Run as `python -m bench.echo --answer-bytes 7000`.
+It decodes the same order and answers with it, on uvicorn as it comes (uvloop, httptools), without the bounds and the
+gathered writes of `jangteo serve`; a GET is answered with as many bytes as it was told.
+Run as `python -m bench.echo --answer-bytes 7000`.
 """
 
 import argparse
@@ -13,7 +14,6 @@ from typing import Any
 import msgspec
 import uvicorn
 
-from jangteo import server
 from jangteo.engine import collector
 
 Message = MutableMapping[str, Any]
@@ -84,13 +84,14 @@ def json_text(length: int) -> bytes:
 
 
 def serve(echo: Echo) -> None:
-    """Serve on a free port of loopback until told to stop, set up in all as `jangteo serve` is."""
+    """Serve on a free port of loopback until told to stop."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
     print(f"The echo is open at http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
     for closing in (signal.SIGINT, signal.SIGTERM):
         signal.signal(closing, lambda *_: None)
     collector.calm()
-    uvicorn.Server(server.config(echo)).run(sockets=[listening])
+    config = uvicorn.Config(echo, loop="uvloop", http="httptools", interface="asgi3", log_config=None, access_log=False)
+    uvicorn.Server(config).run(sockets=[listening])
 
 
 def main() -> None:

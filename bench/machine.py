@@ -14,6 +14,7 @@ import uvicorn
 from msgspec import Struct
 
 from bench import wrk
+from bench.postgres import SETTINGS, Postgres
 
 _CPUS: Final = Path("/proc/cpuinfo")
 _SYNCS: Final = 100
@@ -25,21 +26,40 @@ class Machine(Struct, frozen=True):
 
     cpu: str
     cores: int
+    memory_gb: float
     python: str
     sqlite: str
+    postgres: str
     uvicorn: str
     wrk: str
     sync_ms: float
     """The median time that 4 KiB take to be on disk, in the folder of the databases."""
 
+    def told(self) -> list[tuple[str, str]]:
+        """What is what, for people."""
+        settings = ", ".join(f"{name} {value}" for name, value in SETTINGS.items())
+        return [
+            ("CPU", self.cpu),
+            ("cores", f"{self.cores}, the load generator's too"),
+            ("memory", f"{self.memory_gb:.0f} GB"),
+            ("Python", self.python),
+            ("SQLite", f"{self.sqlite}, write-ahead log, every commit synced"),
+            ("PostgreSQL", f"{self.postgres}; {settings}"),
+            ("uvicorn", self.uvicorn),
+            ("wrk", self.wrk),
+            ("disk", f"4 KiB synced in {self.sync_ms:.3f} ms (median of {_SYNCS})"),
+        ]
 
-def describe(folder: Path) -> Machine:
+
+def describe(folder: Path, server: Postgres) -> Machine:
     """The machine that we are on, with the disk that the folder is on."""
     return Machine(
         cpu=_cpu(),
         cores=os.cpu_count() or 1,
+        memory_gb=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9,
         python=platform.python_version(),
         sqlite=sqlite3.sqlite_version,
+        postgres=server.version(),
         uvicorn=uvicorn.__version__,
         wrk=wrk.version(),
         sync_ms=median(_sync_times_ms(folder)),

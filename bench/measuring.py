@@ -1,96 +1,183 @@
-"""One run of all cases: each server started, warmed up, loaded and closed, one after the other."""
+"""One run of all comparisons, each with shops of its own, which are audited afterwards."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
 
 from msgspec import Struct
 
-from bench import cases, servers, shops, wrk
-from bench.cases import CONNECTIONS, Case, Request
+from bench import comparisons as compared
+from bench import contenders, pgbench, servers, shops, stored
+from bench.comparisons import CROWD, WORKERS, Extent
+from bench.postgres import Postgres
+from bench.servers import Server
+from bench.turns import Comparison, Contender, in_turns
 
-WARM_UP_S: Final = 1
-Speeds = dict[int, float]
-"""Requests per second, by the number of connections."""
-
-
-class Row(Struct, frozen=True):
-    """One line of the table. `failed` counts the warm-up's failures too."""
-
-    case: str
-    connections: int
-    requests_per_s: float
-    p50_ms: float
-    p99_ms: float
-    echo_ratio: float | None
-    failed: int
+Serving = AbstractContextManager[Server]
 
 
-class Measuring:
-    """Measures everything; `rows` and `books` grow meanwhile."""
+class Memory(Struct, frozen=True):
+    """What the processes of a shop had in memory after the load, in MB."""
 
-    def __init__(self, folder: Path, seconds: int, tell: Callable[[str], None]) -> None:
+    shop: str
+    empty_mb: float
+    stored_mb: float
+
+
+class Bench:
+    """Measures everything. The comparisons, the memory and the audits' verdicts grow meanwhile."""
+
+    def __init__(self, folder: Path, postgres: Postgres, extent: Extent, tell: Callable[[str], None]) -> None:
         self._folder = folder
-        self._seconds = seconds
+        self._postgres = postgres
+        self._extent = extent
         self._tell = tell
-        self.rows: list[Row] = []
+        self.comparisons: list[Comparison] = []
+        self.memory: list[Memory] = []
         self.books: dict[str, shops.Books] = {}
 
     def run(self) -> None:
-        """All cases, in the order of the table."""
-        with servers.serving(servers.echo()) as address:
-            echo = self._measure(cases.ECHO, cases.ORDER, address)
-        for case in cases.WRITING:
-            self._measure_writing(case, echo)
-        self._measure_reading(cases.READING)
+        """All of them."""
+        with servers.serving(servers.echo()) as echo:
+            self._sqlite(echo)
+            self._postgres_alone(echo)
+            self._beside_pgbench(echo, compared.POSTGRES_UNIFORM, "orders", contenders.orders)
+            self._beside_pgbench(echo, compared.POSTGRES_HOT, "one_product", contenders.one_product)
+            self._postgres_claims(echo)
+        self._reads()
+        self._with_stored("SQLite", self._in_sqlite("empty"), self._in_sqlite("stored"))
+        self._with_stored("PostgreSQL", self._in_postgres("empty"), self._in_postgres("stored"))
 
     def right(self) -> bool:
-        """Whether every request was answered with 2xx, and all books are right."""
-        return not any(row.failed for row in self.rows) and all(books.right for books in self.books.values())
+        """Whether every request was answered with a success, and all books are right."""
+        failed = any(contender.failed for each in self.comparisons for contender in each.contenders)
+        return not failed and all(books.right for books in self.books.values())
 
-    def _measure_writing(self, case: Case, echo: Speeds) -> None:
-        database = self._make(case)
-        with servers.serving(servers.shop(database)) as address:
-            self._measure(case.name, case.request, address, echo)
-        self._tell(f"{case.name}: auditing")
-        self.books[case.name] = shops.audit(database)
+    def _sqlite(self, echo: Server) -> None:
+        with ExitStack() as stack:
+            shop = stack.enter_context(self._shop("SQLite, orders", self._in_sqlite("orders")))
+            rush = stack.enter_context(self._rush("SQLite, claims", self._in_sqlite("claims")))
+            self._compare(
+                compared.SQLITE_ALONE,
+                contenders.orders(compared.ECHO, echo.address, 1),
+                contenders.bare_commit_of_sqlite(compared.BARE, self._folder),
+                contenders.orders(compared.ORDERS, shop.address, 1),
+                contenders.one_product(compared.ONE_PRODUCT, shop.address, 1),
+                contenders.claims(compared.CLAIMS, rush.address, 1),
+            )
+            # A lone client has named a quarter of the users at most.
+            behind = self._extent.claimants // 4
+            self._compare(
+                compared.SQLITE_CROWD,
+                contenders.orders(compared.ECHO, echo.address, CROWD),
+                contenders.orders(compared.ORDERS, shop.address, CROWD),
+                contenders.one_product(compared.ONE_PRODUCT, shop.address, CROWD),
+                contenders.claims(compared.CLAIMS, rush.address, CROWD, first_user=behind),
+            )
 
-    def _measure_reading(self, case: Case) -> None:
-        with servers.serving(servers.shop(self._make(case))) as address:
-            size = len(servers.fetch(address + case.request.path))
-            with servers.serving(servers.echo(size)) as echo_address:
-                echo = self._measure(cases.ECHO_OF_SAME_BYTES, case.request, echo_address)
-            self._measure(case.name, case.request, address, echo)
+    def _postgres_alone(self, echo: Server) -> None:
+        with self._shop(compared.POSTGRES_ALONE, self._in_postgres("alone")) as shop:
+            pgbench.prepare(self._postgres, "alone")
+            self._compare(
+                compared.POSTGRES_ALONE,
+                contenders.orders(compared.ECHO, echo.address, 1),
+                contenders.by_pgbench(compared.BARE, self._postgres, "alone", "bare_commit", 1),
+                contenders.orders(compared.ORDERS, shop.address, 1),
+                contenders.one_product(compared.ONE_PRODUCT, shop.address, 1),
+            )
 
-    def _make(self, case: Case) -> str:
-        self._tell(f"{case.name}: making its shop")
-        return shops.make(self._folder / f"shop-{len(self.rows)}.db", case.commands())
+    def _beside_pgbench(self, echo: Server, title: str, what: str, load: Callable[[str, str, int], Contender]) -> None:
+        reference = f"{what}_by_function"
+        self._fill(self._in_postgres(reference))
+        pgbench.prepare(self._postgres, reference)
+        functions = [
+            contenders.by_pgbench(compared.PGBENCH, self._postgres, reference, what, clients) for clients in (8, CROWD)
+        ]
+        with ExitStack() as stack:
+            served = []
+            for workers in WORKERS:
+                serving = self._shop(title, self._in_postgres(f"{what}_{workers}"), workers)
+                served.append(load(_by(workers), stack.enter_context(serving).address, CROWD))
+            self._compare(title, load(compared.ECHO, echo.address, CROWD), *functions, *served)
 
-    def _measure(self, name: str, request: Request, address: str, echo: Speeds | None = None) -> Speeds:
-        speeds: Speeds = {}
-        user = 1
-        for connections in CONNECTIONS:
-            self._tell(f"{name}: {connections} connection(s)")
-            loads: list[wrk.Load] = []
-            for seconds in (WARM_UP_S, self._seconds):
-                url = address + request.path
-                load = wrk.load(url, request.script, connections=connections, seconds=seconds, first_user=user)
-                # More than what was answered: one on its way on each connection, and one that wrk makes to look at.
-                user += load.requests + connections + 1
-                loads.append(load)
-            speeds[connections] = loads[-1].requests_per_s
-            self.rows.append(_row(name, connections, loads, echo))
-        return speeds
+    def _postgres_claims(self, echo: Server) -> None:
+        title = compared.POSTGRES_CLAIMS
+        with ExitStack() as stack:
+            served = []
+            for workers in WORKERS:
+                serving = self._rush(title, self._in_postgres(f"claims_{workers}"), workers)
+                served.append(contenders.claims(_by(workers), stack.enter_context(serving).address, CROWD))
+            self._compare(title, contenders.orders(compared.ECHO, echo.address, CROWD), *served)
+
+    def _reads(self) -> None:
+        database = shops.make(self._in_sqlite("list"), shops.for_list())
+        with self._serving(compared.SQLITE_READS, database) as shop, ExitStack() as stack:
+            size = len(servers.fetch(f"{shop.address}/products"))
+            echo = stack.enter_context(servers.serving(servers.echo(size)))
+            stack.enter_context(contenders.one_customer_ordering(shop.address))
+            self._compare(
+                compared.SQLITE_READS,
+                contenders.reads(compared.ECHO_OF_SAME_BYTES, echo.address, CROWD),
+                contenders.reads(compared.READS, shop.address, CROWD),
+            )
+
+    def _with_stored(self, kind: str, empty: str, full: str) -> None:
+        self._fill(empty)
+        self._fill(full)
+        orders = self._extent.stored_orders
+        stored.fill(full, orders, self._tell)
+        self._settle(full)
+        title = f"{kind}, {orders:,} {compared.STORED}"
+        with self._serving(f"{title}: empty", empty) as small, self._serving(title, full) as large:
+            self._compare(
+                title,
+                contenders.orders("an empty shop", small.address, CROWD),
+                contenders.orders(f"{orders:,} {compared.STORED}", large.address, CROWD),
+            )
+            self.memory.append(Memory(title, small.memory_mb(), large.memory_mb()))
+
+    def _compare(self, title: str, *those: Contender) -> None:
+        extent = self._extent
+        self.comparisons.append(in_turns(Comparison(title, those), extent.rounds, extent.seconds, self._tell))
+
+    def _shop(self, title: str, url: str, workers: int = 1) -> Serving:
+        """A shop with plenty of everything, served."""
+        return self._serving(title, self._fill(url), workers)
+
+    def _rush(self, title: str, url: str, workers: int = 1) -> Serving:
+        """A shop with a campaign and claimants, served."""
+        self._tell(f"{title}: making its shop")
+        made = shops.make(url, shops.for_claims(self._extent.claimants))
+        self._settle(made)
+        return self._serving(title, made, workers)
+
+    def _fill(self, url: str) -> str:
+        self._tell("making a shop")
+        made = shops.make(url, shops.for_orders())
+        self._settle(made)
+        return made
+
+    @contextmanager
+    def _serving(self, title: str, database: str, workers: int = 1) -> Iterator[Server]:
+        """A shop that is served, and audited at the end."""
+        options = ["--platform", f"file:{self._folder / f'{len(self.books)}.events.jsonl'}"]
+        if workers > 1:
+            options += ["--workers", str(workers)]
+        with servers.serving(servers.shop(database, *options)) as server:
+            yield server
+        self._tell(f"{title}: auditing")
+        self.books[f"{title}, {_by(workers)}"] = shops.audit(database)
+
+    def _in_sqlite(self, name: str) -> str:
+        return f"sqlite:///{self._folder / name}.db"
+
+    def _in_postgres(self, name: str) -> str:
+        return self._postgres.create(name)
+
+    def _settle(self, url: str) -> None:
+        if url.startswith("postgresql:"):
+            self._postgres.settle(url.rpartition("/")[2])
 
 
-def _row(name: str, connections: int, loads: list[wrk.Load], echo: Speeds | None) -> Row:
-    measured = loads[-1]
-    return Row(
-        case=name,
-        connections=connections,
-        requests_per_s=measured.requests_per_s,
-        p50_ms=measured.p50_ms,
-        p99_ms=measured.p99_ms,
-        echo_ratio=measured.requests_per_s / echo[connections] if echo else None,
-        failed=sum(load.failed for load in loads),
-    )
+def _by(workers: int) -> str:
+    return f"{workers} process" if workers == 1 else f"{workers} processes"

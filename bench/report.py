@@ -1,70 +1,114 @@
-"""What a run is told as: lines and a table for people, JSON for programs."""
+"""What a run is told as: tables for people, in a terminal and in a document, and JSON for programs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from bench.comparisons import Extent
 from bench.machine import Machine
-from bench.measuring import Row
-from bench.shops import Books
+from bench.measuring import Bench
+from bench.targets import Target
+from bench.turns import Comparison, Contender
+
+BEGIN: Final = "<!-- What make bench has measured begins here; it writes this part anew. -->"
+END: Final = "<!-- What make bench has measured ends here. -->"
+_HEADINGS: Final = ("", "clients", "requests/s", "p50 ms", "p99 ms", "ratio", "not 2xx")
 
 
-def print_machine(console: Console, machine: Machine) -> None:
-    """What it was measured on."""
-    for what, value in (
-        ("CPU", machine.cpu),
-        ("cores", machine.cores),
-        ("Python", machine.python),
-        ("SQLite", machine.sqlite),
-        ("uvicorn", machine.uvicorn),
-        ("wrk", machine.wrk),
-        ("disk", f"4 KiB synced in {machine.sync_ms:.3f} ms (median of 100)"),
-    ):
-        console.print(f"{what:<8} {value}", highlight=False, markup=False)
-
-
-def print_rows(console: Console, rows: Iterable[Row]) -> None:
-    """The table."""
-    table = Table(box=box.SIMPLE_HEAD, padding=0, collapse_padding=True)
-    table.add_column("case", no_wrap=True)
-    for heading in ("connections", "requests/s", "p50 ms", "p99 ms", "ratio to\nthe echo", "not 2xx"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(*_cells(row), style="bold red" if row.failed else None)
-    console.print(table)
-
-
-def print_books(console: Console, books: Mapping[str, Books]) -> None:
-    """Whose books are right; where they are not, all that the audit said."""
-    for case, found in books.items():
+def print_all(console: Console, machine: Machine, bench: Bench, targets: Iterable[Target]) -> None:
+    """Everything, in a terminal."""
+    for what, value in machine.told():
+        console.print(f"{what:<11} {value}", highlight=False, markup=False)
+    for comparison in bench.comparisons:
+        _print_table(console, comparison.title, _HEADINGS, map(_cells, *_with_first(comparison)))
+    _print_table(console, "Targets", ("", "wanted", "measured", ""), map(_target_cells, targets))
+    for memory in bench.memory:
+        console.print(f"memory, {memory.shop}: {_memory(memory.empty_mb, memory.stored_mb)}", highlight=False)
+    for case, found in bench.books.items():
         verdict = "the books are right" if found.right else f"THE BOOKS ARE NOT RIGHT\n{found.told.rstrip()}"
         console.print(f"{case}: {verdict}", highlight=False, markup=False, soft_wrap=True)
 
 
-def save(path: Path, machine: Machine, seconds: int, rows: Iterable[Row], books: Mapping[str, Books]) -> None:
+def markdown(machine: Machine, extent: Extent, bench: Bench, targets: Iterable[Target]) -> str:
+    """Everything, as a part of a document."""
+    parts = [BEGIN, f"Measured on {datetime.now(UTC):%Y-%m-%d}, {extent.rounds} rounds of {extent.seconds} s each.", ""]
+    parts += [*_rows(("machine", ""), machine.told()), "", "### Targets", ""]
+    parts += [*_rows(("", "wanted", "measured", ""), map(_target_cells, targets)), ""]
+    for comparison in bench.comparisons:
+        parts += [f"### {comparison.title}", "", *_rows(_HEADINGS, map(_cells, *_with_first(comparison))), ""]
+    parts += ["### Memory", ""]
+    parts += [f"- {each.shop}: {_memory(each.empty_mb, each.stored_mb)}" for each in bench.memory]
+    right = all(books.right for books in bench.books.values())
+    parts += ["", f"All {len(bench.books)} shops were audited afterwards: {'right' if right else 'NOT RIGHT'}.", END]
+    return "\n".join(parts)
+
+
+def write_into(document: Path, measured: str) -> None:
+    """Replace what was measured before in the document, and leave the rest as it is."""
+    text = document.read_text()
+    before, _, rest = text.partition(BEGIN)
+    document.write_text(before + measured + rest.partition(END)[2])
+
+
+def save(path: Path, machine: Machine, extent: Extent, bench: Bench, targets: Iterable[Target]) -> None:
     """All of it as JSON."""
     told = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": seconds,
         "machine": machine,
-        "rows": list(rows),
-        "books_right": {case: found.right for case, found in books.items()},
+        "extent": extent,
+        "comparisons": [
+            {each.title: {f"{one.name}, {one.connections} clients": one.rounds for one in each.contenders}}
+            for each in bench.comparisons
+        ],
+        "memory": bench.memory,
+        "targets": list(targets),
+        "books_right": {case: found.right for case, found in bench.books.items()},
     }
     path.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _with_first(comparison: Comparison) -> tuple[Sequence[Contender], Sequence[Contender]]:
+    return comparison.contenders, [comparison.contenders[0]] * len(comparison.contenders)
+
+
+def _cells(contender: Contender, first: Contender) -> tuple[str, ...]:
     return (
-        row.case,
-        str(row.connections),
-        f"{row.requests_per_s:,.0f}",
-        f"{row.p50_ms:.2f}",
-        f"{row.p99_ms:.2f}",
-        "" if row.echo_ratio is None else f"{row.echo_ratio:.2f}",
-        f"{row.failed:,}",
+        contender.name,
+        str(contender.connections),
+        f"{contender.requests_per_s:,.0f}",
+        f"{contender.p50_ms:.2f}",
+        f"{contender.p99_ms:.2f}",
+        "" if contender is first else f"{contender.ratio_to(first):.2f}",
+        f"{contender.failed:,}",
     )
+
+
+def _target_cells(target: Target) -> tuple[str, ...]:
+    limit = "at most" if target.at_most else "at least"
+    return target.what, f"{limit} {target.wanted:g}", f"{target.measured:.2f}", "met" if target.met else "MISSED"
+
+
+def _memory(empty_mb: float, stored_mb: float) -> str:
+    return f"{empty_mb:,.0f} MB in an empty shop's processes, {stored_mb:,.0f} MB with the orders stored"
+
+
+def _print_table(console: Console, title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, collapse_padding=True)
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if place else "left", no_wrap=bool(place))
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def _rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(headings)} |"
+    yield f"| --- |{' ---: |' * (len(headings) - 1)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"

@@ -5,19 +5,31 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from pathlib import Path
+from typing import Final, NamedTuple
 from urllib.request import urlopen
 
-from bench.wrk import CannotMeasure
+from bench.loads import CannotMeasure
 
 _OPEN_AT: Final = " is open at "
 _ANSWERS_WITHIN_S: Final = 30
 _CLOSES_WITHIN_S: Final = 40
 
 
-def shop(database: str) -> list[str]:
-    """The command that serves a shop."""
-    return [sys.executable, "-m", "jangteo", "serve", "--port", "0", "--database", database]
+class Server(NamedTuple):
+    """A server that answers."""
+
+    address: str
+    process_id: int
+
+    def memory_mb(self) -> float:
+        """What it and its children have in memory, in MB."""
+        return sum(_resident_kib(process_id) for process_id in _family(self.process_id)) / 1000
+
+
+def shop(database: str, *options: str) -> list[str]:
+    """The command that serves a shop; its events go to a file beside the figures."""
+    return [sys.executable, "-m", "jangteo", "serve", "--port", "0", "--database", database, *options]
 
 
 def echo(answer_bytes: int = 2) -> list[str]:
@@ -31,13 +43,13 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def serving(command: Sequence[str]) -> Iterator[str]:
-    """Run a server, and give its address once it answers."""
+def serving(command: Sequence[str]) -> Iterator[Server]:
+    """Run a server, and give it once it answers."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())
     try:
         address = _address(process)
         fetch(f"{address}/health/live")
-        yield address
+        yield Server(address, process.pid)
     finally:
         _end(process)
 
@@ -66,3 +78,13 @@ def _end(process: subprocess.Popen[str]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
+
+
+def _family(process_id: int) -> list[int]:
+    children = Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()
+    return [process_id, *(each for child in children for each in _family(int(child)))]
+
+
+def _resident_kib(process_id: int) -> int:
+    lines = Path(f"/proc/{process_id}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))

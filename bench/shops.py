@@ -4,7 +4,6 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from bench.servers import environment
@@ -20,9 +19,7 @@ from jangteo.storage.opening import open_storage
 BUYERS: Final = 10_000
 PRODUCTS: Final = 1_000
 PRODUCTS_OF_LIST: Final = 100
-CLAIMANTS: Final = 600_000
-"""No two requests may name the same user: enough for all 12 s at 50,000 claims a second."""
-_PLENTY: Final = 1_000_000_000_000
+PLENTY: Final = 1_000_000_000_000
 _COMMANDS_AT_ONCE: Final = 5_000
 
 
@@ -35,30 +32,25 @@ class Books(NamedTuple):
 
 def for_orders() -> Iterator[Command]:
     """Users with plenty of money, products of plenty of stock: nothing is refused. Their ids count from 1."""
-    return chain(
-        (RegisterUser(f"User {number}") for number in range(1, BUYERS + 1)),
-        (ChargeBalance(user_id, _PLENTY) for user_id in range(1, BUYERS + 1)),
-        _products(PRODUCTS),
-    )
+    return chain(_buyers(), _products(PRODUCTS))
 
 
-def for_claims() -> Iterator[Command]:
-    """One campaign with plenty of coupons, and a user for each request. Their ids count from 1."""
+def for_claims(claimants: int) -> Iterator[Command]:
+    """One campaign with plenty of coupons, and a user for each request, since none may have two. Ids count from 1."""
     terms = CouponTerms(discount=3_000, percent=None, max_discount=None, min_amount=10_000)
     return chain(
-        [StartCampaign("Rush", terms, _PLENTY, opens_at=None, closes_at=None, coupon_valid_days=30)],
-        (RegisterUser(f"User {number}") for number in range(1, CLAIMANTS + 1)),
+        [StartCampaign("Rush", terms, PLENTY, opens_at=None, closes_at=None, coupon_valid_days=30)],
+        (RegisterUser(f"User {number}") for number in range(1, claimants + 1)),
     )
 
 
 def for_list() -> Iterator[Command]:
-    """Just the products of a list."""
-    return _products(PRODUCTS_OF_LIST)
+    """As for orders, but with few products: those of a list."""
+    return chain(_buyers(), _products(PRODUCTS_OF_LIST))
 
 
-def make(path: Path, commands: Iterable[Command]) -> str:
-    """A new shop in a file, made by these commands: its URL."""
-    url = f"sqlite:///{path}"
+def make(url: str, commands: Iterable[Command]) -> str:
+    """A new shop in an empty database, made by these commands: its URL."""
     storage = open_storage(url)
     storage.prepare()
     connection = storage.connect()
@@ -80,5 +72,12 @@ def audit(url: str) -> Books:
     return Books(ended.returncode == 0, ended.stdout + ended.stderr)
 
 
+def _buyers() -> Iterator[Command]:
+    return chain(
+        (RegisterUser(f"User {number}") for number in range(1, BUYERS + 1)),
+        (ChargeBalance(user_id, PLENTY) for user_id in range(1, BUYERS + 1)),
+    )
+
+
 def _products(count: int) -> Iterator[Command]:
-    return (AddProduct(f"Product {number}", 900 + 100 * (number % 300), _PLENTY) for number in range(1, count + 1))
+    return (AddProduct(f"Product {number}", 900 + 100 * (number % 300), PLENTY) for number in range(1, count + 1))

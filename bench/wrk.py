@@ -4,7 +4,9 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
+
+from bench.loads import CannotMeasure, Load
 
 _SCRIPTS: Final = Path(__file__).parent
 _MS_PER: Final = {"us": 0.001, "ms": 1.0, "s": 1_000.0, "m": 60_000.0}
@@ -13,21 +15,6 @@ _REQUESTS_PER_S: Final = re.compile(r"^Requests/sec:\s+([\d.]+)", re.MULTILINE)
 _PERCENTILE: Final = re.compile(r"^\s+(\d+)%\s+([\d.]+)(us|ms|s|m) *$", re.MULTILINE)
 _NOT_2XX: Final = re.compile(r"Non-2xx or 3xx responses: (\d+)")
 _SOCKET_ERRORS: Final = re.compile(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)")
-
-
-class CannotMeasure(Exception):
-    """There is nothing to measure: the message says why."""
-
-
-class Load(NamedTuple):
-    """What came of one run."""
-
-    requests: int
-    requests_per_s: float
-    p50_ms: float
-    p99_ms: float
-    failed: int
-    """Answers that were not 2xx, and requests that got none."""
 
 
 def is_installed() -> bool:
@@ -41,12 +28,18 @@ def version() -> str:
     return told[1] if len(told) > 1 else "unknown"
 
 
-def load(url: str, script: str | None, *, connections: int, seconds: int, first_user: int) -> Load:
+def command(url: str, script: str | None, *, connections: int, seconds: int, first_user: int = 1) -> list[str]:
     """Load a URL from one thread, with a script of this folder that is told the first user to name."""
-    command = ["wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}s"]
+    options = ["--latency", "-t1", f"-c{connections}", f"-d{seconds}s"]
     if script is not None:
-        command += ["-s", str(_SCRIPTS / script)]
-    ended = subprocess.run([*command, url, "--", str(first_user)], capture_output=True, text=True, check=False)
+        options += ["-s", str(_SCRIPTS / script)]
+    return ["wrk", *options, url, "--", str(first_user)]
+
+
+def load(url: str, script: str | None, *, connections: int, seconds: int, first_user: int) -> Load:
+    """Run it to its end. Raises CannotMeasure where that comes to nothing."""
+    told = command(url, script, connections=connections, seconds=seconds, first_user=first_user)
+    ended = subprocess.run(told, capture_output=True, text=True, check=False)
     if ended.returncode != 0:
         raise CannotMeasure(f"wrk could not load {url}: {(ended.stderr or ended.stdout).strip()}")
     return read_output(ended.stdout)

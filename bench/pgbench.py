@@ -1,0 +1,40 @@
+"""One run of `pgbench`: a transaction for each order, as fast as PostgreSQL alone can do it."""
+
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from bench.loads import CannotMeasure, Load, load_of
+from bench.postgres import Postgres
+
+_SCRIPTS: Final = Path(__file__).parent
+_FUNCTION: Final = _SCRIPTS / "place_order.sql"
+_THREADS_MAX: Final = 2
+
+
+def prepare(postgres: Postgres, database: str) -> None:
+    """Store the function that places an order, and make the table of the bare commits."""
+    _run(postgres, "psql", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(_FUNCTION), database)
+
+
+def load(postgres: Postgres, database: str, script: str, clients: int, seconds: int) -> Load:
+    """Run one of the scripts of this folder with so many clients, prepared once, each transaction timed."""
+    with TemporaryDirectory(prefix="pgbench-") as folder:
+        _run(
+            postgres,
+            "pgbench",
+            *("--no-vacuum", "--protocol=prepared", "--log", f"--log-prefix={folder}/times"),
+            *(f"--client={clients}", f"--jobs={min(clients, _THREADS_MAX)}", f"--time={seconds}"),
+            *("-f", str(_SCRIPTS / script), database),
+        )
+        lines = [line for path in Path(folder).iterdir() for line in path.read_text().splitlines()]
+    # Client, transaction, microseconds, …
+    return load_of([int(line.split()[2]) / 1_000 for line in lines], seconds)
+
+
+def _run(postgres: Postgres, program: str, *arguments: str) -> None:
+    where = ("-h", "127.0.0.1", "-p", str(postgres.port), "-U", postgres.user)
+    ended = subprocess.run([postgres.program(program), *where, *arguments], capture_output=True, text=True, check=False)
+    if ended.returncode != 0:
+        raise CannotMeasure(f"{program} failed: {ended.stderr.strip()}")

@@ -1,0 +1,135 @@
+"""Orders of long ago, made within the database: millions in minutes, as right in every row as any others.
+
+Run as `python -m bench.stored --database URL --orders 5000000` on a new database, or used by `make bench`.
+"""
+
+import argparse
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from bench import shops
+from jangteo.app import system_clock
+from jangteo.storage import schema
+from jangteo.storage.moments import micros
+from jangteo.storage.opening import open_storage
+from jangteo.storage.port import Connection
+from jangteo.storage.postgres import PostgresConnection
+from jangteo.storage.postgres_sql import id_behind_largest
+
+_DAYS: Final = timedelta(days=30)
+_AT_ONCE: Final = 100_000
+_BUNDLE: Final = 50
+"""Orders that were committed together."""
+
+# Everyone buys in turn, and always the same: so an order's number says all there is to know of it. Whoever charged has
+# entry and user of the same number, and the entries of the orders come behind those.
+_NUMBERED: Final = f"""
+    WITH RECURSIVE numbers (n) AS (
+        SELECT CAST(:first AS BIGINT) UNION ALL SELECT n + 1 FROM numbers WHERE n < :last
+    ),
+    buys AS (
+        SELECT n, (n - 1) % {shops.BUYERS} + 1 AS buyer, (n - 1) / {shops.BUYERS} + 1 AS turn,
+            (n - 1) % {shops.PRODUCTS} + 1 AS one, n % {shops.PRODUCTS} + 1 AS two
+        FROM numbers
+    ),
+    made AS (
+        SELECT n, buyer, turn, one, two, first_product.price AS one_price, second_product.price AS two_price,
+            first_product.price + 2 * second_product.price AS total,
+            :since + n * CAST(:apart AS BIGINT) AS at
+        FROM buys
+        JOIN products AS first_product ON first_product.id = one
+        JOIN products AS second_product ON second_product.id = two
+    )
+"""
+_ENTRY: Final = f"n + {shops.BUYERS}"
+_BUNDLE_ID: Final = f"(n - 1) / {_BUNDLE} + 1"
+_MADE: Final = (
+    f"""
+    INSERT INTO orders (id, user_id, status, amount, discount, total, payment_entry, created_at)
+    {_NUMBERED} SELECT n, buyer, 'paid', total, 0, total, {_ENTRY}, at FROM made ORDER BY n
+    """,
+    f"""
+    INSERT INTO order_lines (order_id, position, product_id, quantity, unit_price)
+    {_NUMBERED}
+    SELECT n, 0, one, 1, one_price FROM made UNION ALL SELECT n, 1, two, 2, two_price FROM made ORDER BY 1, 2
+    """,
+    f"""
+    INSERT INTO ledger_entries (id, user_id, previous, kind, amount, balance_after, order_id, created_at)
+    {_NUMBERED}
+    SELECT {_ENTRY}, buyer, n, 'payment', -total, {shops.PLENTY} - turn * total, n, at FROM made ORDER BY n
+    """,
+    f"""
+    INSERT INTO outbox (id, bundle_id, order_id, type, event)
+    {_NUMBERED}
+    SELECT n, {_BUNDLE_ID}, n, 'jangteo.order.paid',
+        '{{"specversion":"1.0","id":"order-' || n || '-paid","source":"/jangteo","type":"jangteo.order.paid",'
+        || '"subject":"' || n || '","time":"2026-01-01T00:00:00Z","datacontenttype":"application/json",'
+        || '"data":{{"orderId":' || n || ',"userId":' || buyer || ',"status":"paid","items":['
+        || '{{"productId":' || one || ',"quantity":1,"unitPrice":' || one_price || ',"amount":' || one_price || '}},'
+        || '{{"productId":' || two || ',"quantity":2,"unitPrice":' || two_price || ',"amount":' || (2 * two_price)
+        || '}}],"amount":' || total || ',"discount":0,"total":' || total
+        || ',"couponId": null,"createdAt":"2026-01-01T00:00:00Z"}}}}'
+    FROM made ORDER BY n
+    """,
+    f"""
+    INSERT INTO bundles (id, first_event, last_event, sent_at)
+    {_NUMBERED} SELECT {_BUNDLE_ID}, MIN(n), MAX(n), MAX(at) FROM made GROUP BY {_BUNDLE_ID} ORDER BY 1
+    """,
+)
+_SETTLED: Final = (
+    f"""
+    UPDATE users SET
+        last_entry = :orders + id,
+        balance = balance - :turns * (
+            SELECT CAST(SUM(price * CASE products.id WHEN users.id % {shops.PRODUCTS} + 1 THEN 2 ELSE 1 END) AS BIGINT)
+            FROM products
+            WHERE products.id IN ((users.id - 1) % {shops.PRODUCTS} + 1, users.id % {shops.PRODUCTS} + 1)
+        )
+    """,
+    "UPDATE products SET stock = stock - :sold",
+)
+
+
+def fill(url: str, orders: int, tell: Callable[[str], None]) -> None:
+    """Make so many orders, a multiple of the buyers, in a shop that was just made by `shops.for_orders`."""
+    if orders % shops.BUYERS:
+        raise ValueError(f"{orders} is no multiple of {shops.BUYERS}")
+    connection = open_storage(url).connect()
+    since, apart = micros(system_clock() - _DAYS), _DAYS // timedelta(microseconds=1) // orders
+    try:
+        for first in range(1, orders + 1, _AT_ONCE):
+            tell(f"making stored orders: {first - 1:,} of {orders:,}")
+            last = min(first + _AT_ONCE - 1, orders)
+            with connection.transaction() as session:
+                for sql in _MADE:
+                    session.run(sql, first=first, last=last, since=since, apart=apart)
+        tell("making stored orders: balances and stocks")
+        _settle(connection, orders)
+    finally:
+        connection.close()
+
+
+def _settle(connection: Connection, orders: int) -> None:
+    """What the shop keeps of all that: balances and stocks; and new ids go on behind."""
+    turns, sold = orders // shops.BUYERS, 3 * orders // shops.PRODUCTS
+    with connection.transaction() as session:
+        for sql in _SETTLED:
+            session.run(sql, orders=orders, turns=turns, sold=sold)
+        if isinstance(connection, PostgresConnection):
+            for table in (schema.orders, schema.ledger_entries, schema.outbox, schema.bundles):
+                session.run(id_behind_largest(table))
+
+
+def main() -> None:
+    """Make a shop with stored orders in the database that is named."""
+    options = argparse.ArgumentParser(prog="python -m bench.stored", description="A shop with orders of long ago.")
+    options.add_argument("--database", required=True, metavar="URL", help="an empty database")
+    options.add_argument("--orders", type=int, default=5_000_000, help=f"a multiple of {shops.BUYERS}")
+    given = options.parse_args()
+    shops.make(given.database, shops.for_orders())
+    fill(given.database, given.orders, print)
+
+
+if __name__ == "__main__":
+    main()

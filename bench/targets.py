@@ -1,0 +1,92 @@
+"""What the figures should reach, and whether they do."""
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+from msgspec import Struct
+
+from bench import comparisons as compared
+from bench.turns import Comparison, Contender
+
+
+class Target(Struct, frozen=True):
+    """One goal: a ratio that should be at least, or at most, so much."""
+
+    what: str
+    wanted: float
+    measured: float
+    at_most: bool = False
+
+    @property
+    def met(self) -> bool:
+        """Whether it is reached."""
+        return self.measured <= self.wanted if self.at_most else self.measured >= self.wanted
+
+
+def targets(measured: Sequence[Comparison]) -> list[Target]:
+    """All goals, with what was measured for them."""
+    return [*_beside_the_echo(measured), *_beside_pgbench(measured), *_latencies(measured), *_with_stored(measured)]
+
+
+def _beside_the_echo(measured: Sequence[Comparison]) -> Iterator[Target]:
+    crowd, reads = _titled(measured, compared.SQLITE_CROWD), _titled(measured, compared.SQLITE_READS)
+    echo = crowd.named(compared.ECHO)
+    yield Target("SQLite: orders / echo", 0.40, crowd.named(compared.ORDERS).ratio_to(echo))
+    yield Target("SQLite: coupon claims / echo", 0.45, crowd.named(compared.CLAIMS).ratio_to(echo))
+    yield Target(
+        "SQLite: GET /products while orders run / echo of the same bytes",
+        0.5,
+        reads.named(compared.READS).ratio_to(reads.named(compared.ECHO_OF_SAME_BYTES)),
+    )
+
+
+def _beside_pgbench(measured: Sequence[Comparison]) -> Iterator[Target]:
+    hot, uniform = _titled(measured, compared.POSTGRES_HOT), _titled(measured, compared.POSTGRES_UNIFORM)
+    function = next(each for each in _functions(hot) if each.connections == compared.CROWD)
+    yield Target(
+        f"PostgreSQL: everyone buys one product / pgbench's function at {compared.CROWD} clients",
+        3.0,
+        _best(_shops(hot)).ratio_to(function),
+    )
+    yield Target(
+        "PostgreSQL: orders / pgbench's best", 0.6, _best(_shops(uniform)).ratio_to(_best(_functions(uniform)))
+    )
+
+
+def _latencies(measured: Sequence[Comparison]) -> Iterator[Target]:
+    for title in (compared.SQLITE_ALONE, compared.POSTGRES_ALONE):
+        alone = _titled(measured, title)
+        rounds = zip(
+            alone.named(compared.ORDERS).rounds,
+            alone.named(compared.ECHO).rounds,
+            alone.named(compared.BARE).rounds,
+            strict=True,
+        )
+        times = median(order.p50_ms / (echo.p50_ms + bare.p50_ms) for order, echo, bare in rounds)
+        yield Target(f"{title}: an order's p50 / (echo's p50 + a bare commit's p50)", 2.5, times, at_most=True)
+    for title in (compared.SQLITE_CROWD, compared.POSTGRES_HOT, compared.POSTGRES_UNIFORM):
+        for shop in _shops(_titled(measured, title)):
+            yield Target(f"{title}, {shop.name}: p99 / p50", 4.0, shop.p99_to_p50(), at_most=True)
+
+
+def _with_stored(measured: Sequence[Comparison]) -> Iterator[Target]:
+    for comparison in measured:
+        if comparison.title.endswith(compared.STORED):
+            empty, full = comparison.contenders
+            yield Target(f"{comparison.title} / {empty.name}", 0.8, full.ratio_to(empty))
+
+
+def _titled(measured: Sequence[Comparison], title: str) -> Comparison:
+    return next(each for each in measured if each.title == title)
+
+
+def _shops(comparison: Comparison) -> list[Contender]:
+    return [each for each in comparison.contenders if each.name not in (compared.ECHO, compared.PGBENCH)]
+
+
+def _functions(comparison: Comparison) -> list[Contender]:
+    return [each for each in comparison.contenders if each.name == compared.PGBENCH]
+
+
+def _best(contenders: Sequence[Contender]) -> Contender:
+    return max(contenders, key=lambda each: each.requests_per_s)
