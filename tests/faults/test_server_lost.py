@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.postgres import Server
+from tests.postgres import Server, running_server
 from tests.serving import Http, ServerProcess, audit, serve_in_process
 
 KILLS = 3
@@ -21,10 +21,8 @@ CLIENTS = 8
 
 @pytest.fixture
 def own_postgres() -> Iterator[Server]:
-    server = Server()
-    server.start()
-    yield server
-    server.remove()
+    with running_server() as server:
+        yield server
 
 
 def test_a_killed_database_loses_nothing_and_nothing_is_done_twice(own_postgres: Server, tmp_path: Path) -> None:
