@@ -21,7 +21,7 @@ from jangteo.storage import schema
 from jangteo.storage.errors import Broken, Conflict, StorageError, Unavailable
 from jangteo.storage.moments import micros
 from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot, Value
-from jangteo.storage.postgres_sql import Write, columns_of, named, new_ids, with_ids, written
+from jangteo.storage.postgres_sql import Write, columns_of, deleted, named, new_ids, with_ids, written
 
 log = structlog.get_logger()
 
@@ -139,6 +139,11 @@ class PostgresSession:
     def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:
         """Have rows changed that must still be as they were loaded."""
         self._gather(change, rows)
+
+    def delete(self, table: Table, sql: str, **values: Value) -> None:
+        """Delete the rows whose keys a query finds, and wait for nobody."""
+        self._begin()
+        self._raw.execute(deleted(table, sql), values)
 
     def run(self, sql: str, **values: Value) -> None:
         """Run one statement."""

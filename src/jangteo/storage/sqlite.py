@@ -123,6 +123,11 @@ class SqliteSession:
         if changed != len(rows):
             raise Conflict(f"{len(rows) - changed} row(s) of {change.table.name} changed meanwhile")
 
+    def delete(self, table: Table, sql: str, **values: Value) -> None:
+        """Delete the rows whose keys a query finds; there is one writer, so nobody else is at them."""
+        (key,) = table.primary_key.columns.keys()
+        self._raw.execute(f"DELETE FROM {table.name} WHERE {key} IN ({sql})", values)
+
     def run(self, sql: str, **values: Value) -> None:
         """Run one statement."""
         self._raw.execute(sql, values)
