@@ -159,6 +159,16 @@ def running_server() -> Iterator[Server]:
     assert not banned, f"what was sent would not run elsewhere: {banned}"
 
 
+def terminate_all(database: str) -> list[str]:
+    """End every other session of the database: what each was at when it was ended."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        rows = connection.execute(
+            "SELECT state, pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ).fetchall()
+    return [state for state, ended in rows if ended]
+
+
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
