@@ -162,11 +162,14 @@ def running_server() -> Iterator[Server]:
 def terminate_all(database: str) -> list[str]:
     """End every other session of the database: what each was at when it was ended."""
     with psycopg.connect(database, autocommit=True) as connection:
-        rows = connection.execute(
-            "SELECT state, pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ended = connection.execute(
+            "SELECT pid, state FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() AND pg_terminate_backend(pid)"
         ).fetchall()
-    return [state for state, ended in rows if ended]
+        process_ids = [process_id for process_id, _ in ended]
+        while connection.execute("SELECT 1 FROM pg_stat_activity WHERE pid = ANY(%s)", [process_ids]).fetchone():
+            continue
+    return [state for _, state in ended]
 
 
 def _free_port() -> int:
