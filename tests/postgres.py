@@ -163,13 +163,13 @@ def terminate_all(database: str) -> list[str]:
     """End every other session of the database: what each was at when it was ended."""
     with psycopg.connect(database, autocommit=True) as connection:
         ended = connection.execute(
-            "SELECT pid, state FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid() AND pg_terminate_backend(pid)"
+            "SELECT state, pid, pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         ).fetchall()
-        process_ids = [process_id for process_id, _ in ended]
+        process_ids = [process_id for _, process_id, _ in ended]
         while connection.execute("SELECT 1 FROM pg_stat_activity WHERE pid = ANY(%s)", [process_ids]).fetchone():
             continue
-    return [state for _, state in ended]
+    return [state for state, _, was_there in ended if was_there]
 
 
 def _free_port() -> int:

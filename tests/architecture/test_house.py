@@ -42,6 +42,7 @@ RENDERED = {
     "arrays",
     "changes",
     "names",
+    "key",
 }
 
 

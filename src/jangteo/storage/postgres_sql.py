@@ -38,7 +38,8 @@ def deleted(table: Table, sql: str) -> str:
     Several find the same rows, each in an order of its own: waiting for them, they would wait in a circle.
     """
     (key,) = table.primary_key.columns.keys()
-    return f"DELETE FROM {table.name} WHERE {key} = ANY(ARRAY({named(sql)} FOR UPDATE SKIP LOCKED))"
+    found = named(sql)
+    return f"DELETE FROM {table.name} WHERE {key} = ANY(ARRAY({found} FOR UPDATE SKIP LOCKED))"
 
 
 @cache
