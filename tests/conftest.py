@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from jangteo.settings import Settings
 from jangteo.storage.opening import open_storage
-from tests.postgres import EMPTY_SHOP, Server
+from tests.postgres import EMPTY_SHOP, Server, running_server
 from tests.serving import STARTED, ServedShop, serve_in_thread
 
 settings.register_profile("shop", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
@@ -40,13 +40,9 @@ def no_server_outlives_its_test() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
     """A PostgreSQL server with an empty shop to be copied."""
-    server = Server()
-    server.start()
-    open_storage(server.create(EMPTY_SHOP)).prepare()
-    yield server
-    banned = server.banned_sql()
-    server.remove()
-    assert banned == []
+    with running_server() as server:
+        open_storage(server.create(EMPTY_SHOP)).prepare()
+        yield server
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import signal
 import socket
 import subprocess
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,10 +21,19 @@ import psycopg
 
 USER = "jangteo"
 EMPTY_SHOP = "empty_shop"
+ASKED_FOR_PASSWORD = "guarded"
+"""A role that must give its password, once a test has made it; everyone else is trusted."""
 BANNED = re.compile(
-    r"pg_(try_)?advisory|\bLISTEN\b|\bNOTIFY\b|\b(BIG|SMALL)?SERIAL\b|\bDEFERRABLE\b|\bEXCLUDE USING\b|\bLOCK TABLE\b",
-    re.IGNORECASE,
+    r"""
+    pg_(try_)?advisory | \bpg_notify\b | \b(UN)?LISTEN\b | \bNOTIFY\b
+    | \b(BIG|SMALL)?SERIAL[248]?\b
+    | \b(NOT\s+)?DEFERRABLE\b | \bDEFERRED\b | \bEXCLUDE\s*(USING\b|\()
+    | (\A|;)\s*LOCK\b
+    | \b(int[48]|num|ts|tstz|date)(multi)?range\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
+_STATEMENT = re.compile(r"LOG:  (?:statement|execute [^:]*): (.*(?:\n\t.*)*)")
 
 
 class Server:
@@ -40,7 +50,9 @@ class Server:
             "shared_buffers": "64MB",
             # What Jangteo needs it states itself: whatever the server's default is.
             "default_transaction_isolation": "serializable",
+            # What was sent is searched in the end: see `banned_sql`.
             "log_statement": "all",
+            "log_parameter_max_length": "0",
             **settings,
         }
         self._process: subprocess.Popen[Any] | None = None
@@ -54,6 +66,8 @@ class Server:
             cwd=self._folder,
             **self._system_user,
         )
+        rules = self._data / "pg_hba.conf"
+        rules.write_text(f"host all {ASKED_FOR_PASSWORD} 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
@@ -91,7 +105,9 @@ class Server:
 
     def banned_sql(self) -> list[str]:
         """What the server was sent that wouldn't run elsewhere, or would stop the growth of a shop."""
-        return [line for line in (self._folder / "log").read_text().splitlines() if BANNED.search(line)]
+        statements = {found[1] for found in _STATEMENT.finditer((self._folder / "log").read_text())}
+        assert statements, "the log tells of nothing that was sent"
+        return sorted(statement for statement in statements if BANNED.search(statement))
 
     def url(self, database: str) -> str:
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
@@ -128,6 +144,32 @@ class Server:
             return {}
         entry = pwd.getpwnam("nobody")
         return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+@contextmanager
+def running_server() -> Iterator[Server]:
+    """A server for as long as the block lasts. All SQL that it was sent is searched at the end."""
+    server = Server()
+    server.start()
+    try:
+        yield server
+    finally:
+        banned = server.banned_sql()
+        server.remove()
+    assert not banned, f"what was sent would not run elsewhere: {banned}"
+
+
+def terminate_all(database: str) -> list[str]:
+    """End every other session of the database: what each was at when it was ended."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        ended = connection.execute(
+            "SELECT state, pid, pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ).fetchall()
+        process_ids = [process_id for _, process_id, _ in ended]
+        while connection.execute("SELECT 1 FROM pg_stat_activity WHERE pid = ANY(%s)", [process_ids]).fetchone():
+            continue
+    return [state for state, _, was_there in ended if was_there]
 
 
 def _free_port() -> int:

@@ -44,6 +44,7 @@ RENDERED = {
     "number",
     "changes",
     "names",
+    "key",
 }
 
 

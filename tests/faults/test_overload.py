@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import pytest
 
+from jangteo.api.routes import ROUTES
 from jangteo.engine.committing import WriterThread
 from tests.serving import Http, ServedShop
 
@@ -59,3 +61,19 @@ def test_what_arrives_during_a_commit_is_one_batch(open_shop: Callable[..., Serv
         balances = sorted(each.result().json()["balance"] for each in (first, *others))
     assert balances == list(range(1, 12))
     assert committed == [1, 10]
+
+
+def test_readiness_is_not_awaited_for_long(
+    open_shop: Callable[..., ServedShop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (ready,) = [route for route in ROUTES if route.path == "/health/ready"]
+    monkeypatch.setitem(vars(ready), "within_s", 0.2)
+    shop = open_shop()
+    shop.clock.hold_up_commits()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(shop.http.get, "/health/ready")
+        assert shop.clock.asked_to_commit.wait(30)
+        answer = asked.result()
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    shop.clock.commits_go_on.set()
+    assert shop.http.get("/health/ready").status_code == 200

@@ -1,5 +1,5 @@
-"""The PostgreSQL server is killed under load and started again: the shop says 503 meanwhile, goes on by itself, and
-whatever was asked for with a key is done once.
+"""The PostgreSQL server is killed under load, or its sessions are terminated: the shop goes on by itself, and whatever
+was asked for with a key is done once.
 """
 
 from __future__ import annotations
@@ -7,75 +7,73 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import httpx
 import pytest
 
-from tests.postgres import Server
-from tests.serving import Http, ServerProcess, audit, serve_in_process
+from tests.faults.customers import Customers, until_told
+from tests.postgres import Server, running_server, terminate_all
+from tests.serving import ServerProcess, audit, serve_in_process
 
 KILLS = 3
-CLIENTS = 8
+TERMINATIONS = 20
 
 
 @pytest.fixture
 def own_postgres() -> Iterator[Server]:
-    server = Server()
-    server.start()
-    yield server
-    server.remove()
+    with running_server() as server:
+        yield server
 
 
-def test_a_killed_database_loses_nothing_and_nothing_is_done_twice(own_postgres: Server, tmp_path: Path) -> None:
+@pytest.fixture
+def events(tmp_path: Path) -> Path:
+    return tmp_path / "events.jsonl"
+
+
+def test_a_killed_database_loses_nothing_and_nothing_is_done_twice(own_postgres: Server, events: Path) -> None:
     database = own_postgres.create("shop")
-    shop = serve_in_process(database, "--workers", "2", "--platform", f"file:{tmp_path / 'events.jsonl'}")
-    with Http(base_url=shop.address, timeout=60) as http:
-        users = [http.user() for _ in range(CLIENTS)]
-    charged = [0] * CLIENTS
-
-    async def charge(client: httpx.AsyncClient, number: int, closing: asyncio.Event) -> None:
-        while not closing.is_set():
-            key = {"idempotency-key": uuid4().hex}
-            # As the contract says: the same request with the same key, until there is an answer.
-            while True:
-                answer = await client.post(f"/users/{users[number]}/balance", json={"amount": 1}, headers=key)
-                if answer.status_code == 201:
-                    break
-                assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable"), answer.text
-                assert answer.headers["retry-after"] == "1"
-            charged[number] += 1
+    shop = serve_in_process(database, "--workers", "2", "--platform", f"file:{events}")
+    customers = Customers([shop.address], with_keys=8, without_keys=4)
 
     async def play() -> None:
-        closing = asyncio.Event()
-        async with httpx.AsyncClient(base_url=shop.address, timeout=60) as client:
-            charging = [asyncio.create_task(charge(client, number, closing)) for number in range(CLIENTS)]
-            for kill in range(1, KILLS + 1):
-                await until(client, lambda kill=kill: sum(charged) >= 30 * kill)
+        async with customers.shopping(), httpx.AsyncClient(base_url=shop.address, timeout=60) as client:
+            for _ in range(KILLS):
+                await customers.more_answers(30)
                 own_postgres.kill()
                 while (await client.get("/health/ready")).status_code != 503:
                     continue
                 await asyncio.to_thread(own_postgres.start)
                 while (await client.get("/health/ready")).status_code != 200:
                     continue
-            await until(client, lambda: sum(charged) >= 30 * (KILLS + 1))
-            closing.set()
-            await asyncio.gather(*charging)
+            await customers.more_answers(30)
 
     asyncio.run(play())
-    with Http(base_url=shop.address, timeout=60) as http:
-        balances = [http.get(f"/users/{user}/balance").json()["balance"] for user in users]
-    assert balances == charged
-    ended(shop, database)
+    assert customers.heard[shop.address, 503] > 0
+    ended(shop, database, customers, events)
 
 
-async def until(client: httpx.AsyncClient, reached: object) -> None:
-    assert callable(reached)
-    while not reached():
-        await client.get("/health/live")
+def test_sessions_that_are_terminated_again_and_again_lose_nothing(postgres_database: str, events: Path) -> None:
+    shop = serve_in_process(postgres_database, "--workers", "2", "--platform", f"file:{events}")
+    customers = Customers([shop.address], with_keys=8, without_keys=4)
+    ended_within: list[str] = []
+
+    async def play() -> None:
+        async with customers.shopping():
+            for number in range(TERMINATIONS):
+                await customers.more_answers(20 + 7 * number % 20)
+                states = await asyncio.to_thread(terminate_all, postgres_database)
+                assert states, "there was no session"
+                ended_within.extend(states)
+            await customers.more_answers(50)
+
+    asyncio.run(play())
+    assert {"active", "idle in transaction"} & set(ended_within), "none of them was at work"
+    ended(shop, postgres_database, customers, events)
 
 
-def ended(shop: ServerProcess, database: str) -> None:
+def ended(shop: ServerProcess, database: str, customers: Customers, events: Path) -> None:
+    customers.found_right(shop.address)
+    until_told([events], customers.orders)
     assert shop.interrupt()[0] == 0
     audited = audit(database)
     assert audited.returncode == 0, audited.stdout

@@ -16,7 +16,7 @@ from jangteo.storage import wallets
 from jangteo.storage.opening import open_storage
 from jangteo.storage.port import Connection
 from tests.faults.cutting import CuttingProxy, Direction
-from tests.postgres import Server
+from tests.postgres import Server, terminate_all
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 # A charge goes to the server and back twice, with a key too: begin, load and take an id; write and commit.
@@ -122,11 +122,3 @@ def test_what_cannot_be_found_out_is_not_called_done(
     (failed,) = done(connection, Asked(ChargeBalance(1, 5))).answers
     assert "is not known" in getattr(failed, "reason", "")
     assert ledger(postgres_database) == [5, 40, 60]
-
-
-def terminate_all(database: str) -> None:
-    with psycopg.connect(database, autocommit=True) as other:
-        other.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )

@@ -70,7 +70,7 @@ class Api:
         except asyncio.CancelledError:
             # The server is closing, and this client has kept it waiting for too long.
             return failure(problems.UNAVAILABLE)
-        except Unavailable:
+        except (Unavailable, TimeoutError):
             return failure(problems.UNAVAILABLE)
         except Exception:
             log.exception("defect", method=scope["method"], path=scope["path"])
@@ -98,7 +98,8 @@ class Api:
             return self._read_reply(route, path, await self._reading.ask(asked))
         if not hasattr(asked, "decide"):
             return reply(route, path, asked)
-        return told_reply(route, await self._committing.submit(asked, key if route.takes_key else None))
+        told = self._committing.submit(asked, key if route.takes_key else None)
+        return told_reply(route, await asyncio.wait_for(told, route.within_s) if route.within_s else await told)
 
     def _read_reply(self, route: Route, path: str, answer: object) -> Reply:
         # Who asked the same at the same moment is given the same answer, which is put in JSON once.

@@ -34,6 +34,8 @@ class Route:
     query: type[Struct] | None = None
     malformed: Mapping[str, type[Refusal]] = field(default_factory=dict)
     """Fields of the body whose malformed values are a refusal of their own."""
+    within_s: float | None = None
+    """What takes longer is answered with 503: who asks this wants to know whether it can be done now."""
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
@@ -62,9 +64,10 @@ def get(
     answer: Any,
     *refusals: type[Refusal],
     query: type[Struct] | None = None,
+    within_s: float | None = None,
 ) -> Route:
     """A read."""
-    return Route("GET", path, endpoint, 200, answer, refusals, query=query)
+    return Route("GET", path, endpoint, 200, answer, refusals, query=query, within_s=within_s)
 
 
 def post(

@@ -46,6 +46,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     get("/users/{userId}/orders", orders.list_orders_of, list[Order], no.UserNotFound, query=Paging),
 
     get("/health/live", health.live, health.Live),
-    get("/health/ready", health.ready, Ready),
+    get("/health/ready", health.ready, Ready, within_s=3),
 )
 # fmt: on

@@ -35,12 +35,9 @@ def save(session: Session, answers: Sequence[KeptAnswer], now: datetime, forget_
         return
     at = micros(now)
     session.insert(_NEW_ANSWERS, [(*answer, at) for answer in answers])
-    session.run(
-        """
-        DELETE FROM answers WHERE key IN (
-            SELECT key FROM answers WHERE created_at < :before ORDER BY created_at LIMIT :count
-        )
-        """,
+    session.delete(
+        schema.answers,
+        "SELECT key FROM answers WHERE created_at < :before ORDER BY created_at LIMIT :count",
         before=micros(forget_before),
         count=2 * len(answers),
     )

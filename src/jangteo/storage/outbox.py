@@ -63,7 +63,8 @@ def save(session: Session, book: Book) -> None:
         session.insert(_NEW_BUNDLES, [(bundle_id, rows[0][0], rows[-1][0])])
     if book.upkeep.sent_bundles:
         at = micros(book.now)
-        session.change(_SENT, [(at, bundle_id) for bundle_id in book.upkeep.sent_bundles])
+        # Each once, also where two that marked it have come into one batch.
+        session.change(_SENT, [(at, bundle_id) for bundle_id in sorted(set(book.upkeep.sent_bundles))])
 
 
 def read_waiting(snapshot: Snapshot, sent: frozenset[int], limit: int) -> Waiting | None:

@@ -78,6 +78,9 @@ class Session(Protocol):
     def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:
         """Change rows, all in one go. Raises Conflict where a row is no longer as it was loaded."""
 
+    def delete(self, table: Table, sql: str, **values: Value) -> None:
+        """Delete the rows whose keys a query finds, but for those that another transaction is at just now."""
+
     def run(self, sql: str, **values: Value) -> None:
         """Run one statement that finds nothing, and has nothing to do with what this transaction has changed."""
 

@@ -26,8 +26,9 @@ class PostgresStorage:
         """Raises CannotOpen where the URL is none. Reaches nothing yet."""
         try:
             psycopg.conninfo.conninfo_to_dict(url)
-        except psycopg.ProgrammingError as error:
-            raise CannotOpen(f"the database's URL can't be read: {_line(error)}") from error
+        except psycopg.ProgrammingError:
+            # What the driver says quotes what it couldn't read, and that may be the password.
+            raise CannotOpen(_UNREADABLE) from None
         self._url = url
 
     def prepare(self) -> None:
@@ -96,6 +97,10 @@ class PostgresStorage:
         return revision
 
 
+_UNREADABLE: Final = (
+    "the database's URL can't be read: it is postgresql://USER:PASSWORD@HOST:PORT/NAME?OPTION=VALUE, and whatever is "
+    "no letter or digit within a part of it is written as %XX"
+)
 _TABLES: Final = """
     SELECT relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
     WHERE nspname = current_schema() AND relkind IN ('r', 'p')

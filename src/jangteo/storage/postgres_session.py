@@ -7,7 +7,16 @@ from typing import Any, Final
 from sqlalchemy import Table
 
 from jangteo.storage.port import GuardedChange, Insert, Row, Value
-from jangteo.storage.postgres_sql import Write, columns_of, id_behind_largest, named, new_ids, with_ids, written
+from jangteo.storage.postgres_sql import (
+    Write,
+    columns_of,
+    deleted,
+    id_behind_largest,
+    named,
+    new_ids,
+    with_ids,
+    written,
+)
 from jangteo.storage.postgres_values import Sent
 from jangteo.storage.postgres_wire import Found, Wire
 
@@ -86,6 +95,11 @@ class PostgresSession:
     def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:
         """Have rows changed that must still be as they were loaded."""
         self._gather(change, rows)
+
+    def delete(self, table: Table, sql: str, **values: Value) -> None:
+        """Delete the rows whose keys a query finds, and wait for nobody."""
+        self._begin()
+        _ask_named(self._wire, deleted(table, sql), values)
 
     def run(self, sql: str, **values: Value) -> None:
         """Run one statement."""

@@ -34,6 +34,16 @@ def with_ids(sql: str, held: str | None = None) -> str:
 
 
 @cache
+def deleted(table: Table, found: str) -> str:
+    """Rows deleted by the keys that a query finds, without those that others hold.
+
+    Several find the same rows, each in an order of its own: waiting for them, they would wait in a circle.
+    """
+    (key,) = table.primary_key.columns.keys()
+    return f"DELETE FROM {table.name} WHERE {key} = ANY(ARRAY({found} FOR UPDATE SKIP LOCKED))"
+
+
+@cache
 def new_ids(tables: tuple[Table, ...]) -> str:
     """So many ids for each table, from its sequence: one row of arrays."""
     return "SELECT " + ", ".join(

@@ -40,35 +40,36 @@ def encoded(value: Sent) -> tuple[int, bytes | None]:
 
 
 def _array(values: Sequence[Value]) -> tuple[int, bytes]:
-    if not values:
+    count = len(values)
+    if not count:
         return BIGINTS, _NOTHING
     if isinstance(values[0], int):
-        fields: list[Value] = [_INTEGER_BYTES] * (2 * len(values))
+        fields: list[Value] = [_INTEGER_BYTES] * (2 * count)
         fields[1::2] = values
         try:
-            return BIGINTS, _start(BIGINT, values) + _integers(len(values)).pack(*fields)
+            return BIGINTS, _integers(count).pack(1, 1, BIGINT, count, 1, *fields)
         except struct_error:
             # Not all are integers, or not all fit.
             return _in_pieces(values)
-    if values.count(None) == len(values):
-        return BIGINTS, _start(BIGINT, values) + _NULL * len(values)
+    if values.count(None) == count:
+        return BIGINTS, _nulls(count)
     return _in_pieces(values)
 
 
 def _in_pieces(values: Sequence[Value]) -> tuple[int, bytes]:
     of_texts = any(isinstance(value, str) for value in values)
-    kind = TEXT if of_texts else BIGINT
-    pieces = [_start(kind, values)]
+    pieces = [_START.pack(1, 1, TEXT if of_texts else BIGINT, len(values), 1)]
     for value in values:
         _, content = encoded(value)
         pieces += (_NULL,) if content is None else (_LENGTH.pack(len(content)), content)
     return TEXTS if of_texts else BIGINTS, b"".join(pieces)
 
 
-def _start(kind: int, values: Sequence[Value]) -> bytes:
-    return _START.pack(1, 1, kind, len(values), 1)
+@lru_cache(maxsize=512)
+def _integers(count: int) -> Struct:
+    return Struct("!iiiii" + "iq" * count)
 
 
 @lru_cache(maxsize=512)
-def _integers(count: int) -> Struct:
-    return Struct("!" + "iq" * count)
+def _nulls(count: int) -> bytes:
+    return _START.pack(1, 1, BIGINT, count, 1) + _NULL * count

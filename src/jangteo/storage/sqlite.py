@@ -127,6 +127,10 @@ class SqliteSession:
         if changed != len(rows):
             raise Conflict(f"{len(rows) - changed} row(s) of {change.table.name} changed meanwhile")
 
+    def delete(self, table: Table, sql: str, **values: Value) -> None:
+        """Delete the rows whose keys a query finds; there is one writer, so nobody else is at them."""
+        self._raw.execute(_deletion(table, sql), values)
+
     def run(self, sql: str, **values: Value) -> None:
         """Run one statement."""
         self._raw.execute(sql, values)
@@ -208,6 +212,12 @@ def _with_ids(sql: str) -> str:
 @cache
 def _largest_id(table: Table) -> str:
     return f"SELECT COALESCE(MAX(id), 0) FROM {table.name}"
+
+
+@cache
+def _deletion(table: Table, found: str) -> str:
+    (key,) = table.primary_key.columns.keys()
+    return f"DELETE FROM {table.name} WHERE {key} IN ({found})"
 
 
 @cache

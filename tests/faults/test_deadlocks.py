@@ -1,0 +1,196 @@
+"""Ten thousand batches from several writers at once, all after the same few rows: they wait, and never in a circle."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from random import Random
+from time import monotonic
+
+import psycopg
+import pytest
+
+from jangteo.core.book import Command
+from jangteo.core.coupons import ClaimCoupon, HeldCoupon, StartCampaign
+from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
+from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
+from jangteo.core.refusals import KeyReused
+from jangteo.core.rows import CouponTerms, Order
+from jangteo.core.upkeep import CheckWritable, HoldRelay, MarkSent
+from jangteo.core.wallets import ChargeBalance, RegisterUser
+from jangteo.engine.batch import Answer, Asked, apply, commit
+from jangteo.storage import outbox
+from jangteo.storage.opening import open_storage
+from jangteo.storage.port import Connection
+from tests.serving import audit
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+WRITERS = 4
+BATCHES = 10_000
+USERS, PRODUCTS, CAMPAIGNS = 12, 8, 6
+SHARED_KEYS = 40
+OLD_ANSWERS = 100_000
+
+
+class Writer:
+    """Commits one random batch after the other, and counts what came of them."""
+
+    def __init__(self, connection: Connection, number: int) -> None:
+        self._connection = connection
+        self._number = number
+        self._random = Random(number)
+        self._newest_order = 1
+        self._coupons: dict[int, list[int]] = {}
+        self.counted: Counter[str] = Counter()
+
+    def write(self, batches: int) -> None:
+        for _ in range(batches):
+            asked = [self._asked() for _ in range(self._random.randint(1, 7))]
+            if self._random.random() < 0.2:
+                asked.append(Asked(self._upkeep()))
+            for each, answer in zip(asked, commit(self._connection, asked, lambda: NOW).answers, strict=True):
+                assert isinstance(answer, Answer), (each, answer)
+                assert not isinstance(answer.outcome, KeyReused)
+                self._count(answer)
+            self.counted["batch"] += 1
+
+    def _count(self, answer: Answer) -> None:
+        outcome = answer.outcome
+        if isinstance(outcome, Order):
+            self._newest_order = max(self._newest_order, outcome.order_id)
+        elif isinstance(outcome, HeldCoupon) and not answer.replayed:
+            self._coupons.setdefault(outcome.user_id, []).append(outcome.coupon_id)
+        what = outcome.status if isinstance(outcome, Order) else type(outcome).__name__
+        self.counted[f"{what} again" if answer.replayed else what] += 1
+
+    def _asked(self) -> Asked:
+        kind = self._random.random()
+        if kind < 0.1:
+            # What a shared key asks for is the same in every writer.
+            number = self._random.randrange(SHARED_KEYS)
+            return Asked(self._command(Random(number), coupon=False), f"shared-{number}")
+        key = f"{self._number}-{self._random.getrandbits(64)}" if kind < 0.4 else None
+        return Asked(self._command(self._random, coupon=True), key)
+
+    def _command(self, random: Random, *, coupon: bool) -> Command:
+        command: Command
+        user, product = random.randint(1, USERS), random.randint(1, PRODUCTS)
+        match random.choices(range(7), (40, 15, 15, 12, 10, 4, 4))[0]:
+            case 0:
+                lines = [OrderLine(random.randint(1, PRODUCTS), random.randint(1, 3)) for _ in range(4)]
+                command = PlaceOrder(user, tuple(lines), self._coupon(user) if coupon else None)
+            case 1:
+                command = ChargeBalance(user, random.randint(1, 9_000))
+            case 2:
+                command = ClaimCoupon(user, random.choice([None, random.randint(1, CAMPAIGNS)]))
+            case 3:
+                # Whoever's it is.
+                command = CancelOrder(random.randint(1, self._newest_order if coupon else SHARED_KEYS))
+            case 4:
+                command = MoveStock(product, random.choice([-1, 5, 50]))
+            case 5:
+                command = ChangeProduct(product, None, random.randint(1, 1_000))
+            case _:
+                # For a part of the users, so that the campaigns that are open change all along.
+                command = StartCampaign("more", CouponTerms(100, None, None, 0), USERS // 3, None, None, None)
+        return command
+
+    def _coupon(self, user: int) -> int | None:
+        # Now and then one that may be another's, whose row is wanted all the same.
+        return self._random.choice([None, None, *self._coupons.get(user, [])[-4:], self._random.randint(1, 100)])
+
+    def _upkeep(self) -> Command:
+        """What the house has done for itself, along with the shop's commands."""
+        match self._random.randrange(3):
+            case 0:
+                return CheckWritable()
+            case 1:
+                return HoldRelay(f"relay {self._number}", self._random.choice([0, 60]))
+            case _:
+                # Two relays whose turns overlap: both mark the same bundles.
+                with self._connection.snapshot(NOW) as snapshot:
+                    waiting = outbox.read_waiting(snapshot, frozenset(), self._random.randint(1, 40))
+                return CheckWritable() if waiting is None else MarkSent(waiting.bundles)
+
+
+def write(url: str, number: int) -> Counter[str]:
+    with closing(open_storage(url).connect()) as connection:
+        writer = Writer(connection, number)
+        writer.write(BATCHES // WRITERS)
+    return writer.counted
+
+
+def set_up(url: str) -> None:
+    users: list[Command] = [RegisterUser(None) for _ in range(USERS)]
+    products: list[Command] = [AddProduct("rice", 100, 500) for _ in range(PRODUCTS)]
+    campaign = StartCampaign("c", CouponTerms(50, None, None, 0), 5, None, None, None)
+    with closing(open_storage(url).connect()) as connection:
+        done = commit(connection, [Asked(each) for each in (*users, *products, *[campaign] * CAMPAIGNS)], lambda: NOW)
+        assert all(isinstance(answer, Answer) for answer in done.answers)
+
+
+def keep_old_answers(url: str, number: int) -> None:
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute(
+            """
+            INSERT INTO answers (key, fingerprint, kind, body, created_at)
+            SELECT md5(number::text), '', '', '', number FROM generate_series(1, %s) AS number
+            """,
+            [number],
+        )
+
+
+@pytest.mark.timeout(300)
+def test_no_batch_waits_in_a_circle(postgres_database: str) -> None:
+    set_up(postgres_database)
+    # Enough to be forgotten by every batch, the same ones by all writers.
+    keep_old_answers(postgres_database, OLD_ANSWERS)
+    with ProcessPoolExecutor(WRITERS, mp_context=get_context("spawn")) as pool:
+        counted = sum(pool.map(write, [postgres_database] * WRITERS, range(WRITERS)), Counter[str]())
+    assert counted["batch"] == BATCHES
+    with psycopg.connect(postgres_database, autocommit=True) as other:
+        until_alone(other)
+        (deadlocks, commits), *_ = other.execute(
+            "SELECT deadlocks, xact_commit FROM pg_stat_database WHERE datname = current_database()"
+        ).fetchall()
+        assert commits > BATCHES, "the statistics haven't come in"
+        assert deadlocks == 0
+        # What was answered is what there is: nothing was done twice, nothing was only said.
+        assert counted["paid"] == count(other, "FROM orders") > 1_000
+        assert counted["cancelled"] == count(other, "FROM orders WHERE status = 'cancelled'") > 100
+        assert counted["UserBalance"] == count(other, "FROM ledger_entries WHERE kind = 'charge'") > 1_000
+        assert counted["HeldCoupon"] == count(other, "FROM coupons") > 100
+        assert counted["paid again"] > 100
+        # Everyone forgets what is old, twice as much as is new, whoever else is at it just now.
+        assert 0 < count(other, "FROM answers WHERE fingerprint = ''") < OLD_ANSWERS - 10_000
+    audited = audit(postgres_database)
+    assert audited.returncode == 0, audited.stdout
+
+
+def test_what_is_old_is_forgotten_without_waiting_for_others(postgres_database: str) -> None:
+    keep_old_answers(postgres_database, 10)
+    storage = open_storage(postgres_database)
+    with closing(storage.connect()) as one, closing(storage.connect()) as another, one.transaction() as session:
+        apply(session, [Asked(RegisterUser(None), "one"), Asked(RegisterUser(None), "two")], NOW)
+        # The oldest are as good as forgotten, and the first hasn't committed yet.
+        (done,) = commit(another, [Asked(RegisterUser(None), "three")], lambda: NOW).answers
+        assert isinstance(done, Answer), done
+    with psycopg.connect(postgres_database, autocommit=True) as other:
+        assert count(other, "FROM answers WHERE fingerprint = ''") == 4
+
+
+def until_alone(connection: psycopg.Connection) -> None:
+    """Until the writers' sessions have ended: that is when they hand in the last of their statistics."""
+    end = monotonic() + 60
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    while count(connection, others):
+        assert monotonic() < end, "the writers' sessions haven't ended"
+
+
+def count(connection: psycopg.Connection, which: str) -> int:
+    row = connection.execute(f"SELECT COUNT(*) {which}".encode()).fetchone()
+    assert row is not None
+    return int(row[0])
