@@ -64,11 +64,11 @@ def test_a_slow_question_does_not_hold_up_the_others(database: str) -> None:
     async def play() -> None:
         storage = open_storage(database)
         committing = Committing(WriterThread(storage, now, batch_max=9, queue_max=9))
-        questions = reading(database, threads=2)
+        questions = reading(database)
         await committing.start()
         questions.start()
         slow = Slow()
-        waiting = asyncio.create_task(questions.ask(Question(slow)))
+        waiting = asyncio.create_task(questions.ask(Question(slow, takes_long=True)))
         await asyncio.to_thread(slow.asked.wait, 30)
         await committing.submit(RegisterUser(None))
         assert await questions.ask(Question(wallets.read_balance, (1,))) == CurrentBalance(0)

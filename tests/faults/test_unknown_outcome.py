@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from jangteo.core.wallets import ChargeBalance, RegisterUser, UserBalance
+from jangteo.core.wallets import ChargeBalance, CurrentBalance, RegisterUser, UserBalance
 from jangteo.engine.batch import Answer, Asked, Done, commit
+from jangteo.engine.reading import Reading
 from jangteo.storage import postgres as postgres_side
 from jangteo.storage import wallets
 from jangteo.storage.opening import open_storage
-from jangteo.storage.port import Connection
+from jangteo.storage.port import Connection, Question
 from tests.faults.cutting import CuttingProxy, Direction
 from tests.postgres import Server, terminate_all
 
@@ -103,13 +105,22 @@ def test_a_writer_whose_row_is_gone_takes_a_new_one(connection: Connection, post
 
 
 def test_a_connection_that_was_idle_and_is_gone_is_replaced(connection: Connection, postgres_database: str) -> None:
-    with connection.snapshot(NOW) as snapshot:
-        wallets.read_balance(snapshot, 1)
-    terminate_all(postgres_database)
-    with connection.snapshot(NOW) as snapshot:
-        assert getattr(wallets.read_balance(snapshot, 1), "balance", None) == 100
     terminate_all(postgres_database)
     assert done(connection, Asked(ChargeBalance(1, 5))).answers == [Answer(UserBalance(1, 105))]
+
+
+def test_who_reads_does_not_notice_that_an_idle_connection_is_gone(
+    connection: Connection, postgres_database: str
+) -> None:
+    async def play() -> None:
+        reading = Reading(open_storage(postgres_database), lambda: NOW, threads=1, batch_max=10, queue_max=10)
+        reading.start()
+        for _ in range(3):
+            assert await reading.ask(Question(wallets.read_balance, (1,))) == CurrentBalance(100)
+            terminate_all(postgres_database)
+        await reading.stop()
+
+    asyncio.run(play())
 
 
 def test_what_cannot_be_found_out_is_not_called_done(

@@ -90,15 +90,6 @@ def test_more_than_the_line_can_hold_at_once_goes_both_ways(wire: Wire) -> None:
     assert [list(found) for found in asked] == [[(text,)] for text in texts]
 
 
-def test_a_connection_that_was_closed_from_the_other_side_is_known(wire: Wire, postgres: Server) -> None:
-    assert not wire.is_gone()
-    ((process,),) = list(wire.ask("SELECT pg_backend_pid()::bigint"))
-    assert not wire.is_gone()
-    postgres.run(f"SELECT pg_terminate_backend({process}, 5000)")
-    assert wire.is_gone()
-    assert wire.closed
-
-
 def test_a_connection_that_is_lost_under_way_is_an_error(wire: Wire, postgres: Server) -> None:
     ((process,),) = list(wire.ask("SELECT pg_backend_pid()::bigint"))
     postgres.run(f"SELECT pg_terminate_backend({process}, 5000)")

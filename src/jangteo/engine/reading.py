@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import structlog
 
 from jangteo.engine.lane import Lane
-from jangteo.storage.errors import Unavailable
+from jangteo.storage.errors import Conflict, Unavailable
 from jangteo.storage.port import Question, Storage
 
 log = structlog.get_logger()
@@ -65,16 +65,23 @@ class _Reader:
         self._clock = clock
 
     def work(self, jobs: Sequence[Question[Any]]) -> Sequence[Any]:
-        answers: dict[Question[Any], Any] = {}
         try:
-            with self._connection.snapshot(self._clock()) as snapshot:
-                for question in jobs:
-                    if question not in answers:
-                        answers[question] = question.answer(snapshot)
+            answers = self._answers(tuple(dict.fromkeys(jobs)))
         except Exception as error:
             log.warning("not read", questions=len(jobs), reason=repr(error))
             raise Unavailable(str(error)) from error
         return [answers[question] for question in jobs]
+
+    def _answers(self, questions: Sequence[Question[Any]]) -> dict[Question[Any], Any]:
+        try:
+            return self._look(questions)
+        except Conflict:
+            # The connection was lost, perhaps long ago; asking again does no harm.
+            return self._look(questions)
+
+    def _look(self, questions: Sequence[Question[Any]]) -> dict[Question[Any], Any]:
+        with self._connection.snapshot(self._clock()) as snapshot:
+            return {question: question.answer(snapshot) for question in questions}
 
     def close(self) -> None:
         self._connection.close()

@@ -140,7 +140,7 @@ class PostgresConnection:
             self._wire = None
 
     def _open(self) -> Wire:
-        if self._wire is None or self._wire.is_gone():
+        if self._wire is None or self._wire.closed:
             self._wire = None
             self._wire = Wire(open_connection(self._url))
             self._plans_by_keys = False

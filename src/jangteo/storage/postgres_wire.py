@@ -59,19 +59,6 @@ class Wire:
         """Whether the connection is lost."""
         return self._raw.closed
 
-    def is_gone(self) -> bool:
-        """Whether the other side has closed the connection while nothing was under way, perhaps long ago."""
-        if self.closed:
-            return True
-        self._poll.modify(self._libpq.socket, POLLIN)
-        try:
-            while self._poll.poll(0):
-                # What it said last, and then the end.
-                self._libpq.consume_input()
-        except psycopg.OperationalError:
-            self.close()
-        return self.closed
-
     def close(self) -> None:
         """End the connection."""
         self._raw.close()

@@ -107,11 +107,9 @@ class SqliteSession:
 
     def new_ids(self, counts: Mapping[Table, int]) -> Mapping[Table, Iterable[int]]:
         """Rows of these tables are never deleted, so the largest id and one is always new."""
-        return {table: self._behind_largest(table, count) for table, count in counts.items()}
-
-    def _behind_largest(self, table: Table, count: int) -> Iterable[int]:
-        largest = self._raw.execute(_largest_id(table)).fetchone()[0]
-        return range(largest + 1, largest + 1 + count)
+        largest = self._raw.execute(_largest_ids(tuple(counts))).fetchone()
+        pairs = zip(counts.items(), largest, strict=True)
+        return {table: range(before + 1, before + 1 + count) for (table, count), before in pairs}
 
     def insert(self, insert: Insert, rows: Sequence[Row]) -> None:
         """Write new rows."""
@@ -210,8 +208,8 @@ def _with_ids(sql: str) -> str:
 
 
 @cache
-def _largest_id(table: Table) -> str:
-    return f"SELECT COALESCE(MAX(id), 0) FROM {table.name}"
+def _largest_ids(tables: tuple[Table, ...]) -> str:
+    return "SELECT " + ", ".join(f"(SELECT COALESCE(MAX(id), 0) FROM {table.name})" for table in tables)
 
 
 @cache
