@@ -124,14 +124,15 @@ class PostgresSession:
         if self._writes:
             self._begin()
             counts = [len(rows) for write, rows in self._writes.items() if isinstance(write, GuardedChange)]
-            self._wire.ask(written(tuple(self._writes)), [*self._arrays(), *counts])
+            shape = tuple((write, len(rows) == 1) for write, rows in self._writes.items())
+            self._wire.ask(written(shape), [*self._values(), *counts])
             self._writes.clear()
 
-    def _arrays(self) -> Iterator[Sequence[Value]]:
+    def _values(self) -> Iterator[Sent]:
         for write, rows in self._writes.items():
             if len(columns_of(write)) != len(rows[0]):
                 raise ValueError(f"a row of {write.table.name} has {len(rows[0])} values")
-            yield from zip(*rows, strict=True)
+            yield from rows[0] if len(rows) == 1 else zip(*rows, strict=True)
 
     def _ask(self, sql: str, values: Sequence[Sent]) -> Found:
         # What was changed before is seen.

@@ -61,14 +61,15 @@ def id_behind_largest(table: Table) -> str:
 
 
 @cache
-def written(writes: tuple[Write, ...]) -> str:
-    """One statement that makes all these changes, each from arrays of its columns and, for a guarded one, its count.
+def written(writes: tuple[tuple[Write, bool], ...]) -> str:
+    """One statement that makes all these changes; of each is said whether it is one row only.
 
-    It fails with a division by zero where a guarded change doesn't find all of its rows as they were loaded.
+    A row's values come one by one, several rows as arrays of their columns; behind them all, for each guarded change,
+    how many rows it has. It fails with a division by zero where one doesn't find all of its rows as they were loaded.
     """
     numbers = count(1)
-    steps = ", ".join([f"step_{place} AS ({_step(write, numbers)})" for place, write in enumerate(writes)])
-    guarded = [place for place, write in enumerate(writes) if isinstance(write, GuardedChange)]
+    steps = ", ".join([f"step_{place} AS ({_step(*each, numbers)})" for place, each in enumerate(writes)])
+    guarded = [place for place, (write, _) in enumerate(writes) if isinstance(write, GuardedChange)]
     guards = [
         f"(SELECT COUNT(*) FROM step_{place}) = ${number}" for place, number in zip(guarded, numbers, strict=False)
     ]
@@ -83,17 +84,32 @@ def columns_of(write: Write) -> Sequence[str]:
     return (*write.set_columns, "id", *write.guards)
 
 
-def _step(write: Write, numbers: Iterator[int]) -> str:
-    table = write.table
-    arrays = ", ".join(f"${next(numbers)}::{_kind(table, column)}[]" for column in columns_of(write))
+def _step(write: Write, is_one_row: bool, numbers: Iterator[int]) -> str:  # noqa: FBT001 - a pair, as it is cached
+    table, array = write.table, "" if is_one_row else "[]"
+    values = [f"${next(numbers)}::{_kind(table, column)}{array}" for column in columns_of(write)]
     if isinstance(write, Insert):
-        return f"INSERT INTO {table.name} ({', '.join(write.columns)}) SELECT * FROM unnest({arrays})"
+        columns, arrays = ", ".join(write.columns), ", ".join(values)
+        rows = f"VALUES ({arrays})" if is_one_row else f"SELECT * FROM unnest({arrays})"
+        return f"INSERT INTO {table.name} ({columns}) {rows}"
+    return _changed_row(write, values) if is_one_row else _changed_rows(write, ", ".join(values))
+
+
+def _changed_row(write: GuardedChange, values: Sequence[str]) -> str:
+    table, new, (row_id, *old) = write.table.name, values, values[len(write.set_columns) :]
+    changes = ", ".join(f"{column} = {value}" for column, value in zip(write.set_columns, new, strict=False))
+    unchanged = (f"{column} IS NOT DISTINCT FROM {value}" for column, value in zip(write.guards, old, strict=True))
+    found = " AND ".join([f"id = {row_id}", *unchanged])
+    return f"UPDATE {table} SET {changes} WHERE {found} RETURNING 1"
+
+
+def _changed_rows(write: GuardedChange, arrays: str) -> str:
+    table = write.table.name
     old, new = (f"old_{each}" for each in write.guards), (f"new_{each}" for each in write.set_columns)
     names = ", ".join([*new, "row_id", *old])
     changes = ", ".join(f"{column} = new_{column}" for column in write.set_columns)
-    unchanged = (f"{table.name}.{column} IS NOT DISTINCT FROM old_{column}" for column in write.guards)
-    found = " AND ".join([f"{table.name}.id = row_id", *unchanged])
-    return f"UPDATE {table.name} SET {changes} FROM unnest({arrays}) AS rows ({names}) WHERE {found} RETURNING 1"
+    unchanged = (f"{table}.{column} IS NOT DISTINCT FROM old_{column}" for column in write.guards)
+    found = " AND ".join([f"{table}.id = row_id", *unchanged])
+    return f"UPDATE {table} SET {changes} FROM unnest({arrays}) AS rows ({names}) WHERE {found} RETURNING 1"
 
 
 def _kind(table: Table, column: str) -> str:

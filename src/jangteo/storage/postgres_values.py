@@ -18,8 +18,6 @@ BIGINT: Final = 20
 TEXT: Final = 25
 BIGINTS: Final = 1016
 TEXTS: Final = 1009
-UNKNOWN: Final = 0
-"""The server finds the kind of a lone NULL out by itself."""
 
 _LENGTH: Final = Struct("!i")
 _INTEGER_BYTES: Final = 8
@@ -35,7 +33,8 @@ def encoded(value: Sent) -> tuple[int, bytes | None]:
     if isinstance(value, str):
         return TEXT, value.encode()
     if value is None:
-        return UNKNOWN, None
+        # Of one kind always, so that a statement is prepared once for it; a NULL can be cast to anything.
+        return BIGINT, None
     return _array(value)
 
 
