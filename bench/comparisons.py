@@ -17,6 +17,10 @@ POSTGRES_UNIFORM: Final = "PostgreSQL, orders of any products"
 POSTGRES_HOT: Final = "PostgreSQL, everyone buys one product"
 POSTGRES_CLAIMS: Final = "PostgreSQL, coupon claims"
 STORED: Final = "orders stored"
+SETTINGS_ORDERS: Final = "Settings on PostgreSQL, orders of any products"
+SETTINGS_HOT: Final = "Settings on PostgreSQL, everyone buys one product"
+SETTINGS_CROWD: Final = "Settings on PostgreSQL, orders by 512 clients"
+SETTINGS_READS: Final = "Settings, balances"
 
 ECHO: Final = "echo"
 BARE: Final = "a bare commit"
@@ -29,13 +33,17 @@ PGBENCH: Final = "pgbench, a stored function"
 
 
 class Extent(Struct, frozen=True):
-    """How long all this takes. `claimants`: users enough for all claims of that time, since nobody may claim twice."""
+    """How much of all this is measured, and for how long."""
 
     seconds: int
     rounds: int
-    stored_orders: int
     claimants: int
+    """Users enough for all claims of that time, since nobody may claim twice."""
+    stored_orders: int
+    """So many are made for the shops that have orders of long ago; without any, that isn't measured."""
+    settings: bool
+    """Whether other settings than the defaults are measured too."""
 
 
-THOROUGH: Final = Extent(seconds=4, rounds=3, stored_orders=5_000_000, claimants=1_000_000)
-QUICK: Final = Extent(seconds=1, rounds=1, stored_orders=50_000, claimants=160_000)
+THOROUGH: Final = Extent(seconds=4, rounds=3, claimants=1_000_000, stored_orders=5_000_000, settings=True)
+QUICK: Final = Extent(seconds=1, rounds=1, claimants=100_000, stored_orders=0, settings=False)

@@ -52,9 +52,19 @@ def reads(name: str, address: str, connections: int) -> Contender:
     return Contender(name, connections, Http(address, "/products", None, connections))
 
 
+def balances(name: str, address: str, connections: int) -> Contender:
+    """Anyone looks at a balance."""
+    return Contender(name, connections, Http(address, "", "balances.lua", connections))
+
+
 def by_pgbench(name: str, postgres: Postgres, database: str, what: str, clients: int) -> Contender:
     """PostgreSQL without a shop before it: the script `what`, a transaction each time."""
-    return Contender(name, clients, lambda seconds: pgbench.load(postgres, database, f"{what}.sql", clients, seconds))
+    return Contender(
+        name,
+        clients,
+        lambda seconds: pgbench.load(postgres, database, f"{what}.sql", clients, seconds),
+        warms_up=False,
+    )
 
 
 def bare_commit_of_sqlite(name: str, folder: Path) -> Contender:
@@ -74,7 +84,7 @@ def bare_commit_of_sqlite(name: str, folder: Path) -> Contender:
                 times.append((perf_counter() - before) * 1_000)
             return load_of(times, perf_counter() - began)
 
-    return Contender(name, 1, run)
+    return Contender(name, 1, run, warms_up=False)
 
 
 @contextmanager

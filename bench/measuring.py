@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Final
 
 from msgspec import Struct
 
@@ -14,6 +15,16 @@ from bench.servers import Server
 from bench.turns import Comparison, Contender, in_turns
 
 Serving = AbstractContextManager[Server]
+
+
+_SETTINGS: Final = (
+    (),
+    ("--writers", "2"),
+    ("--writers", "3"),
+    ("--batch-max", "16"),
+    ("--batch-max", "64"),
+    ("--batch-max", "1024"),
+)
 
 
 class Memory(Struct, frozen=True):
@@ -45,8 +56,12 @@ class Bench:
             self._beside_pgbench(echo, compared.POSTGRES_HOT, "one_product", contenders.one_product)
             self._postgres_claims(echo)
         self._reads()
-        self._with_stored("SQLite", self._in_sqlite("empty"), self._in_sqlite("stored"))
-        self._with_stored("PostgreSQL", self._in_postgres("empty"), self._in_postgres("stored"))
+        if self._extent.settings:
+            self._settings()
+            self._settings_of_reads()
+        if self._extent.stored_orders:
+            self._with_stored("SQLite", self._in_sqlite("empty"), self._in_sqlite("stored"))
+            self._with_stored("PostgreSQL", self._in_postgres("empty"), self._in_postgres("stored"))
 
     def right(self) -> bool:
         """Whether every request was answered with a success, and all books are right."""
@@ -136,20 +151,45 @@ class Bench:
             )
             self.memory.append(Memory(title, small.memory_mb(), large.memory_mb()))
 
+    def _settings(self) -> None:
+        database = self._fill(self._in_postgres("settings"))
+        with ExitStack() as stack:
+            addresses = {
+                " ".join(options) or "the defaults": stack.enter_context(self._serving("Settings", database, *options))
+                for options in _SETTINGS
+            }
+            for title, load, clients in (
+                (compared.SETTINGS_ORDERS, contenders.orders, CROWD),
+                (compared.SETTINGS_HOT, contenders.one_product, CROWD),
+                (compared.SETTINGS_CROWD, contenders.orders, 512),
+            ):
+                self._compare(title, *(load(name, shop.address, clients) for name, shop in addresses.items()))
+
+    def _settings_of_reads(self) -> None:
+        with ExitStack() as stack:
+            served = []
+            for kind, place in (("SQLite", self._in_sqlite), ("PostgreSQL", self._in_postgres)):
+                for readers in ("1", "2"):
+                    database = self._fill(place(f"readers_{readers}"))
+                    serving = self._serving(f"{kind}, balances", database, "--readers", readers)
+                    name = f"{kind}, --readers {readers}"
+                    served.append(contenders.balances(name, stack.enter_context(serving).address, CROWD))
+            self._compare(compared.SETTINGS_READS, *served)
+
     def _compare(self, title: str, *those: Contender) -> None:
         extent = self._extent
         self.comparisons.append(in_turns(Comparison(title, those), extent.rounds, extent.seconds, self._tell))
 
     def _shop(self, title: str, url: str, workers: int = 1) -> Serving:
         """A shop with plenty of everything, served."""
-        return self._serving(title, self._fill(url), workers)
+        return self._serving(title, self._fill(url), *_workers(workers))
 
     def _rush(self, title: str, url: str, workers: int = 1) -> Serving:
         """A shop with a campaign and claimants, served."""
         self._tell(f"{title}: making its shop")
         made = shops.make(url, shops.for_claims(self._extent.claimants))
         self._settle(made)
-        return self._serving(title, made, workers)
+        return self._serving(title, made, *_workers(workers))
 
     def _fill(self, url: str) -> str:
         self._tell("making a shop")
@@ -158,15 +198,13 @@ class Bench:
         return made
 
     @contextmanager
-    def _serving(self, title: str, database: str, workers: int = 1) -> Iterator[Server]:
+    def _serving(self, title: str, database: str, *options: str) -> Iterator[Server]:
         """A shop that is served, and audited at the end."""
-        options = ["--platform", f"file:{self._folder / f'{len(self.books)}.events.jsonl'}"]
-        if workers > 1:
-            options += ["--workers", str(workers)]
-        with servers.serving(servers.shop(database, *options)) as server:
+        platform = f"file:{self._folder / database.rpartition('/')[2]}.events.jsonl"
+        with servers.serving(servers.shop(database, "--platform", platform, *options)) as server:
             yield server
         self._tell(f"{title}: auditing")
-        self.books[f"{title}, {_by(workers)}"] = shops.audit(database)
+        self.books[f"{title}, {' '.join(options) or 'as it comes'}"] = shops.audit(database)
 
     def _in_sqlite(self, name: str) -> str:
         return f"sqlite:///{self._folder / name}.db"
@@ -177,6 +215,10 @@ class Bench:
     def _settle(self, url: str) -> None:
         if url.startswith("postgresql:"):
             self._postgres.settle(url.rpartition("/")[2])
+
+
+def _workers(workers: int) -> tuple[str, ...]:
+    return ("--workers", str(workers)) if workers > 1 else ()
 
 
 def _by(workers: int) -> str:

@@ -19,6 +19,7 @@ class Contender:
     name: str
     connections: int
     run: Callable[[int], Load]
+    warms_up: bool = True
     rounds: list[Load] = field(default_factory=list)
 
     @property
@@ -38,7 +39,7 @@ class Contender:
 
     @property
     def failed(self) -> int:
-        """Of all rounds, the warm-up too."""
+        """Of all rounds."""
         return sum(load.failed for load in self.rounds)
 
     def ratio_to(self, other: "Contender") -> float:
@@ -66,8 +67,9 @@ class Comparison:
 def in_turns(comparison: Comparison, rounds: int, seconds: int, tell: Callable[[str], None]) -> Comparison:
     """Load each contender for so many seconds, all of them in every round, after a warm-up that counts for nothing."""
     for contender in comparison.contenders:
-        tell(f"{comparison.title}: warming up {contender.name}")
-        contender.run(WARM_UP_S)
+        if contender.warms_up:
+            tell(f"{comparison.title}: warming up {contender.name}")
+            contender.run(WARM_UP_S)
     for number in range(1, rounds + 1):
         for contender in comparison.contenders:
             tell(f"{comparison.title}: {contender.name}, round {number} of {rounds}")
