@@ -147,9 +147,9 @@ class Server:
 
 
 @contextmanager
-def running_server() -> Iterator[Server]:
+def running_server(**settings: str) -> Iterator[Server]:
     """A server for as long as the block lasts. All SQL that it was sent is searched at the end."""
-    server = Server()
+    server = Server(None, **settings)
     server.start()
     try:
         yield server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -116,6 +117,14 @@ def test_several_that_migrate_at_once_all_succeed(created: str) -> None:
 
 def test_a_database_that_is_missing_is_named(postgres: Server) -> None:
     complained(run("serve", "--port", "0", "--database", postgres.url("nowhere")), 'database "nowhere" does not exist')
+
+
+def test_a_server_that_can_not_be_reached_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    for command in (["serve", "--port", "0"], ["migrate"], ["audit"]):
+        result = run(*command, "--database", f"postgresql://shop@127.0.0.1:{port}/shop")
+        complained(result, "PostgreSQL can't be used", f"port {port} failed")
 
 
 def test_a_read_only_server_is_refused(postgres: Server, created: str) -> None:

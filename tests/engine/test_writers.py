@@ -21,7 +21,7 @@ class Counting:
 
     def __init__(self) -> None:
         self.waiting: list[asyncio.Future[Told]] = []
-        self.is_open = False
+        self.is_open = self.is_up = False
         self.told_events: Callable[[], None] | None = None
 
     @property
@@ -29,7 +29,8 @@ class Counting:
         return len(self.waiting)
 
     async def start(self, told_events: Callable[[], None]) -> None:
-        self.is_open, self.told_events = True, told_events
+        self.is_open = self.is_up = True
+        self.told_events = told_events
 
     async def stop(self) -> None:
         self.is_open = False
@@ -58,6 +59,11 @@ def test_commands_go_to_the_least_busy_and_all_are_opened_and_closed() -> None:
         writers.submit(COMMAND)
         assert (first.unanswered, second.unanswered, writers.unanswered) == (1, 1, 2)
         first.waiting.clear()
+        first.is_up = False
+        writers.submit(COMMAND)
+        assert (first.unanswered, second.unanswered) == (0, 2), "who isn't there is not the least busy"
+        second.waiting.pop()
+        first.is_up = True
         writers.submit(COMMAND)
         assert (first.unanswered, second.unanswered) == (1, 1)
         writers.submit(COMMAND)

@@ -22,9 +22,9 @@ Servers = list[ServerProcess]
 
 @pytest.fixture
 def servers(database: str, tmp_path: Path) -> Iterator[Servers]:
-    """One server on SQLite; three on PostgreSQL, one of them with two workers."""
+    """One server on SQLite; three on PostgreSQL, one of them with two workers, one with two writers."""
     platform = ("--platform", f"file:{tmp_path / 'events.jsonl'}")
-    several = ((), ("--workers", "2"), ()) if database.startswith("postgres") else ((),)
+    several = ((), ("--workers", "2"), ("--writers", "2")) if database.startswith("postgres") else ((),)
     started = [serve_in_process(database, *platform, *options) for options in several]
     yield started
     assert [server.interrupt()[0] for server in started] == [0] * len(started)

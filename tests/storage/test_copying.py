@@ -162,6 +162,21 @@ def test_a_copy_that_is_broken_off_leaves_nothing(filled: str, database: str) ->
     assert shop_in(database) == shop_in(filled)
 
 
+def test_a_source_that_is_written_to_meanwhile_is_not_copied(
+    filled: str, postgres_database: str, sqlite_database: str
+) -> None:
+    copy(filled, postgres_database)
+
+    def sells(step: Copied) -> bool:
+        if step.whole_table and step.table == SHOP[-1].name:
+            done(postgres_database, Asked(PlaceOrder(1, (OrderLine(3, 1),), None)))
+        return False
+
+    with pytest.raises(CannotOpen, match="was written to meanwhile"):
+        copy(postgres_database, sqlite_database, until=sells)
+    assert not any(shop_in(sqlite_database).values())
+
+
 def test_a_copy_that_fails_in_its_last_table_leaves_nothing(filled: str, postgres_database: str) -> None:
     # No text on PostgreSQL can hold this one character.
     damage(filled, "UPDATE answers SET body = 'a' || char(0)")

@@ -62,6 +62,18 @@ def test_bundles_wait_whole_until_they_are_marked(database: str) -> None:
         assert users_of(waiting(connection)) == [3]
 
 
+def test_a_mark_for_nothing_or_twice_disturbs_nobody(database: str) -> None:
+    with closing(open_storage(database).connect()) as connection:
+        set_up(connection)
+        done(connection, order(1, 1))
+        found = waiting(connection)
+        assert found is not None
+        # A bundle that a standby didn't have when it took over, and one that is marked twice in one batch.
+        told = done(connection, MarkSent((10**9,)), MarkSent(found.bundles), MarkSent(found.bundles), order(2, 1))
+        assert [getattr(outcome, "user_id", outcome) for outcome in told] == [None, None, None, 2]
+        assert users_of(waiting(connection)) == [2]
+
+
 def test_what_commits_late_is_not_skipped(postgres_database: str) -> None:
     storage = open_storage(postgres_database)
     with closing(storage.connect()) as early, closing(storage.connect()) as late:

@@ -8,9 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from jangteo.storage.postgres import open_connection
+from jangteo.storage import postgres_wire
+from jangteo.storage.postgres import PostgresConnection, open_connection
 from jangteo.storage.postgres_wire import Wire
-from tests.postgres import Server
+from tests.postgres import EMPTY_SHOP, Server
 
 
 @pytest.fixture
@@ -82,6 +83,35 @@ def test_what_was_asked_and_not_awaited_is_undone_too(wire: Wire) -> None:
     wire.ask("INSERT INTO kept VALUES (1)")
     wire.roll_back()
     assert list(wire.ask("SELECT id FROM kept")) == []
+
+
+def test_what_was_asked_with_something_that_failed_found_nothing_out(wire: Wire) -> None:
+    wire.ask("SELECT 1 / $1", [0])
+    left_out = wire.ask("SELECT 2")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        wire.settle()
+    with pytest.raises(psycopg.InterfaceError):
+        list(left_out)
+
+
+def test_text_is_utf8_whatever_the_connection_was_to_use(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    other = Wire(open_connection(postgres.url("postgres") + "?client_encoding=EUC_KR"))
+    assert list(other.ask("SELECT $1::text, LENGTH($1)::bigint", ["장터"])) == [("장터", 2)]
+    other.close()
+
+
+def test_a_connection_on_which_much_was_prepared_is_replaced(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_wire, "PREPARED_MAX", 12)
+    connection = PostgresConnection(postgres.create("worn", EMPTY_SHOP))
+    sessions = set()
+    for number in range(20):
+        with connection.transaction() as session:
+            assert session.rows(f"SELECT {number}::bigint") == [(number,)]
+            sessions.update(session.rows("SELECT pg_backend_pid()::bigint"))
+    assert 2 <= len(sessions) <= 5
+    connection.close()
+    postgres.drop("worn")
 
 
 def test_more_than_the_line_can_hold_at_once_goes_both_ways(wire: Wire) -> None:

@@ -127,6 +127,9 @@ class Relay:
             if waiting is None:
                 return
             events = waiting.lines.encode().split(b"\n")
+            # Reading may have taken longer than the turn lasts.
+            if self._shared and not await self._has_turn():
+                return
             await self._send(events)
             self._sent.update(waiting.bundles)
             await self._mark()

@@ -80,10 +80,13 @@ def commit(connection: Connection, asked: Sequence[Asked], clock: Callable[[], d
     except Unavailable as error:
         log.warning("batch not written", commands=len(asked), reason=str(error))
         return Done([Failed(str(error))] * len(asked), told_events=False)
+    except Conflict as error:
+        if len(asked) == 1:
+            log.warning("command not written", command=type(asked[0].command).__name__, reason=str(error))
+            return Done([Failed(str(error))], told_events=False)
     except Exception as error:
         if len(asked) == 1:
-            command = type(asked[0].command).__name__
-            log.exception("command not written", command=command, reason=str(error))
+            log.exception("command not written", command=type(asked[0].command).__name__, reason=str(error))
             return Done([Failed(str(error))], told_events=False)
     middle = len(asked) // 2
     first = commit(connection, asked[:middle], clock)
@@ -98,7 +101,7 @@ def _commit_whole(connection: Connection, asked: Sequence[Asked], clock: Callabl
                 return apply(session, asked, clock())
         except Conflict as error:
             log.info("batch tried again", attempt=attempt + 1, reason=str(error))
-    raise Unavailable(f"others changed the same rows {CONFLICT_RETRIES} times in a row")
+    raise Conflict(f"others changed the same rows {CONFLICT_RETRIES} times in a row")
 
 
 def _decide_once(

@@ -25,6 +25,10 @@ class Writer(Protocol):
     def unanswered(self) -> int:
         """Commands taken in and not answered yet."""
 
+    @property
+    def is_up(self) -> bool:
+        """Whether there is someone to commit them just now."""
+
     async def start(self, told_events: Callable[[], None]) -> None:
         """Begin; `told_events` is called, on the event loop, after batches that are for the platform."""
 
@@ -76,6 +80,11 @@ class WriterThread:
     def unanswered(self) -> int:
         """Commands taken in and not answered yet."""
         return self._lane.unanswered
+
+    @property
+    def is_up(self) -> bool:
+        """A thread always is."""
+        return True
 
     async def start(self, told_events: Callable[[], None]) -> None:
         """Begin."""

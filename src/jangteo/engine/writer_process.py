@@ -63,6 +63,11 @@ class WriterProcess(asyncio.Protocol):
         """Commands taken in and not answered yet."""
         return len(self._unanswered)
 
+    @property
+    def is_up(self) -> bool:
+        """Whether the process is there."""
+        return self._transport is not None
+
     async def start(self, told_events: Callable[[], None]) -> None:
         """Start the writer; `told_events` is called after batches that are for the platform."""
         self._told_events = told_events

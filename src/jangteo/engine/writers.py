@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 
 from jangteo.engine.batch import Asked
 from jangteo.engine.committing import Writer
@@ -20,6 +19,11 @@ class Writers:
         """Commands taken in and not answered yet."""
         return sum(writer.unanswered for writer in self._writers)
 
+    @property
+    def is_up(self) -> bool:
+        """Whether any of them is."""
+        return any(writer.is_up for writer in self._writers)
+
     async def start(self, told_events: Callable[[], None]) -> None:
         """Start all of them."""
         for writer in self._writers:
@@ -31,4 +35,9 @@ class Writers:
 
     def submit(self, asked: Asked) -> asyncio.Future[Told]:
         """The outcome, once it is durable. Raises Overloaded where even the least busy one is, or Stopped."""
-        return min(self._writers, key=attrgetter("unanswered")).submit(asked)
+        return min(self._writers, key=_load).submit(asked)
+
+
+def _load(writer: Writer) -> tuple[bool, int]:
+    # One that has died has nothing to do, and would draw all commands to it.
+    return not writer.is_up, writer.unanswered

@@ -73,13 +73,16 @@ def copy_shop(
         _refuse_if_served(snapshot, "source")
         yield Looking("source")
         _audit(snapshot, "source")
-        counts = _counts(snapshot)
+        counts, transactions = _counts(snapshot), _transactions(snapshot)
         target.prepare()
         with copy.transaction() as session:
             _refuse_if_filled(session)
             yield from _copy_tables(snapshot, session, counts)
             # What goes wrong with the source must do so before the commit.
             reading.close()
+            with origin.snapshot(clock()) as later:
+                if _transactions(later) != transactions:
+                    raise CannotOpen("the source was written to meanwhile; stop all of its servers and copy it again")
         yield Looking("target")
         with copy.snapshot(clock()) as written:
             _audit(written, "target")
@@ -127,6 +130,11 @@ def _compare(counts: Mapping[str, int], written: Mapping[str, int]) -> None:
             raise BooksNotRight(
                 f"{name} has {written[name]:,} rows in the target, {count:,} in the source; don't use the target"
             )
+
+
+def _transactions(snapshot: Snapshot) -> Row:
+    """Where several servers may be at work, every transaction that writes counts on in its writer's row."""
+    return snapshot.rows("SELECT COUNT(*), CAST(COALESCE(SUM(transactions), 0) AS BIGINT) FROM writers")[0]
 
 
 def _copy_tables(snapshot: Snapshot, session: Session, counts: Mapping[str, int]) -> Iterator[Copied]:

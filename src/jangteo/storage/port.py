@@ -76,7 +76,7 @@ class Session(Protocol):
         """Write many rows that come from elsewhere, with their ids; new ids go on behind the largest."""
 
     def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:
-        """Change rows, all in one go. Raises Conflict where a row is no longer as it was loaded."""
+        """Change rows, all in one go. Raises Conflict where one that is guarded is no longer as it was loaded."""
 
     def delete(self, table: Table, sql: str, **values: Value) -> None:
         """Delete the rows whose keys a query finds, but for those that another transaction is at just now."""

@@ -50,12 +50,13 @@ _NOT_THE_COMMANDS_FAULT: Final = ("08", "25", "28", "3D", "42501", "53", "55", "
 
 
 def open_connection(url: str) -> psycopg.Connection[Row]:
-    """A connection as Jangteo uses it: transactions by hand, every integer a BIGINT, commits that are flushed."""
+    """A connection as Jangteo uses it: transactions by hand, commits that are flushed."""
     raw: psycopg.Connection[Row] = psycopg.connect(
         url,
         autocommit=True,
         connect_timeout=CONNECT_TIMEOUT_S,
         application_name="jangteo",
+        client_encoding="UTF8",
         # A server that is cut off is noticed within seconds, not within hours.
         keepalives_idle=5,
         keepalives_interval=2,
@@ -106,8 +107,10 @@ class PostgresConnection:
         """Commits durably at the end, or keeps nothing."""
         with self._undone_on_failure():
             wire = self._open()
-            if self._writer is None or not self._plans_by_keys:
-                self._prepare_to_write(wire)
+            if not self._plans_by_keys:
+                self._plan_by_keys(wire)
+            if self._writer is None:
+                self._register(wire)
             session = PostgresSession(wire)
             yield session
         if session.has_changes:
@@ -140,23 +143,23 @@ class PostgresConnection:
             self._wire = None
 
     def _open(self) -> Wire:
-        if self._wire is None or self._wire.closed:
-            self._wire = None
+        if self._wire is None or self._wire.closed or self._wire.is_worn:
+            self.close()
             self._wire = Wire(open_connection(self._url))
             self._plans_by_keys = False
         return self._wire
 
-    def _prepare_to_write(self, wire: Wire) -> None:
-        if not self._plans_by_keys:
-            wire.ask(_PLAN_BY_KEYS)
-        if self._writer is None:
-            writer, now = randbits(53), _now()
-            wire.ask("DELETE FROM writers WHERE seen_at < $1", [now - FORGET_WRITERS_AFTER_US])
-            wire.ask("INSERT INTO writers (id, transactions, seen_at) VALUES ($1, 0, $2)", [writer, now])
+    def _plan_by_keys(self, wire: Wire) -> None:
+        wire.ask(_PLAN_BY_KEYS)
         wire.settle()
         self._plans_by_keys = True
-        if self._writer is None:
-            self._writer, self._transactions = writer, 0
+
+    def _register(self, wire: Wire) -> None:
+        writer, now = randbits(53), _now()
+        wire.ask("DELETE FROM writers WHERE seen_at < $1", [now - FORGET_WRITERS_AFTER_US])
+        wire.ask("INSERT INTO writers (id, transactions, seen_at) VALUES ($1, 0, $2)", [writer, now])
+        wire.settle()
+        self._writer, self._transactions = writer, 0
 
     @contextmanager
     def _undone_on_failure(self) -> Iterator[None]:
@@ -165,10 +168,10 @@ class PostgresConnection:
             yield
         except BaseException as error:
             lost = self._roll_back()
+            if lost and isinstance(error, Exception):
+                raise _Lost(f"PostgreSQL: {_line(error)}") from error
             if not isinstance(error, psycopg.Error | OverflowError | ValueError):
                 raise
-            if lost and isinstance(error, psycopg.Error):
-                raise _Lost(f"PostgreSQL: {_line(error)}") from error
             raise translate(error) from error
 
     def _roll_back(self) -> bool:
@@ -191,7 +194,8 @@ class PostgresConnection:
         while True:
             try:
                 return self._find_out(self._open())
-            except psycopg.Error as error:
+            except Exception as error:
+                # Whatever it is: what isn't known is not called undone.
                 if monotonic() > end:
                     self._writer = None
                     raise Unavailable(f"whether this was written is not known: {_line(error)}") from error
@@ -202,10 +206,14 @@ class PostgresConnection:
     def _find_out(self, wire: Wire) -> bool:
         # Waits for a transaction that is still at it. Where it comes to nothing its turn is taken here, and whatever
         # of it may still be on its way fails at its guard. A turn so taken is negative: this may be asked again, when
-        # its own answer wasn't heard.
+        # its own answer wasn't heard. Written it is in any case, so that this commit waits for a standby that the other
+        # one may not have waited for.
         wire.ask(BEGIN)
         wire.ask(
-            "UPDATE writers SET transactions = -transactions - 1 WHERE id = $1 AND transactions = $2",
+            """
+            UPDATE writers SET transactions = CASE transactions WHEN $2 THEN -transactions - 1 ELSE transactions END
+            WHERE id = $1
+            """,
             [self._writer, self._transactions],
         )
         found = wire.ask("SELECT transactions FROM writers WHERE id = $1", [self._writer])

@@ -12,6 +12,7 @@ from jangteo.storage.postgres_sql import (
     columns_of,
     deleted,
     id_behind_largest,
+    is_guarded,
     named,
     new_ids,
     with_ids,
@@ -123,7 +124,7 @@ class PostgresSession:
     def _write(self) -> None:
         if self._writes:
             self._begin()
-            counts = [len(rows) for write, rows in self._writes.items() if isinstance(write, GuardedChange)]
+            counts = [len(rows) for write, rows in self._writes.items() if is_guarded(write)]
             shape = tuple((write, len(rows) == 1) for write, rows in self._writes.items())
             self._wire.ask(written(shape), [*self._values(), *counts])
             self._writes.clear()

@@ -69,12 +69,17 @@ def written(writes: tuple[tuple[Write, bool], ...]) -> str:
     """
     numbers = count(1)
     steps = ", ".join([f"step_{place} AS ({_step(*each, numbers)})" for place, each in enumerate(writes)])
-    guarded = [place for place, (write, _) in enumerate(writes) if isinstance(write, GuardedChange)]
+    guarded = [place for place, (write, _) in enumerate(writes) if is_guarded(write)]
     guards = [
         f"(SELECT COUNT(*) FROM step_{place}) = ${number}" for place, number in zip(guarded, numbers, strict=False)
     ]
     unchanged = " AND ".join(guards) or "TRUE"
     return f"WITH {steps} SELECT 1 / CASE WHEN {unchanged} THEN 1 ELSE 0 END"
+
+
+def is_guarded(write: Write) -> bool:
+    """Whether it matters that all of its rows are found as they were loaded."""
+    return isinstance(write, GuardedChange) and bool(write.guards)
 
 
 def columns_of(write: Write) -> Sequence[str]:

@@ -5,7 +5,6 @@ values and moments, and for a lone order took half a millisecond more of it (mea
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import count
 from select import POLLIN, POLLOUT, poll
 from typing import Final
 
@@ -19,6 +18,7 @@ from jangteo.storage.port import Row
 from jangteo.storage.postgres_values import Sent, encoded
 
 _BINARY: Final = 1
+PREPARED_MAX: Final = 1_000
 _UNDER_WAY_MAX: Final = 32
 """So many statements are sent before the first is awaited, at most: what isn't sent yet takes memory."""
 
@@ -34,7 +34,9 @@ class Found:
         """The rows. Raises the driver's errors."""
         if self.rows is None:
             self._wire.settle()
-        yield from self.rows or ()
+        if self.rows is None:
+            raise psycopg.InterfaceError("this was asked for together with something that failed")
+        yield from self.rows
 
 
 class Wire:
@@ -52,12 +54,17 @@ class Wire:
         self._preparing: list[tuple[str, tuple[int, ...]]] = []
         self._under_way: list[Found | None] = []
         self._awaiting = False
-        self._numbers = count()
+        self._prepared_so_far = 0
 
     @property
     def closed(self) -> bool:
         """Whether the connection is lost."""
         return self._raw.closed
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether so much was prepared on it that a new connection is due: each plan takes memory over there."""
+        return self._prepared_so_far >= PREPARED_MAX
 
     def close(self) -> None:
         """End the connection."""
@@ -81,16 +88,24 @@ class Wire:
 
     def settle(self) -> None:
         """Await all that was asked. Raises the driver's error for the first that failed; none after it is done."""
+        # Set back only where the server has been listened to until its end: before that nothing is known for sure.
+        self._awaiting = True
         under_way, self._under_way = self._under_way, []
         preparing, self._preparing = self._preparing, []
         failed: psycopg.Error | None = None
-        self._awaiting = True
         self._libpq.pipeline_sync()
-        for found, result in zip(under_way, self._results(), strict=True):
+        results = self._results()
+        for found in under_way:
+            result = next(results, None)
+            if result is None:
+                raise psycopg.InterfaceError("the server has answered less than it was asked")
             if result.status in (ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED):
                 failed = failed or error_from_result(result)
             elif found is not None:
                 found.rows = self._rows(result)
+        for farewell in results:
+            # A session that is ended while it commits says so behind the last answer, instead of being ready for more.
+            raise error_from_result(farewell)
         self._awaiting = False
         if failed is not None:
             for statement in preparing:
@@ -114,7 +129,8 @@ class Wire:
     def _prepare(self, sql: str, kinds: tuple[int, ...]) -> bytes:
         name = self._prepared.get((sql, kinds))
         if name is None:
-            name = b"jangteo_%d" % next(self._numbers)
+            self._prepared_so_far += 1
+            name = b"jangteo_%d" % self._prepared_so_far
             self._libpq.send_prepare(name, sql.encode(), kinds)
             self._under_way.append(None)
             self._prepared[sql, kinds] = name

@@ -122,7 +122,7 @@ class SqliteSession:
     def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:
         """Change rows that must still be as they were loaded."""
         changed = self._raw.executemany(_change_sql(change), rows).rowcount
-        if changed != len(rows):
+        if change.guards and changed != len(rows):
             raise Conflict(f"{len(rows) - changed} row(s) of {change.table.name} changed meanwhile")
 
     def delete(self, table: Table, sql: str, **values: Value) -> None:

@@ -1,0 +1,84 @@
+"""The backups that docs/operations.md tells of: made while the shop is served, restored, right, and open again."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from threading import Event
+
+from tests.postgres import USER, Server
+from tests.serving import Http, ServerProcess, audit, serve_in_process
+
+
+def test_sqlite(tmp_path: Path) -> None:
+    def back_up() -> None:
+        with closing(sqlite3.connect(tmp_path / "shop.db")) as raw:
+            raw.execute("VACUUM INTO ?", (str(tmp_path / "restored.db"),))
+
+    is_whole(f"sqlite:///{tmp_path / 'shop.db'}", f"sqlite:///{tmp_path / 'restored.db'}", back_up, tmp_path)
+
+
+def test_postgres(postgres: Server, postgres_database: str, tmp_path: Path) -> None:
+    where = ("-h", "127.0.0.1", "-p", str(postgres.port), "-U", USER)
+    name, dump = postgres_database.rpartition("/")[2], tmp_path / "shop.dump"
+
+    def run(program: str, *arguments: str) -> None:
+        subprocess.run([postgres.programs / program, *where, *arguments], check=True)
+
+    def back_up() -> None:
+        run("pg_dump", "--format=custom", f"--file={dump}", name)
+
+    postgres.run("DROP DATABASE IF EXISTS restored WITH (FORCE)")
+    restored = postgres.create("restored")
+    is_whole(postgres_database, restored, back_up, tmp_path, lambda: run("pg_restore", "--dbname=restored", str(dump)))
+
+
+def is_whole(
+    database: str,
+    restored: str,
+    back_up: Callable[[], None],
+    folder: Path,
+    restore: Callable[[], None] = lambda: None,
+) -> None:
+    server = serve_in_process(database, "--demo", "--platform", f"file:{folder / 'events.jsonl'}")
+    with ordering(server) as ordered:
+        before = ordered()
+        back_up()
+        after = ordered()
+    assert server.interrupt()[0] == 0
+    restore()
+    audited = audit(restored)
+    assert audited.returncode == 0, audited.stdout
+    again = serve_in_process(restored, "--platform", f"file:{folder / 'restored.events.jsonl'}")
+    with Http(base_url=again.address, timeout=30) as http:
+        assert http.get(f"/orders/{before}").status_code == 200
+        assert before < http.order(1, (1, 1)).json()["orderId"] <= after + 1
+    assert again.interrupt()[0] == 0
+
+
+@contextmanager
+def ordering(server: ServerProcess) -> Iterator[Callable[[], int]]:
+    """Somebody orders all the time meanwhile; the newest order there is when that is asked."""
+    closing_time = Event()
+
+    def order() -> None:
+        with Http(base_url=server.address, timeout=30) as http:
+            while not closing_time.is_set():
+                assert http.order(2, (16, 1)).status_code == 201
+                assert http.post("/products/16/stock", json={"quantity": 1}).status_code == 201
+                assert http.post("/users/2/balance", json={"amount": 14_900}).status_code == 201
+
+    def newest() -> int:
+        with Http(base_url=server.address, timeout=30) as http:
+            order_id: int = http.order(1, (1, 1)).json()["orderId"]
+            return order_id
+
+    with ThreadPoolExecutor(1) as pool:
+        customer = pool.submit(order)
+        yield newest
+        closing_time.set()
+        customer.result()
