@@ -27,6 +27,7 @@ OURS = [
 
 
 RENDERED = {
+    "table",
     "table.name",
     "insert.table.name",
     "change.table.name",

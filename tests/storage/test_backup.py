@@ -10,6 +10,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event
 
+import pytest
+
 from tests.postgres import USER, Server
 from tests.serving import Http, ServerProcess, audit, serve_in_process
 
@@ -22,19 +24,27 @@ def test_sqlite(tmp_path: Path) -> None:
     is_whole(f"sqlite:///{tmp_path / 'shop.db'}", f"sqlite:///{tmp_path / 'restored.db'}", back_up, tmp_path)
 
 
-def test_postgres(postgres: Server, postgres_database: str, tmp_path: Path) -> None:
-    where = ("-h", "127.0.0.1", "-p", str(postgres.port), "-U", USER)
-    name, dump = postgres_database.rpartition("/")[2], tmp_path / "shop.dump"
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """One whose SQL is not searched: what pg_dump asks for is not ours."""
+    started = Server()
+    started.start()
+    yield started
+    started.remove()
+
+
+def test_postgres(server: Server, tmp_path: Path) -> None:
+    where = ("-h", "127.0.0.1", "-p", str(server.port), "-U", USER)
+    dump = tmp_path / "shop.dump"
 
     def run(program: str, *arguments: str) -> None:
-        subprocess.run([postgres.programs / program, *where, *arguments], check=True)
+        subprocess.run([server.programs / program, *where, *arguments], check=True)
 
     def back_up() -> None:
-        run("pg_dump", "--format=custom", f"--file={dump}", name)
+        run("pg_dump", "--format=custom", f"--file={dump}", "shop")
 
-    postgres.run("DROP DATABASE IF EXISTS restored WITH (FORCE)")
-    restored = postgres.create("restored")
-    is_whole(postgres_database, restored, back_up, tmp_path, lambda: run("pg_restore", "--dbname=restored", str(dump)))
+    database, restored = server.create("shop"), server.create("restored")
+    is_whole(database, restored, back_up, tmp_path, lambda: run("pg_restore", "--dbname=restored", str(dump)))
 
 
 def is_whole(

@@ -8,10 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from jangteo.storage import postgres_wire
-from jangteo.storage.postgres import PostgresConnection, open_connection
+from jangteo.storage.postgres import open_connection
 from jangteo.storage.postgres_wire import Wire
-from tests.postgres import EMPTY_SHOP, Server
+from tests.postgres import Server
 
 
 @pytest.fixture
@@ -99,19 +98,6 @@ def test_text_is_utf8_whatever_the_connection_was_to_use(postgres: Server, monke
     other = Wire(open_connection(postgres.url("postgres") + "?client_encoding=EUC_KR"))
     assert list(other.ask("SELECT $1::text, LENGTH($1)::bigint", ["장터"])) == [("장터", 2)]
     other.close()
-
-
-def test_a_connection_on_which_much_was_prepared_is_replaced(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_wire, "PREPARED_MAX", 12)
-    connection = PostgresConnection(postgres.create("worn", EMPTY_SHOP))
-    sessions = set()
-    for number in range(20):
-        with connection.transaction() as session:
-            assert session.rows(f"SELECT {number}::bigint") == [(number,)]
-            sessions.update(session.rows("SELECT pg_backend_pid()::bigint"))
-    assert 2 <= len(sessions) <= 5
-    connection.close()
-    postgres.drop("worn")
 
 
 def test_more_than_the_line_can_hold_at_once_goes_both_ways(wire: Wire) -> None:

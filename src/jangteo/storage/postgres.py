@@ -31,10 +31,10 @@ FIND_OUT_WITHIN_S: Final = 15.0
 FIND_OUT_PAUSE_S: Final = 0.1
 
 _TURN: Final = GuardedChange(schema.writers, ("transactions", "seen_at"), ("transactions",))
-# What a batch is loaded and changed by are keys, always. So its statements are planned once, for that, whatever the
-# statistics of a table say that has just grown; planning took a third of a lone order's time (measured). Settings that
-# a database doesn't know are left out.
-_PLAN_BY_KEYS: Final = """
+# What a batch is loaded and changed by are keys, always. So its statements are planned once, for that, until the plans
+# are renewed; planning each time took a third of a lone order's time (measured). Settings that a database doesn't know
+# are left out.
+PLAN_BY_KEYS: Final = """
     SELECT set_config(name, CASE name WHEN 'plan_cache_mode' THEN 'force_generic_plan' ELSE 'off' END, FALSE)
     FROM pg_settings WHERE name IN ('plan_cache_mode', 'enable_seqscan', 'jit')
 """
@@ -143,14 +143,15 @@ class PostgresConnection:
             self._wire = None
 
     def _open(self) -> Wire:
-        if self._wire is None or self._wire.closed or self._wire.is_worn:
-            self.close()
+        if self._wire is None or self._wire.closed:
+            self._wire = None
             self._wire = Wire(open_connection(self._url))
             self._plans_by_keys = False
+        self._wire.renew_plans()
         return self._wire
 
     def _plan_by_keys(self, wire: Wire) -> None:
-        wire.ask(_PLAN_BY_KEYS)
+        wire.ask(PLAN_BY_KEYS)
         wire.settle()
         self._plans_by_keys = True
 

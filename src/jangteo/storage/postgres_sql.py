@@ -96,7 +96,7 @@ def _step(write: Write, is_one_row: bool, numbers: Iterator[int]) -> str:  # noq
         columns, arrays = ", ".join(write.columns), ", ".join(values)
         rows = f"VALUES ({arrays})" if is_one_row else f"SELECT * FROM unnest({arrays})"
         return f"INSERT INTO {table.name} ({columns}) {rows}"
-    return _changed_row(write, values) if is_one_row else _changed_rows(write, ", ".join(values))
+    return _changed_row(write, values) if is_one_row else _changed_rows(write, values)
 
 
 def _changed_row(write: GuardedChange, values: Sequence[str]) -> str:
@@ -107,8 +107,8 @@ def _changed_row(write: GuardedChange, values: Sequence[str]) -> str:
     return f"UPDATE {table} SET {changes} WHERE {found} RETURNING 1"
 
 
-def _changed_rows(write: GuardedChange, arrays: str) -> str:
-    table = write.table.name
+def _changed_rows(write: GuardedChange, values: Sequence[str]) -> str:
+    table, arrays = write.table.name, ", ".join(values)
     old, new = (f"old_{each}" for each in write.guards), (f"new_{each}" for each in write.set_columns)
     names = ", ".join([*new, "row_id", *old])
     changes = ", ".join(f"{column} = new_{column}" for column in write.set_columns)

@@ -5,7 +5,9 @@ values and moments, and for a lone order took half a millisecond more of it (mea
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import count
 from select import POLLIN, POLLOUT, poll
+from time import monotonic
 from typing import Final
 
 import psycopg
@@ -18,7 +20,10 @@ from jangteo.storage.port import Row
 from jangteo.storage.postgres_values import Sent, encoded
 
 _BINARY: Final = 1
-PREPARED_MAX: Final = 1_000
+PLANS_KEPT_S: Final = 2.0
+"""A plan is good for a table as large as it was. In a rush one grows from nothing to a hundred thousand rows before the
+server notices; and each plan takes memory over there.
+"""
 _UNDER_WAY_MAX: Final = 32
 """So many statements are sent before the first is awaited, at most: what isn't sent yet takes memory."""
 
@@ -54,17 +59,21 @@ class Wire:
         self._preparing: list[tuple[str, tuple[int, ...]]] = []
         self._under_way: list[Found | None] = []
         self._awaiting = False
-        self._prepared_so_far = 0
+        self._planning_since = monotonic()
+        self._numbers = count()
 
     @property
     def closed(self) -> bool:
         """Whether the connection is lost."""
         return self._raw.closed
 
-    @property
-    def is_worn(self) -> bool:
-        """Whether so much was prepared on it that a new connection is due: each plan takes memory over there."""
-        return self._prepared_so_far >= PREPARED_MAX
+    def renew_plans(self) -> None:
+        """Have what is asked from here on planned anew, if that is due; called where nothing is under way."""
+        if monotonic() - self._planning_since > PLANS_KEPT_S:
+            self.ask("DEALLOCATE ALL")
+            self.settle()
+            self._prepared.clear()
+            self._planning_since = monotonic()
 
     def close(self) -> None:
         """End the connection."""
@@ -129,8 +138,7 @@ class Wire:
     def _prepare(self, sql: str, kinds: tuple[int, ...]) -> bytes:
         name = self._prepared.get((sql, kinds))
         if name is None:
-            self._prepared_so_far += 1
-            name = b"jangteo_%d" % self._prepared_so_far
+            name = b"jangteo_%d" % next(self._numbers)
             self._libpq.send_prepare(name, sql.encode(), kinds)
             self._under_way.append(None)
             self._prepared[sql, kinds] = name

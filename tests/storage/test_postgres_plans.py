@@ -1,0 +1,108 @@
+"""Whatever a batch asks PostgreSQL for is found by its keys; and what was planned while a table was small is planned
+anew when it has grown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+
+from jangteo.core.book import Command
+from jangteo.core.coupons import ClaimCoupon, StartCampaign
+from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
+from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
+from jangteo.core.rows import CouponTerms
+from jangteo.core.upkeep import CheckWritable, HoldRelay, MarkSent
+from jangteo.core.wallets import ChargeBalance, RegisterUser
+from jangteo.engine.batch import Answer, Asked, commit
+from jangteo.storage import postgres_wire
+from jangteo.storage.opening import open_storage
+from jangteo.storage.port import Row, Session
+from jangteo.storage.postgres import PLAN_BY_KEYS
+from jangteo.storage.postgres_values import Sent
+from jangteo.storage.postgres_wire import Found, Wire
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+TERMS = CouponTerms(discount=300, percent=None, max_discount=None, min_amount=0)
+BATCHES: tuple[tuple[Command, ...], ...] = (
+    (RegisterUser("Kim Minji"), RegisterUser(None)),
+    (AddProduct("rice", 1_000, 100), AddProduct("tea", 2_000, 100)),
+    (StartCampaign("Opening", TERMS, 10, None, None, None),),
+    (ChargeBalance(1, 10_000), ChargeBalance(2, 20_000)),
+    (ClaimCoupon(1, 1), ClaimCoupon(2, 1)),
+    (PlaceOrder(1, (OrderLine(1, 1), OrderLine(2, 1)), 1), PlaceOrder(2, (OrderLine(2, 2),), 2)),
+    (CancelOrder(1), CancelOrder(2)),
+    (ChangeProduct(1, "brown rice", None), MoveStock(2, 5)),
+    (MarkSent((1,)), HoldRelay("a relay", 6.0), CheckWritable()),
+)
+# Whoever leaves the campaign to the shop has all campaigns looked at that still have coupons: there are few.
+LOOKED_THROUGH = {"campaigns"}
+BY_KEY = {"Index Cond", "Recheck Cond"}
+PLANNED = {"SELECT", "WITH", "UPDATE", "DELETE"}
+# Asked for once, when a connection is opened.
+NOT_OF_A_BATCH = "writers WHERE seen_at"
+
+
+def scans(plan: Any) -> Iterator[Any]:
+    if "Scan" in plan["Node Type"] and "Relation Name" in plan:
+        yield plan
+    for inner in plan.get("Plans", ()):
+        yield from scans(inner)
+
+
+def statements_of(database: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """All that a writer asks for when it commits the batches, each of them alone and together."""
+    ask, asked_for = Wire.ask, set[str]()
+
+    def noting(wire: Wire, sql: str, values: Sequence[Sent] = ()) -> Found:
+        asked_for.add(sql)
+        return ask(wire, sql, values)
+
+    monkeypatch.setattr(Wire, "ask", noting)
+    with closing(open_storage(database).connect()) as connection:
+        for number, batch in enumerate(BATCHES):
+            for commands in (batch[:1], batch):
+                keyed = batch is not BATCHES[-1]
+                asked = [
+                    Asked(command, f"{number}-{len(commands)}-{place}" if keyed else None)
+                    for place, command in enumerate(commands)
+                ]
+                answers = commit(connection, asked, lambda: NOW).answers
+                assert all(isinstance(answer, Answer) for answer in answers), answers
+    return {sql for sql in asked_for if sql.split(maxsplit=1)[0] in PLANNED and NOT_OF_A_BATCH not in sql}
+
+
+def test_everything_is_found_by_its_keys(postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    statements = statements_of(postgres_database, monkeypatch)
+    assert len(statements) > 30
+    with psycopg.connect(postgres_database, autocommit=True) as raw:
+        raw.execute(PLAN_BY_KEYS)
+        for sql in statements:
+            plan = raw.execute(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {sql}".encode()).fetchall()[0][0]
+            through = {each["Relation Name"] for each in scans(plan[0]["Plan"]) if not BY_KEY & each.keys()}
+            assert through <= LOOKED_THROUGH, sql
+
+
+def test_what_was_planned_for_a_small_table_is_planned_anew(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_wire, "PLANS_KEPT_S", 0.0)
+
+    def plans(session: Session) -> list[Row]:
+        return [row for row in session.rows("SELECT statement FROM pg_prepared_statements") if "FROM coupons" in row[0]]
+
+    with closing(open_storage(postgres_database).connect()) as connection:
+        for batch in BATCHES:
+            commit(connection, [Asked(command) for command in batch], lambda: NOW)
+        with connection.transaction() as session:
+            assert plans(session) == []
+        commit(connection, [Asked(ClaimCoupon(3, 1))], lambda: NOW)
+        monkeypatch.setattr(postgres_wire, "PLANS_KEPT_S", 60.0)
+        commit(connection, [Asked(ClaimCoupon(4, 1))], lambda: NOW)
+        with connection.transaction() as session:
+            assert plans(session) != []
