@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 from time import monotonic
 
@@ -28,6 +29,8 @@ def test_the_others_go_on_and_tell_the_platform(postgres_database: str, tmp_path
             place = files.index(telling)
             killed = servers.pop(place)
             files.append(files.pop(place))
+            # Held up first, so that something is on its way to it for sure when it is killed.
+            killed.process.send_signal(signal.SIGSTOP)
             await customers.under_way(killed.address, 4)
             # From a thread, so that the customers go on meanwhile.
             await asyncio.to_thread(killed.kill)
