@@ -14,7 +14,7 @@ from jangteo.core.wallets import ChargeBalance, CurrentBalance, RegisterUser, Us
 from jangteo.engine.batch import Answer, Asked, Done, commit
 from jangteo.engine.reading import Reading
 from jangteo.storage import postgres as postgres_side
-from jangteo.storage import wallets
+from jangteo.storage import postgres_wire, wallets
 from jangteo.storage.opening import open_storage
 from jangteo.storage.port import Connection, Question
 from tests.faults.cutting import CuttingProxy, Direction
@@ -40,7 +40,11 @@ def proxy(postgres: Server) -> Iterator[CuttingProxy]:
 
 
 @pytest.fixture
-def connection(postgres: Server, postgres_database: str, proxy: CuttingProxy) -> Iterator[Connection]:
+def connection(
+    postgres: Server, postgres_database: str, proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Connection]:
+    # That plans are renewed would be a turn more, whenever it comes.
+    monkeypatch.setattr(postgres_wire, "PLANS_KEPT_S", 3_600.0)
     opened = open_storage(postgres_database.replace(str(postgres.port), str(proxy.port))).connect()
     done(opened, Asked(RegisterUser(None)))
     # Whatever is sent for the first time takes more turns.
