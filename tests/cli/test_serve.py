@@ -120,6 +120,7 @@ def test_a_database_of_a_newer_schema_stays_as_it_is(empty_database: Path, tmp_p
         (["--database", "postgresql://u@127.0.0.1/y?colour=red"], "the database's URL can't be read"),
         (["--platform", "carrier-pigeon:home"], "file:PATH"),
         (["--workers", "2"], "--workers above 1 needs PostgreSQL"),
+        (["--writers", "2"], "--writers above 1 needs PostgreSQL"),
         (["--port", "70000"], "--port"),
         (["--port", "eighty"], "--port"),
         (["--host", "256.0.0.1"], "256.0.0.1"),
