@@ -33,7 +33,7 @@ lock: $(VENV)/.develops ## resolve the dependencies anew (LOCK_ARGS="--upgrade" 
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 		$(LOCK_ARGS) pyproject.toml --group build -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
-		$(LOCK_ARGS) -c requirements.lock pyproject.toml --group build --group dev -o requirements-dev.lock
+		$(LOCK_ARGS) -c requirements.lock pyproject.toml --all-extras --group build --group dev -o requirements-dev.lock
 
 clean: ## remove what was set up here; the shop's data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
