@@ -1,128 +1,38 @@
-"""Where events go: one class a kind of platform, chosen by URL."""
+"""What a platform is to the relay: something that takes events, and may say no to one or ask for patience."""
 
-import os
-from collections.abc import Collection, Sequence
-from pathlib import Path
-from typing import Final, Protocol
-
-import msgspec
-
-_CHUNK_BYTES: Final = 65_536
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 
 class CannotUse(Exception):
     """The platform can't be used as it was named; the message is one line for the operator."""
 
 
-class Sink(Protocol):
-    """A platform that takes events."""
+class Later(Exception):
+    """The platform can't take events now, whichever they are; the message says why, in one line.
 
-    def send(self, events: Sequence[bytes]) -> None:
-        """Deliver these, in order. Raises OSError where that can't be done now: they are sent again later."""
-
-    def close(self) -> None:
-        """Let go of it."""
-
-
-class JsonLines:
-    """A file with one event a line, each batch flushed to disk before it counts as delivered."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path.resolve()
-        self._file: int | None = None
-
-    def check(self, taken: Collection[Path]) -> None:
-        """Raises CannotUse where the path can't be such a file, or is one of those taken. Changes nothing."""
-        folder = self._path.parent
-        if self._path in taken:
-            raise CannotUse(f"the platform {self._path} is the shop's own database: name another file")
-        if not folder.is_dir():
-            raise CannotUse(f"the platform's folder {folder} is not there: create it first")
-        if not self._path.exists():
-            if not os.access(folder, os.W_OK):
-                raise CannotUse(f"the platform's folder {folder} can't be written")
-            return
-        if not self._path.is_file():
-            raise CannotUse(f"the platform {self._path} is no file")
-        if not os.access(self._path, os.R_OK | os.W_OK):
-            raise CannotUse(f"the platform {self._path} can't be read and written")
-        with self._path.open("rb") as file:
-            first = file.read(1)
-        if first not in (b"", b"{"):
-            raise CannotUse(f"the platform {self._path} is no JSON Lines file; nothing was changed")
-
-    def send(self, events: Sequence[bytes]) -> None:
-        """Append the events, and flush them to disk."""
-        try:
-            if self._file is None or self._has_moved(self._file):
-                self.close()
-                self._file = self._open()
-            _write_all(self._file, b"".join(event + b"\n" for event in events))
-            os.fdatasync(self._file)
-        except OSError:
-            # The next attempt opens the file anew and cuts off what this one may have left half-written.
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-
-    def _has_moved(self, file: int) -> bool:
-        """Whether someone has renamed or removed the file, as those who rotate logs do: then a new one is begun."""
-        try:
-            there = self._path.stat()
-        except FileNotFoundError:
-            return True
-        return not os.path.samestat(there, os.fstat(file))
-
-    def _open(self) -> int:
-        opened = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        _end_last_line(opened)
-        return opened
-
-
-def open_sink(url: str, taken: Collection[Path] = ()) -> JsonLines:
-    """The sink at a URL. Raises CannotUse where there is no such kind, it can't be used, or is one of those taken."""
-    path = url.removeprefix("file:")
-    if not url.startswith("file:") or not path:
-        raise CannotUse(f"the platform must be named as file:PATH, not {url.partition(':')[0]}:…")
-    sink = JsonLines(Path(path))
-    sink.check(taken)
-    return sink
-
-
-def _write_all(file: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(file, rest) :]
-
-
-def _end_last_line(file: int) -> None:
-    """Remove what a crash left of a last line: its event was never counted as delivered, and comes again.
-
-    A last line that is whole only gets its end.
+    All that were sent are sent again, with the same ids, though some may have arrived.
     """
-    end = os.fstat(file).st_size
-    start = _start_of_last_line(file, end)
-    if start == end:
-        return
-    try:
-        msgspec.json.decode(os.pread(file, end - start, start))
-    except msgspec.DecodeError:
-        os.ftruncate(file, start)
-    else:
-        _write_all(file, b"\n")
+
+    def __init__(self, reason: str, after_s: float | None = None) -> None:
+        """`after_s`: so long the platform has asked to be left alone."""
+        super().__init__(reason)
+        self.after_s = after_s
 
 
-def _start_of_last_line(file: int, end: int) -> int:
-    start = end
-    while start > 0:
-        chunk_start = max(0, start - _CHUNK_BYTES)
-        line_break = os.pread(file, start - chunk_start, chunk_start).rfind(b"\n")
-        if line_break >= 0:
-            return chunk_start + line_break + 1
-        start = chunk_start
-    return start
+class Gone(Exception):
+    """The platform wants no more events, ever; the message says how it said so, in one line."""
+
+
+class Sink(Protocol):
+    """A platform that takes events. It is asked by one task at a time."""
+
+    async def send(self, events: Sequence[bytes]) -> Mapping[int, str]:
+        """Deliver these, each a CloudEvent in JSON; no two of them are of one order.
+
+        All but those in the answer have been delivered durably: it names the places of events that the platform
+        rejects for what they are, each with the reason in one line. May be cancelled. Raises Later and Gone.
+        """
+
+    async def close(self) -> None:
+        """Let go of it."""
