@@ -63,8 +63,9 @@ _MADE: Final = (
     INSERT INTO outbox (id, bundle_id, order_id, type, event)
     {_NUMBERED}
     SELECT n, {_BUNDLE_ID}, n, 'jangteo.order.paid',
-        '{{"specversion":"1.0","id":"order-' || n || '-paid","source":"/jangteo","type":"jangteo.order.paid",'
-        || '"subject":"' || n || '","time":"2026-01-01T00:00:00Z","datacontenttype":"application/json",'
+        '{{"specversion":"1.0","id":"stored-order-' || n || '-paid","source":"/jangteo/stored",'
+        || '"type":"jangteo.order.paid","subject":"' || n || '","time":"2026-01-01T00:00:00Z",'
+        || '"datacontenttype":"application/json",'
         || '"data":{{"orderId":' || n || ',"userId":' || buyer || ',"status":"paid","items":['
         || '{{"productId":' || one || ',"quantity":1,"unitPrice":' || one_price || ',"amount":' || one_price || '}},'
         || '{{"productId":' || two || ',"quantity":2,"unitPrice":' || two_price || ',"amount":' || (2 * two_price)
@@ -73,8 +74,8 @@ _MADE: Final = (
     FROM made ORDER BY n
     """,
     f"""
-    INSERT INTO bundles (id, first_event, last_event, sent_at)
-    {_NUMBERED} SELECT {_BUNDLE_ID}, MIN(n), MAX(n), MAX(at) FROM made GROUP BY {_BUNDLE_ID} ORDER BY 1
+    INSERT INTO bundles (id, first_event, last_event, created_at, sent_at)
+    {_NUMBERED} SELECT {_BUNDLE_ID}, MIN(n), MAX(n), MAX(at), MAX(at) FROM made GROUP BY {_BUNDLE_ID} ORDER BY 1
     """,
 )
 _SETTLED: Final = (

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import ceil
 from pathlib import Path
 
@@ -11,14 +11,17 @@ from jangteo import __version__
 from jangteo.api.asgi import Api, Receive, Scope, Send
 from jangteo.api.documentation import pages
 from jangteo.api.routes import ROUTES
+from jangteo.delivery.outbound import Outbound
+from jangteo.delivery.platforms import open_sink, shown_platform
 from jangteo.delivery.relay import Relay
-from jangteo.delivery.sinks import open_sink
+from jangteo.delivery.turns import LeasedTurn, LockedTurn
 from jangteo.engine.committing import Committing, Writer, WriterThread
 from jangteo.engine.reading import Reading
 from jangteo.engine.writer_process import WriterProcess
 from jangteo.engine.writers import Writers
 from jangteo.settings import DATABASE_VARIABLE, Settings
-from jangteo.storage.opening import files_of, open_storage, sqlite_path
+from jangteo.storage.opening import files_of, open_storage, relay_lock_of, sqlite_path
+from jangteo.storage.port import Storage
 
 Clock = Callable[[], datetime]
 
@@ -36,6 +39,21 @@ def platform_of(settings: Settings) -> str:
     return f"file:{database.with_suffix('.events.jsonl')}"
 
 
+def relay_of(settings: Settings, committing: Committing, reading: Reading, *, others_commit: bool) -> Relay:
+    """What sends a shop's events. Raises CannotUse where the platform can't be used as named."""
+    platform = platform_of(settings)
+    sink = open_sink(platform, settings.platform_secret, files_of(settings.database))
+    lock = relay_lock_of(settings.database)
+    turn = LeasedTurn(committing) if lock is None else LockedTurn(lock)
+    outbound = Outbound(committing, reading, sink, turn, shown_platform(platform))
+    return Relay(outbound, kept_for=timedelta(days=settings.keep_events_days), others_commit=others_commit)
+
+
+def reading_of(settings: Settings, storage: Storage, clock: Clock) -> Reading:
+    """The reads of a shop."""
+    return Reading(storage, clock, threads=settings.readers, batch_max=settings.batch_max, queue_max=settings.queue_max)
+
+
 class Shop:
     """One shop in one process, as an ASGI application."""
 
@@ -43,16 +61,13 @@ class Shop:
         """Raises CannotOpen or CannotUse where the database or the platform can't be used as named."""
         self.settings = settings
         self.storage = open_storage(settings.database)
-        sink = open_sink(platform_of(settings), files_of(settings.database))
         self.committing = Committing(self._writer(clock))
-        self.reading = Reading(
-            self.storage,
-            clock,
-            threads=settings.readers,
-            batch_max=settings.batch_max,
-            queue_max=settings.queue_max,
+        self.reading = reading_of(settings, self.storage, clock)
+        self._relay = (
+            relay_of(settings, self.committing, self.reading, others_commit=self.storage.shared)
+            if settings.relay
+            else None
         )
-        self._relay = Relay(self.committing, self.reading, sink, shared=self.storage.shared)
         self._api = Api(
             ROUTES,
             pages(ROUTES, __version__),
@@ -83,11 +98,13 @@ class Shop:
         """Take orders until the end of the block; then everything that was acknowledged is on disk."""
         await self.committing.start()
         self.reading.start()
-        self._relay.start()
+        if self._relay is not None:
+            self._relay.start()
         try:
             yield
         finally:
-            await self._relay.stop()
+            if self._relay is not None:
+                await self._relay.stop()
             await self.committing.stop()
             await self.reading.stop()
 

@@ -16,6 +16,12 @@ class Settings:
     database: str = DEFAULT_DATABASE
     platform: str | None = None
     """Where events go; None: a file beside the database."""
+    platform_secret: str | None = None
+    """Signs what goes to a platform over HTTP."""
+    relay: bool = True
+    """Whether events are sent from here; otherwise by a relay of its own."""
+    keep_events_days: float = 7
+    """So long an event is kept after it was sent."""
     host: str = "127.0.0.1"
     port: int = 8000
     demo: bool = False

@@ -151,7 +151,7 @@ class Shops(RuleBasedStateMachine):
             lines = [] if waiting is None else waiting.lines.splitlines()
             numbers = {order_id: number for number, order_id in self.order_ids.items()}
             for line, expected in zip(lines, self.model.events, strict=True):
-                _, order_id, what = json.loads(line)["id"].split("-")
+                _, _, order_id, what = json.loads(line)["id"].split("-")
                 assert f"order-{numbers[int(order_id)]}-{what}" == expected
 
     def teardown(self) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jangteo.api.routes import ROUTES
+from jangteo.core import deliveries
 from jangteo.core.coupons import ClaimCoupon, StartCampaign
 from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
@@ -43,6 +44,15 @@ ASKED = [
     Asked(CheckWritable()),
     Asked(MarkSent((8, 9))),
     Asked(HoldRelay("me", 5.0)),
+    Asked(deliveries.NoteRejected((deliveries.Rejected(5, 3, 2, "too large", 1.5),))),
+    Asked(deliveries.NoteAccepted((5, 6))),
+    Asked(deliveries.RetryEvents((5,))),
+    Asked(deliveries.RetryEvents(None)),
+    Asked(deliveries.StartReplay(NOW, NOW)),
+    Asked(deliveries.NoteReplay(1, 7, 12, finished=False)),
+    Asked(deliveries.ReportPlatform("none", None, stopped=False, sent_events=12, within_s=2.5)),
+    Asked(deliveries.ResumePlatform()),
+    Asked(deliveries.ForgetEvents(1, 9, 60.0)),
 ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.faults.customers import told
 from tests.serving import Http, ServerProcess, audit, serve_in_process
 
 ROUNDS = 20
@@ -80,8 +80,7 @@ def test_twenty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None
     assert server.interrupt()[0] == 0
     audited = audit(database)
     assert audited.returncode == 0, audited.stdout
-    told = [json.loads(line) for line in (tmp_path / "shop.events.jsonl").read_text().splitlines()]
-    assert {f"order-{order}-paid" for order in paid} <= {event["id"] for event in told}
+    assert {f"order-{order}-paid" for order in paid} <= told([tmp_path / "shop.events.jsonl"])
 
 
 async def until_killed(load: Load, server: ServerProcess) -> None:

@@ -17,7 +17,7 @@ from jangteo.core.wallets import ChargeBalance, RegisterUser
 from jangteo.engine.batch import Asked, apply, commit
 from jangteo.storage import outbox
 from jangteo.storage.opening import open_storage
-from jangteo.storage.outbox import Waiting
+from jangteo.storage.outbox import Bundles
 from jangteo.storage.port import Connection
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -28,12 +28,12 @@ def done(connection: Connection, *commands: Command) -> list[Any]:
     return [getattr(answer, "outcome", answer) for answer in answers]
 
 
-def waiting(connection: Connection, *sent: int, limit: int = 1_000) -> Waiting | None:
+def waiting(connection: Connection, *sent: int, limit: int = 1_000) -> Bundles | None:
     with connection.snapshot(NOW) as snapshot:
         return outbox.read_waiting(snapshot, frozenset(sent), limit)
 
 
-def users_of(found: Waiting | None) -> list[int]:
+def users_of(found: Bundles | None) -> list[int]:
     lines = [] if found is None else found.lines.splitlines()
     return [msgspec.json.decode(line)["data"]["userId"] for line in lines]
 

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from jangteo.core import deliveries
 from jangteo.core.book import Command
 from jangteo.core.coupons import ClaimCoupon, StartCampaign
 from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
@@ -38,7 +39,15 @@ BATCHES: tuple[tuple[Command, ...], ...] = (
     (PlaceOrder(1, (OrderLine(1, 1), OrderLine(2, 1)), 1), PlaceOrder(2, (OrderLine(2, 2),), 2)),
     (CancelOrder(1), CancelOrder(2)),
     (ChangeProduct(1, "brown rice", None), MoveStock(2, 5)),
-    (MarkSent((1,)), HoldRelay("a relay", 6.0), CheckWritable()),
+    (
+        MarkSent((1,)),
+        HoldRelay("a relay", 6.0),
+        CheckWritable(),
+        deliveries.NoteRejected((deliveries.Rejected(5, 3, 2, "too large", None),)),
+        deliveries.NoteAccepted((5, 6)),
+        deliveries.ReportPlatform("none", None, stopped=False, sent_events=12, within_s=2.5),
+        deliveries.ForgetEvents(1, 9, 60.0),
+    ),
 )
 # Whoever leaves the campaign to the shop has all campaigns looked at that still have coupons: there are few.
 LOOKED_THROUGH = {"campaigns"}

@@ -8,7 +8,9 @@ import typer
 from jangteo import __version__
 from jangteo.cli.audit import audit
 from jangteo.cli.copy import copy
+from jangteo.cli.events import events
 from jangteo.cli.migrate import migrate
+from jangteo.cli.relay import relay
 from jangteo.cli.serve import serve
 from jangteo.delivery.sinks import CannotUse
 from jangteo.storage.copying import BooksNotRight
@@ -26,9 +28,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
+app.command()(relay)
 app.command()(migrate)
 app.command()(audit)
 app.command()(copy)
+app.add_typer(events, name="events")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the shape of an option's callback

@@ -10,7 +10,8 @@ import uvicorn
 
 from jangteo import demo, logs, server
 from jangteo.app import Shop, platform_of, system_clock
-from jangteo.cli.options import Database, shown
+from jangteo.cli.options import Database, KeepEvents, Platform, PlatformSecret, shown
+from jangteo.delivery.platforms import shown_platform
 from jangteo.engine import collector
 from jangteo.settings import LOOPBACK, Settings
 from jangteo.workers import run as run_workers
@@ -24,15 +25,17 @@ def serve(
     port: Annotated[
         int, typer.Option(envvar="JANGTEO_PORT", min=0, max=65_535, help="0 takes any free port.")
     ] = Settings.port,
-    platform: Annotated[
-        str | None,
+    platform: Platform = None,
+    platform_secret: PlatformSecret = None,
+    relay: Annotated[
+        bool,
         typer.Option(
-            envvar="JANGTEO_PLATFORM",
-            help="Where paid and cancelled orders are sent: file:PATH (JSON Lines). "
-            "Without it: a file beside the database.",
-            show_default=False,
+            "--relay/--no-relay",
+            envvar="JANGTEO_RELAY",
+            help="Whether this server sends the events; without, jangteo relay does.",
         ),
-    ] = None,
+    ] = Settings.relay,
+    keep_events: KeepEvents = Settings.keep_events_days,
     workers: Annotated[
         int,
         typer.Option(
@@ -94,6 +97,9 @@ def serve(
     settings = Settings(
         database=database,
         platform=platform,
+        platform_secret=platform_secret,
+        relay=relay,
+        keep_events_days=keep_events,
         host=host,
         port=port,
         demo=demo_shop,
@@ -171,6 +177,10 @@ def _run(shop: Shop, listening: socket.socket, closing: _Closing) -> None:
     _Server(server.config(shop), closing).run(sockets=[listening])
 
 
+def _events_go_to(settings: Settings) -> str:
+    return shown_platform(platform_of(settings)) if settings.relay else "wherever jangteo relay sends them"
+
+
 def _announce(settings: Settings, port: int, *, filled: bool) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{host}:{port}"
@@ -183,7 +193,7 @@ def _announce(settings: Settings, port: int, *, filled: bool) -> None:
     typer.echo(f"Jangteo is open at {address}")
     typer.echo(f"  documentation  {address}/schema")
     typer.echo(f"  database       {shown(settings.database)}")
-    typer.echo(f"  events go to   {platform_of(settings)}")
+    typer.echo(f"  events go to   {_events_go_to(settings)}")
     if settings.host not in LOOPBACK:
         typer.echo(
             f"  CAUTION: {settings.host} is not loopback. Whoever can reach port {port} may do everything:\n"

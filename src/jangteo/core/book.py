@@ -92,6 +92,8 @@ class Upkeep:
         self.checked_at: datetime | None = None
         self.sent_bundles: list[int] = []
         self.relay_turns: Shelf[RelayTurn] = Shelf()
+        self.notes: list[object] = []
+        """What is to be remembered of deliveries: commands of `core.deliveries`, in order."""
 
 
 class Book:

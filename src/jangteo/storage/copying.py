@@ -23,11 +23,15 @@ SHOP: Final = (
     schema.order_lines,
     schema.ledger_entries,
     schema.stock_movements,
+    schema.shops,
     schema.bundles,
     schema.outbox,
+    schema.rejections,
+    schema.replays,
+    schema.prunings,
     schema.answers,
 )
-OF_PROCESSES: Final = (schema.writers, schema.readiness, schema.relay_turns)
+OF_PROCESSES: Final = (schema.writers, schema.readiness, schema.relay_turns, schema.platforms)
 """Not copied: they are about the processes at work on a database, not about the shop. A copied turn would keep the
 relay of the new place waiting for one that isn't there, and nobody would ask for the transactions of a copied writer.
 """
@@ -101,14 +105,15 @@ def _check_target(target: Storage, now: datetime) -> None:
 
 
 def _refuse_if_served(snapshot: Snapshot, end: End) -> None:
-    # Where several servers may be at work, one of them always has the relay's turn, and a server gives it back.
+    # Where several servers may be at work, one of them has the relay's turn, unless no relay runs at all.
     if snapshot.rows("SELECT 1 FROM relay_turns WHERE until > :now", now=micros(snapshot.now)):
         raise CannotOpen(f"the {end} is being served; stop all of its servers first")
 
 
 def _refuse_if_filled(looked_at: Snapshot | Session) -> None:
     for table in SHOP:
-        if looked_at.rows(f"SELECT 1 FROM {table.name} LIMIT 1"):
+        # An empty shop has a name already; it is given the source's.
+        if table is not schema.shops and looked_at.rows(f"SELECT 1 FROM {table.name} LIMIT 1"):
             raise CannotOpen(f"the target holds a shop already ({table.name}); name an empty database")
 
 
@@ -139,6 +144,7 @@ def _transactions(snapshot: Snapshot) -> Row:
 
 def _copy_tables(snapshot: Snapshot, session: Session, counts: Mapping[str, int]) -> Iterator[Copied]:
     rows, all_rows = 0, sum(counts.values())
+    session.delete(schema.shops, "SELECT id FROM shops")
     for table in SHOP:
         insert, table_rows = Insert(table, tuple(table.c.keys())), 0
         for page in _pages(snapshot, table):

@@ -1,11 +1,15 @@
 """From a database URL to its storage."""
 
 from pathlib import Path
+from typing import Final
 
 from jangteo.storage.errors import CannotOpen
 from jangteo.storage.port import Storage
 from jangteo.storage.postgres_server import PostgresStorage
 from jangteo.storage.sqlite_file import SqliteStorage
+
+_RELAY_LOCK: Final = ".relay.lock"
+_ENDINGS: Final = ("", "-wal", "-shm", ".lock", _RELAY_LOCK)
 
 
 def sqlite_path(url: str) -> Path | None:
@@ -22,7 +26,13 @@ def sqlite_path(url: str) -> Path | None:
 def files_of(url: str) -> tuple[Path, ...]:
     """The files that belong to a shop on SQLite; none elsewhere."""
     path = sqlite_path(url)
-    return () if path is None else tuple(Path(f"{path.resolve()}{ending}") for ending in ("", "-wal", "-shm", ".lock"))
+    return () if path is None else tuple(Path(f"{path.resolve()}{ending}") for ending in _ENDINGS)
+
+
+def relay_lock_of(url: str) -> Path | None:
+    """The file whose lock is the relay's turn, for a shop on SQLite; None elsewhere."""
+    path = sqlite_path(url)
+    return None if path is None else Path(f"{path.resolve()}{_RELAY_LOCK}")
 
 
 def same_database(one: str, other: str) -> bool:

@@ -4,6 +4,7 @@ An event is stored as it is sent, CloudEvents 1.0 in JSON without a line break: 
 sent, it is the same.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -15,12 +16,11 @@ from jangteo.core.events import Event
 from jangteo.core.rows import Order
 from jangteo.storage import schema
 from jangteo.storage.moments import micros
-from jangteo.storage.port import GuardedChange, Insert, Session, Snapshot
+from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot
 
-SOURCE: Final = "/jangteo"
-
+_SHOP: Final = "SELECT name FROM shops WHERE id = 1"
 _NEW_EVENTS = Insert(schema.outbox, ("id", "bundle_id", "order_id", "type", "event"))
-_NEW_BUNDLES = Insert(schema.bundles, ("id", "first_event", "last_event"))
+_NEW_BUNDLES = Insert(schema.bundles, ("id", "first_event", "last_event", "created_at"))
 _SENT = GuardedChange(schema.bundles, ("sent_at",), ())
 # Bundle by bundle, which CROSS JOIN says to SQLite: it would rather look through the whole outbox.
 _EVENTS = """
@@ -28,6 +28,7 @@ _EVENTS = """
     FROM bundles CROSS JOIN outbox
     WHERE bundles.id IN (:ids) AND outbox.id BETWEEN first_event AND last_event AND outbox.bundle_id = bundles.id
 """
+_NOT_REJECTED = f"{_EVENTS} AND NOT EXISTS (SELECT 1 FROM rejections WHERE rejections.id = outbox.id)"
 _encode = Encoder().encode
 
 
@@ -44,8 +45,8 @@ class CloudEvent(Struct, frozen=True):
     data: Order
 
 
-class Waiting(NamedTuple):
-    """Events that wait to be sent, in order: one JSON text a line; and the bundles that they are."""
+class Bundles(NamedTuple):
+    """Events to be sent, in order: one JSON text a line; and the bundles that they are."""
 
     lines: str
     bundles: tuple[int, ...]
@@ -54,50 +55,94 @@ class Waiting(NamedTuple):
 def save(session: Session, book: Book) -> None:
     """The events of the batch, in the order they happened, as one bundle; and which bundles have been sent."""
     if book.events:
+        shop: str = session.constant(_SHOP)[0][0]
         bundle_id = next(book.new_bundle_ids)
         rows = [
-            (next(book.new_event_ids), bundle_id, event.order.order_id, event.type, _encode(_envelope(event)).decode())
+            (
+                next(book.new_event_ids),
+                bundle_id,
+                event.order.order_id,
+                event.type,
+                _encode(_envelope(shop, event)).decode(),
+            )
             for event in book.events
         ]
         session.insert(_NEW_EVENTS, rows)
-        session.insert(_NEW_BUNDLES, [(bundle_id, rows[0][0], rows[-1][0])])
+        session.insert(_NEW_BUNDLES, [(bundle_id, rows[0][0], rows[-1][0], micros(book.now))])
     if book.upkeep.sent_bundles:
         at = micros(book.now)
         # Each once, also where two that marked it have come into one batch.
         session.change(_SENT, [(at, bundle_id) for bundle_id in sorted(set(book.upkeep.sent_bundles))])
 
 
-def read_waiting(snapshot: Snapshot, sent: frozenset[int], limit: int) -> Waiting | None:
+def read_waiting(snapshot: Snapshot, sent: frozenset[int], limit: int) -> Bundles | None:
     """Events that wait to be sent, the oldest bundles first; None where none wait but those `sent` and not yet marked.
 
     At most `limit` events, but always a whole bundle.
     """
-    rows = snapshot.rows(
+    sizes = snapshot.rows(
         """
         SELECT id, last_event - first_event + 1 FROM bundles
         WHERE sent_at IS NULL ORDER BY id LIMIT :count
         """,
         count=limit + len(sent),
     )
+    bundles = _up_to(limit, [(bundle_id, size) for bundle_id, size in sizes if bundle_id not in sent])
+    return Bundles(snapshot.lines(_EVENTS, bundles), bundles) if bundles else None
+
+
+def read_sent(snapshot: Snapshot, span: tuple[datetime, datetime], after: int, last: int, limit: int) -> Bundles | None:
+    """Events of a span of time that were sent, from the bundle behind `after` to `last`; None where there are no more.
+
+    Without those that the platform has rejected. At most `limit` events, but always a whole bundle.
+    """
+    since, until = span
+    sizes = snapshot.rows(
+        """
+        SELECT id, last_event - first_event + 1 FROM bundles
+        WHERE id > :after AND id <= :last AND created_at >= :since AND created_at < :until AND sent_at IS NOT NULL
+        ORDER BY id LIMIT :count
+        """,
+        after=after,
+        last=last,
+        since=micros(since),
+        until=micros(until),
+        count=limit,
+    )
+    bundles = _up_to(limit, sizes)
+    return Bundles(snapshot.lines(_NOT_REJECTED, bundles), bundles) if bundles else None
+
+
+def read_places(snapshot: Snapshot, bundles: tuple[int, ...], *, without_rejected: bool = False) -> list[int]:
+    """The places in the outbox of the events of these bundles, in order."""
+    events = _NOT_REJECTED if without_rejected else _EVENTS
+    places = events.replace("outbox.event AS text", "CAST(outbox.id AS TEXT) AS text")
+    return [int(place) for place in snapshot.lines(places, bundles).splitlines()]
+
+
+def read_places_of_sent(snapshot: Snapshot, bundles: tuple[int, ...]) -> list[int]:
+    """The places in the outbox of the events of these bundles that `read_sent` finds, in order."""
+    return read_places(snapshot, bundles, without_rejected=True)
+
+
+def _up_to(limit: int, sizes: Iterable[Row]) -> tuple[int, ...]:
+    """The first bundles of so many events together; at least one, where there is any."""
     bundles: list[int] = []
     events = 0
-    for bundle_id, size in rows:
-        if bundle_id in sent:
-            continue
+    for bundle_id, size in sizes:
         events += size
         if bundles and events > limit:
             break
         bundles.append(bundle_id)
-    if not bundles:
-        return None
-    return Waiting(snapshot.lines(_EVENTS, bundles), tuple(bundles))
+    return tuple(bundles)
 
 
-def _envelope(event: Event) -> CloudEvent:
+def _envelope(shop: str, event: Event) -> CloudEvent:
     return CloudEvent(
         specversion="1.0",
-        id=event.id,
-        source=SOURCE,
+        # Platforms that know an event by its id alone must not take one shop's for another's.
+        id=f"{shop}-{event.id}",
+        source=f"/jangteo/{shop}",
         type=event.type,
         subject=str(event.order.order_id),
         time=event.happened_at,

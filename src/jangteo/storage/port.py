@@ -57,6 +57,9 @@ class Session(Protocol):
     def rows(self, sql: str, **values: Value) -> list[Row]:
         """Run one statement and fetch what it finds."""
 
+    def constant(self, sql: str) -> list[Row]:
+        """What a statement finds that always finds the same: a connection may remember it."""
+
     def find(self, sql: str, ids: Collection[int] | Collection[str]) -> Iterable[Row]:
         """Find rows by a collection of ids. They may be awaited only when they are looked at."""
 

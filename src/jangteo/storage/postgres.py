@@ -101,6 +101,7 @@ class PostgresConnection:
         self._plans_by_keys = False
         self._writer: int | None = None
         self._transactions = 0
+        self._constants: dict[str, list[Row]] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -111,7 +112,7 @@ class PostgresConnection:
                 self._plan_by_keys(wire)
             if self._writer is None:
                 self._register(wire)
-            session = PostgresSession(wire)
+            session = PostgresSession(wire, self._constants)
             yield session
         if session.has_changes:
             # Its turn is written with all the rest: where the one is, the other is.

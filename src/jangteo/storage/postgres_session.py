@@ -52,8 +52,9 @@ class PostgresSnapshot:
 class PostgresSession:
     """One transaction. What changes is gathered, and written in one statement before it is read or committed."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, constants: dict[str, list[Row]]) -> None:
         self._wire = wire
+        self._constants = constants
         self._begun = False
         self._writes: dict[Write, Sequence[Row]] = {}
         self.has_changes = False
@@ -64,6 +65,12 @@ class PostgresSession:
         self._write()
         self._begin()
         return list(_ask_named(self._wire, sql, values))
+
+    def constant(self, sql: str) -> list[Row]:
+        """What a statement found the first time."""
+        if sql not in self._constants:
+            self._constants[sql] = self.rows(sql)
+        return self._constants[sql]
 
     def find(self, sql: str, ids: Collection[int] | Collection[str]) -> Iterable[Row]:
         """Find rows by ids."""
@@ -88,7 +95,7 @@ class PostgresSession:
         """Write rows that come from elsewhere. A sequence stays set when all else is undone: no harm."""
         self._gather(insert, rows)
         self._write()
-        if "id" in insert.columns:
+        if "id" in insert.columns and not insert.table.c.id.info.get("known"):
             self._wire.ask(id_behind_largest(insert.table))
         # There may be millions more: they don't gather here.
         self._wire.settle()

@@ -37,6 +37,11 @@ def _given_id() -> Column[int]:
     return Column("id", WholeNumber, primary_key=True, autoincrement=False)
 
 
+def _known_id() -> Column[int]:
+    """One that is not counted on: the table has one row, or it is another table's id."""
+    return Column("id", WholeNumber, primary_key=True, autoincrement=False, info={"known": True})
+
+
 def _own_id() -> Column[int]:
     return Column("id", WholeNumber, Identity(), primary_key=True)
 
@@ -44,6 +49,14 @@ def _own_id() -> Column[int]:
 def _within(column: str, lowest: int = 0) -> CheckConstraint:
     return CheckConstraint(f"{column} BETWEEN {lowest} AND {LARGEST}", name=f"{column}_in_range")
 
+
+# The shop itself, in one row. Its name is a random one: with it, no event of one shop has the id of another's.
+shops = Table(
+    "shops",
+    metadata,
+    _known_id(),
+    Column("name", Text, nullable=False),
+)
 
 users = Table(
     "users",
@@ -176,14 +189,66 @@ bundles = Table(
     _given_id(),
     _number("first_event"),
     _number("last_event"),
+    _number("created_at"),
     _number("sent_at", null=True),
     Index("bundles_waiting", "id", sqlite_where=text("sent_at IS NULL"), postgresql_where=text("sent_at IS NULL")),
+)
+
+# Events that the platform rejects for what they are: to be tried again at some moment, or set aside without one.
+rejections = Table(
+    "rejections",
+    metadata,
+    _known_id(),
+    _number("order_id"),
+    _number("tries"),
+    Column("reason", Text, nullable=False),
+    _number("rejected_at"),
+    _number("next_try_at", null=True),
+    Index("rejections_due", "next_try_at"),
+)
+
+# What an operator wants to be sent again: the events of a span of time, up to the bundle that was the last one then.
+replays = Table(
+    "replays",
+    metadata,
+    _known_id(),
+    _number("since"),
+    _number("until"),
+    _number("done_bundle"),
+    _number("last_bundle"),
+    _number("events"),
+    _number("started_at"),
+    _number("finished_at", null=True),
+)
+
+# Old events that were sent are forgotten: how many so far, and the moment of the newest of them.
+prunings = Table(
+    "prunings",
+    metadata,
+    _known_id(),
+    _number("events"),
+    _number("until"),
+)
+
+# What the relay last said of the platform, for operators.
+platforms = Table(
+    "platforms",
+    metadata,
+    _known_id(),
+    Column("name", Text, nullable=False),
+    Column("failure", Text),
+    _number("failed_at", null=True),
+    _number("failing_since", null=True),
+    _number("stopped_at", null=True),
+    _number("sent_events"),
+    _number("within_us"),
+    _number("reported_at"),
 )
 
 relay_turns = Table(
     "relay_turns",
     metadata,
-    _given_id(),
+    _known_id(),
     Column("holder", Text, nullable=False),
     _number("until"),
 )
@@ -203,7 +268,7 @@ answers = Table(
 writers = Table(
     "writers",
     metadata,
-    _given_id(),
+    _known_id(),
     _number("transactions"),
     _number("seen_at"),
 )
@@ -211,6 +276,6 @@ writers = Table(
 readiness = Table(
     "readiness",
     metadata,
-    _given_id(),
+    _known_id(),
     _number("checked_at"),
 )

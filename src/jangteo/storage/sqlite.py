@@ -90,12 +90,19 @@ class SqliteSnapshot:
 class SqliteSession:
     """One transaction on one connection."""
 
-    def __init__(self, raw: sqlite3.Connection) -> None:
+    def __init__(self, raw: sqlite3.Connection, constants: dict[str, list[Row]]) -> None:
         self._raw = raw
+        self._constants = constants
 
     def rows(self, sql: str, **values: Value) -> list[Row]:
         """Run one statement and fetch what it finds."""
         return self._raw.execute(sql, values).fetchall()
+
+    def constant(self, sql: str) -> list[Row]:
+        """What a statement found the first time."""
+        if sql not in self._constants:
+            self._constants[sql] = self.rows(sql)
+        return self._constants[sql]
 
     def hold(self, table: Table, sql: str, ids: Collection[int]) -> list[Row]:  # noqa: ARG002 - the port's own signature
         """Find rows by ids; there is one writer, so nothing needs to be held."""
@@ -141,12 +148,13 @@ class SqliteConnection:
         self._path = path
         self._folding = LogFolding(lambda: open_connection(path))
         self._raw: sqlite3.Connection | None = None
+        self._constants: dict[str, list[Row]] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """Commits durably at the end, or keeps nothing."""
         with self._between("BEGIN IMMEDIATE") as raw:
-            yield SqliteSession(raw)
+            yield SqliteSession(raw, self._constants)
         if self._raw is not None:
             self._folding.after_commit(self._raw)
 

@@ -1,0 +1,58 @@
+"""`jangteo relay`: send a shop's events from a process of its own, beside servers that don't."""
+
+import asyncio
+import signal
+
+import typer
+import uvloop
+
+from jangteo import logs
+from jangteo.app import platform_of, reading_of, relay_of, system_clock
+from jangteo.cli.options import Database, KeepEvents, Platform, PlatformSecret, shown
+from jangteo.delivery.platforms import shown_platform
+from jangteo.engine import collector
+from jangteo.engine.committing import Committing, WriterThread
+from jangteo.settings import Settings
+from jangteo.storage.opening import open_storage
+from jangteo.storage.port import Storage
+
+
+def relay(
+    database: Database = Settings.database,
+    platform: Platform = None,
+    platform_secret: PlatformSecret = None,
+    keep_events: KeepEvents = Settings.keep_events_days,
+) -> None:
+    """Send the shop's events until told to stop; servers with --no-relay leave that to it.
+
+    Several may run: one sends, and another takes over when it ends.
+    """
+    settings = Settings(
+        database=database, platform=platform, platform_secret=platform_secret, keep_events_days=keep_events
+    )
+    logs.configure()
+    storage = open_storage(database)
+    storage.check()
+    collector.calm()
+    uvloop.run(_run(settings, storage))
+    typer.echo("Closed. What was not sent is sent at the next start.")
+
+
+async def _run(settings: Settings, storage: Storage) -> None:
+    committing = Committing(
+        WriterThread(storage, system_clock, batch_max=settings.batch_max, queue_max=settings.queue_max)
+    )
+    reading = reading_of(settings, storage, system_clock)
+    sending = relay_of(settings, committing, reading, others_commit=True)
+    closing = asyncio.Event()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signal_number, closing.set)
+    await committing.start()
+    reading.start()
+    sending.start()
+    typer.echo(f"The relay of {shown(settings.database)} sends to {shown_platform(platform_of(settings))}")
+    typer.echo("Ctrl-C closes it.")
+    await closing.wait()
+    await sending.stop()
+    await committing.stop()
+    await reading.stop()

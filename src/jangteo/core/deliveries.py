@@ -1,0 +1,88 @@
+"""What the relay has the shop remember about events on their way to the platform: no business is decided here.
+
+Each of these is noted as it is, and never refused. Each may be noted twice without harm, but for `ForgetEvents`.
+"""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from jangteo.core.book import Book
+from jangteo.core.upkeep import NeedsNothing
+
+
+class Noted(NeedsNothing):
+    """A command that only leaves a note."""
+
+    def decide(self, book: Book) -> None:
+        """Never refused."""
+        book.upkeep.notes.append(self)
+
+
+class Rejected(Struct, frozen=True):
+    """An event that the platform didn't take for what it is, or that waits for another of its order that it didn't."""
+
+    event: int
+    """Its place in the outbox."""
+    order_id: int
+    tries: int
+    reason: str
+    again_in_s: float | None
+    """None: it is set aside until an operator asks for it."""
+
+
+class NoteRejected(Struct, Noted, frozen=True):
+    """These are not sent with their bundles, but by themselves."""
+
+    events: tuple[Rejected, ...]
+
+
+class NoteAccepted(Struct, Noted, frozen=True):
+    """These were rejected before, and have been sent now."""
+
+    events: tuple[int, ...]
+
+
+class RetryEvents(Struct, Noted, frozen=True):
+    """An operator wants these to be tried again now, as if for the first time; None: all that are set aside."""
+
+    events: tuple[int, ...] | None
+
+
+class StartReplay(Struct, Noted, frozen=True):
+    """An operator wants what happened in a span of time to be sent again, unless a replay is under way."""
+
+    since: datetime
+    until: datetime
+
+
+class NoteReplay(Struct, Noted, frozen=True):
+    """How far a replay has come; never back."""
+
+    replay: int
+    done_bundle: int
+    events: int
+    finished: bool
+
+
+class ReportPlatform(Struct, Noted, frozen=True):
+    """What the relay has to say to operators."""
+
+    name: str
+    failure: str | None
+    stopped: bool
+    sent_events: int
+    within_s: float
+    """So many were sent within so long, up to now."""
+
+
+class ResumePlatform(Struct, Noted, frozen=True):
+    """An operator wants a platform that stopped the relay to be asked again."""
+
+
+class ForgetEvents(Struct, Noted, frozen=True):
+    """Bundles of some range that were sent so long ago need not be kept."""
+
+    first_bundle: int
+    last_bundle: int
+    kept_for_s: float

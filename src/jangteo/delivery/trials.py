@@ -1,0 +1,70 @@
+"""Events that the platform rejects for what they are: tried again a few times, then set aside, and never in the way.
+
+Until that is decided, what else happens to their orders waits with them: so the events of an order stay in order.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from jangteo.core.deliveries import Rejected
+from jangteo.delivery.dispatch import Unsent, order_of
+from jangteo.storage.chores import Trial
+
+PAUSES_S: Final = (1.0, 5.0, 25.0, 125.0)
+"""So long after each rejection an event is tried again; after the one behind the last it is set aside."""
+_WAITS: Final = "waits for an earlier event of its order"
+
+
+class Trials:
+    """Which orders have an event that is to be tried again."""
+
+    def __init__(self) -> None:
+        self._events: dict[int, set[int]] = {}
+
+    def load(self, events: Iterable[tuple[int, int]]) -> None:
+        """Begin with these: pairs of an order and an event's place in the outbox."""
+        self._events.clear()
+        for order_id, event in events:
+            self._add(event, order_id)
+
+    def held_up(self, events: Sequence[bytes]) -> list[Unsent]:
+        """Those of the events that must wait for earlier ones."""
+        if not self._events:
+            return []
+        orders = [order_of(event) for event in events]
+        return [Unsent(place, order_id, None) for place, order_id in enumerate(orders) if order_id in self._events]
+
+    def remember(self, unsent: Iterable[Unsent], places: Sequence[int]) -> list[Rejected]:
+        """What is to be remembered of events that were not sent; `places` are those in the outbox."""
+        return [self._unsent(each, places[each.place], tries=0) for each in unsent]
+
+    def first_of_each(self, due: Sequence[Trial]) -> list[Trial]:
+        """Those of the events due that no earlier one of their order is in the way of."""
+        for trial in due:
+            # An operator may have asked for it meanwhile.
+            self._add(trial.event, trial.order_id)
+        return [trial for trial in due if trial.event == min(self._events[trial.order_id])]
+
+    def remember_again(self, trial: Trial, unsent: Unsent) -> Rejected:
+        """What is to be remembered of one that was tried again."""
+        return self._unsent(unsent, trial.event, trial.tries)
+
+    def _unsent(self, unsent: Unsent, event: int, tries: int) -> Rejected:
+        if unsent.reason is None:
+            self._add(event, unsent.order_id)
+            return Rejected(event, unsent.order_id, tries, _WAITS, again_in_s=0)
+        if tries < len(PAUSES_S):
+            self._add(event, unsent.order_id)
+            return Rejected(event, unsent.order_id, tries + 1, unsent.reason, PAUSES_S[tries])
+        self.settled(event, unsent.order_id)
+        return Rejected(event, unsent.order_id, tries + 1, unsent.reason, again_in_s=None)
+
+    def settled(self, event: int, order_id: int) -> None:
+        """It was accepted, or set aside."""
+        events = self._events.get(order_id, set())
+        events.discard(event)
+        if not events:
+            self._events.pop(order_id, None)
+
+    def _add(self, event: int, order_id: int) -> None:
+        self._events.setdefault(order_id, set()).add(event)

@@ -1,0 +1,110 @@
+"""What the relay looks after besides new events: those to be tried again, a replay, and what may be forgotten."""
+
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from jangteo.storage.moments import micros, moment
+from jangteo.storage.port import Snapshot
+
+FORGOTTEN_AT_ONCE: Final = 256
+"""So many bundles are looked at for one bite; and of so many events a bite is, about."""
+
+
+class Trial(NamedTuple):
+    """An event that was rejected, and is to be sent again now."""
+
+    event: int
+    order_id: int
+    tries: int
+    text: str
+
+
+class Replay(NamedTuple):
+    """What an operator wants to be sent again, and how far it has come."""
+
+    replay: int
+    since: datetime
+    until: datetime
+    done_bundle: int
+    last_bundle: int
+    events: int
+
+
+class Chores(NamedTuple):
+    """All there is to do now."""
+
+    stopped: bool
+    """Whether the platform has stopped the relay, and no operator has resumed it."""
+    trials: list[Trial]
+    replay: Replay | None
+
+
+class Forgettable(NamedTuple):
+    """A range of old bundles, and whether any of them may have been sent long enough ago."""
+
+    first: int
+    last: int
+    some: bool
+
+
+def read_chores(snapshot: Snapshot, platform: str, limit: int) -> Chores:
+    """What there is to do for a platform of this name; at most `limit` events to be tried again."""
+    stopped = snapshot.rows(
+        "SELECT 1 FROM platforms WHERE id = 1 AND name = :platform AND stopped_at IS NOT NULL", platform=platform
+    )
+    trials = snapshot.rows(
+        """
+        SELECT rejections.id, rejections.order_id, tries, event
+        FROM rejections JOIN outbox ON outbox.id = rejections.id
+        WHERE next_try_at <= :now ORDER BY next_try_at, rejections.id LIMIT :count
+        """,
+        now=micros(snapshot.now),
+        count=limit,
+    )
+    return Chores(bool(stopped), [Trial(*row) for row in trials], read_replay(snapshot))
+
+
+def read_replay(snapshot: Snapshot) -> Replay | None:
+    """The replay that is under way."""
+    rows = snapshot.rows(
+        """
+        SELECT id, since, until, done_bundle, last_bundle, events FROM replays
+        WHERE finished_at IS NULL ORDER BY id LIMIT 1
+        """
+    )
+    return Replay(rows[0][0], moment(rows[0][1]), moment(rows[0][2]), *rows[0][3:]) if rows else None
+
+
+def read_replayed(snapshot: Snapshot) -> int:
+    """How many events the latest replay has sent."""
+    rows = snapshot.rows("SELECT events FROM replays ORDER BY id DESC LIMIT 1")
+    return rows[0][0] if rows else 0
+
+
+def read_in_trial(snapshot: Snapshot) -> list[tuple[int, int]]:
+    """The order and the event of each that is to be tried again, now or later."""
+    rows = snapshot.rows("SELECT order_id, id FROM rejections WHERE next_try_at IS NOT NULL")
+    return [(order_id, event) for order_id, event in rows]
+
+
+def read_forgettable(snapshot: Snapshot, after: int, kept_for: timedelta) -> Forgettable | None:
+    """The next bundles behind `after`; None where they are not that old.
+
+    Never the newest of all: from it new ids are counted on.
+    """
+    rows = snapshot.rows(
+        """
+        SELECT id, last_event - first_event + 1, created_at, sent_at FROM bundles
+        WHERE id > :after AND id < (SELECT MAX(id) FROM bundles)
+        ORDER BY id LIMIT :count
+        """,
+        after=after,
+        count=FORGOTTEN_AT_ONCE,
+    )
+    before, events, last, some = micros(snapshot.now - kept_for), 0, 0, False
+    for bundle_id, size, created_at, sent_at in rows:
+        if created_at >= before or events >= FORGOTTEN_AT_ONCE:
+            break
+        sent = sent_at is not None and sent_at < before
+        events, last, some = events + size, bundle_id, some or sent
+    return Forgettable(rows[0][0], last, some) if last else None
