@@ -41,7 +41,7 @@ def filled_file(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) 
     with closing(storage.connect()) as connection:
         commit(connection, [KEPT, Asked(MarkSent(tuple(range(1, 100))))], lambda: NOW)
         on_their_way = [
-            NoteRejected((Rejected(50, 50, 5, "HTTP 422: no such product", None),)),
+            NoteRejected((Rejected(50, 48, 5, "HTTP 422: no such product", None),)),
             StartReplay(NOW - timedelta(days=1), NOW),
             ForgetEvents(1, 7, kept_for_s=-1),
         ]

@@ -23,7 +23,7 @@ from jangteo.storage.event_lists import DeliveryState, KeptEvent
 from jangteo.storage.opening import open_storage
 from jangteo.storage.port import Connection
 
-events = typer.Typer(help="Look at the events for the data platform, and send some again.", no_args_is_help=True)
+events = typer.Typer()
 _RECENT_S: Final = 10
 _EVENT_ID: Final = re.compile(r"(?:[0-9a-f]+-)?order-([0-9]{1,16})-(paid|cancelled)")
 
@@ -37,6 +37,13 @@ class _Named(msgspec.Struct):
 
 
 _named = msgspec.json.Decoder(_Named).decode
+
+
+@events.callback(invoke_without_command=True)
+def about(context: typer.Context) -> None:
+    """Look at the events for the data platform, and send some again."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @events.command()

@@ -44,6 +44,7 @@ class Chores:
         """It is our turn again: what is remembered of others' may have changed."""
         self._outbound.trials.load(await self._outbound.ask(stored.read_in_trial))
         self._due_at = 0.0
+        self._reported_at, self._reported_events = asyncio.get_running_loop().time(), self._outbound.sent_events
 
     async def tend(self) -> None:
         """Look what there is to do, once a second, and try again what is due. Raises what sending raises."""
