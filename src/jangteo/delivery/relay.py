@@ -108,10 +108,11 @@ class Relay:
             await self._chores.tend()
             if self._chores.stopped:
                 return
+            forgotten = await self._chores.forget_some()
             events = await self._tell_waiting()
             replayed = await self._chores.replay_some()
             self._patience.reset()
-            if not (events or replayed or await self._chores.forget_some()):
+            if not (events or replayed or forgotten):
                 return
             await asyncio.sleep(0 if replayed else _pause_s(events))
             if not await self._outbound.is_mine():
