@@ -18,8 +18,8 @@ from jangteo.storage.errors import Unavailable
 
 log = structlog.get_logger()
 
-TURN_S: Final = 6.0
-RENEWED_EVERY_S: Final = 2.0
+TURN_S: Final = 5.0
+RENEWED_EVERY_S: Final = 1.5
 
 
 class Turn(Protocol):
