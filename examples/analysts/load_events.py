@@ -99,7 +99,7 @@ def main() -> int:
             for (shop,) in database.execute("SELECT DISTINCT shop FROM orders ORDER BY shop").fetchall():
                 lines += _answers(database, shop, asked.zone, asked.top)
     except (OSError, duckdb.Error) as error:
-        print(f"load_events: {asked.events} can't be loaded: {error}", file=sys.stderr)
+        print(f"load_events: {asked.events}: {error}", file=sys.stderr)
         return 1
     print("\n".join(lines))
     return 0

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import combinations
 from pathlib import Path
 from random import Random
@@ -58,9 +58,9 @@ def load(events: Path) -> tuple[int, Answers]:
     return lines, next(iter(shops.values()), {})
 
 
-def load_shops(events: Path) -> tuple[int, dict[str, Answers]]:
+def load_shops(events: Path, *options: str) -> tuple[int, dict[str, Answers]]:
     """Run the program beside the file: how many lines it has read, and the rows of its tables."""
-    command = [sys.executable, str(PROGRAM), events.name, "--top", "1000"]
+    command = [sys.executable, str(PROGRAM), events.name, "--top", "1000", *options]
     run = subprocess.run(command, cwd=events.parent, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (0, "")
     first, *shops = run.stdout.split("\n\nThe shop ")
@@ -117,6 +117,17 @@ def test_it_says_what_the_shop_says(shop: ServedShop, sold: list[dict[str, Any]]
     lines, answers = load(shop.events_file)
     assert lines == len(shop.events_file.read_bytes().splitlines())
     assert answers == expected(sold)
+
+
+def test_days_are_those_of_the_zone(shop: ServedShop, sold: list[dict[str, Any]]) -> None:
+    # Whatever the hour is now: in one of these two the day is another than in UTC.
+    for zone, hours in {"Etc/GMT-12": 12, "Etc/GMT+12": -12}.items():
+        local = [
+            {**order, "createdAt": str(datetime.fromisoformat(order["createdAt"]) + timedelta(hours=hours))}
+            for order in sold
+        ]
+        _, shops = load_shops(shop.events_file, "--zone", zone)
+        assert [answers[f"Sales by day ({zone})"] for answers in shops.values()] == [_by_day(local)]
 
 
 def test_a_second_run_reads_nothing_and_says_the_same(shop: ServedShop, sold: list[dict[str, Any]]) -> None:
