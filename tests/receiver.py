@@ -6,7 +6,8 @@ taken is a line of the file, `{"at": when it came, in seconds since 1970, "event
 Told by POST to `/control`, in JSON: `{"plans": [PLAN, …]}` is what to do with the next requests, one each; a plan is
 `{"do": "answer", "status": N, "headers": {…}, "body": "…"}`, `{"do": "hang"}`, `{"do": "drip"}`, `{"do": "cut"}` in the
 middle of an answer or `{"do": "vanish"}` before one. `{"refuse": [ID, …]}` answers 422 to what has such an event,
-`{"most_bytes": N}` 413 to what is larger; `{"close": true}` closes all idle connections. GET gives counts.
+`{"most_bytes": N}` 413 to what is larger; `{"close": true}` closes all idle connections. GET gives counts,
+with `?requests=N` once so many have come.
 """
 
 from __future__ import annotations
@@ -55,14 +56,17 @@ class Receiver:
         self.plans: list[Plan] = []
         self.refuse: set[str] = set()
         self.most_bytes = 2**40
-        self.connections: set[asyncio.Transport] = set()
+        self.connections: set[asyncio.BaseTransport] = set()
         self.counts = {"requests": 0, "events": 0, "connections": 0, "unverified": 0}
         self.headers: dict[str, str] = {}
+        self.arrived = asyncio.Condition()
 
     async def take(self, request: web.Request) -> web.StreamResponse:
         self.note_connection(request)
         body = await request.read()
         self.counts["requests"] += 1
+        async with self.arrived:
+            self.arrived.notify_all()
         self.headers = {name.lower(): value for name, value in request.headers.items()}
         if refused := self.refusal(request, body):
             return refused
@@ -108,7 +112,7 @@ class Receiver:
 
     def note_connection(self, request: web.Request) -> None:
         transport = request.transport
-        if isinstance(transport, asyncio.Transport) and transport not in self.connections:
+        if transport is not None and transport not in self.connections:
             self.connections.add(transport)
             self.counts["connections"] += 1
 
@@ -146,7 +150,10 @@ class Receiver:
             self.connections.clear()
         return web.Response()
 
-    async def state(self, _: web.Request) -> web.Response:
+    async def state(self, request: web.Request) -> web.Response:
+        awaited = int(request.query.get("requests", 0))
+        async with self.arrived:
+            await self.arrived.wait_for(lambda: self.counts["requests"] >= awaited)
         return web.json_response({**self.counts, "plans": len(self.plans), "headers": self.headers})
 
 

@@ -60,8 +60,10 @@ class RunningReceiver:
         """What to do with the next requests, like `{"do": "answer", "status": 503}`, one each."""
         self.tell(plans=plans)
 
-    def state(self) -> dict[str, Any]:
-        state: dict[str, Any] = httpx.get(self._control).raise_for_status().json()
+    def state(self, requests: int = 0) -> dict[str, Any]:
+        """Counts, and the headers of the last request; as soon as so many requests have come."""
+        answer = httpx.get(self._control, params={"requests": requests}, timeout=60)
+        state: dict[str, Any] = answer.raise_for_status().json()
         return state
 
     def lines(self) -> list[dict[str, Any]]:

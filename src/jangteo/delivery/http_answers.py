@@ -1,5 +1,6 @@
 """What an HTTP platform's answers, and the lack of one, mean: in one line, without any secret."""
 
+import os
 import time
 from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
@@ -54,12 +55,16 @@ def why_no_answer(error: Exception) -> str:  # noqa: PLR0911 - one for each kind
         case aiohttp.ClientSSLError():
             return "there is no TLS where it was looked for"
         case aiohttp.ClientConnectorError():
-            return f"can't connect: {error.os_error.strerror or type(error.os_error).__name__}"
+            return f"can't connect: {_reason(error.os_error)}"
         case aiohttp.ServerDisconnectedError():
             return "the connection was closed without an answer"
         case aiohttp.ClientPayloadError():
             return "the answer was cut off"
         case OSError():
-            return f"the connection broke: {error.strerror or type(error).__name__}"
+            return f"the connection broke: {_reason(error)}"
         case _:
             return f"no proper HTTP answer ({type(error).__name__})"
+
+
+def _reason(error: OSError) -> str:
+    return type(error).__name__ if error.errno is None else os.strerror(error.errno)

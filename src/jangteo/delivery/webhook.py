@@ -24,7 +24,8 @@ _SIGNED_BESIDE_BYTES: Final = 131_072
 """From this size on a body is hashed in a thread: it takes longer than handing it over."""
 _REFUSED_FOR_WHAT_IT_IS: Final = frozenset({400, 413, 422})
 _ASKS_FOR_PATIENCE: Final = frozenset({429, 503})
-_CLOSED_MEANWHILE: Final = frozenset({errno.ECONNRESET, errno.EPIPE})
+_CLOSED_MEANWHILE: Final = frozenset({None, errno.ECONNRESET, errno.EPIPE})
+"""No number at all: it was found closed before anything was written."""
 
 
 class Webhook:
