@@ -11,8 +11,6 @@ from time import monotonic, sleep
 from typing import Final, NamedTuple
 
 import aiohttp
-from tests.nats_server import running_nats
-from tests.receiving import running_receiver
 
 from bench import shops
 from bench.loads import CannotMeasure, Load, load_of
@@ -20,6 +18,8 @@ from bench.servers import environment
 from bench.turns import Contender
 from jangteo.app import system_clock
 from jangteo.storage.opening import open_storage
+from tests.nats_server import running_nats
+from tests.receiving import running_receiver
 
 ORDERS_A_SECOND: Final = 1_000
 _CONNECTIONS: Final = 32
