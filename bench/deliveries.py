@@ -4,6 +4,7 @@ import asyncio
 import math
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ from tests.receiving import running_receiver
 ORDERS_A_SECOND: Final = 1_000
 _CONNECTIONS: Final = 32
 _SUBJECT: Final = "jangteo.orders"
-_SECRET: Final = "whsec_" + "amFuZ3Rlbw==" * 4
+_SECRET: Final = "whsec_" + b64encode(b"jangteo" * 4).decode()
 _SENT_WITHIN_S: Final = 120
 _LOOK_EVERY_S: Final = 0.1
 DEAD: Final = "http://127.0.0.1:1/events"

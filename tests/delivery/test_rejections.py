@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from time import monotonic, sleep
@@ -227,7 +227,7 @@ def test_what_was_sent_long_ago_is_forgotten(
 
 def test_orders_do_not_wait_for_a_platform_that_hangs(platform: Platform, shop: ServedShop) -> None:
     # One that is asked and never answers: orders go on, and the shop closes in time.
-    async def hang(_: object) -> dict[int, str]:
+    async def hang(events: Sequence[bytes]) -> Mapping[int, str]:
         platform.asked += 1
         await asyncio.Event().wait()
         return {}

@@ -5,6 +5,7 @@ the end the platform has every paid and every cancelled order, and of each order
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
@@ -14,17 +15,17 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.receiving import RunningReceiver, running_receiver
 
 from jangteo.storage.event_lists import read_state
 from jangteo.storage.opening import open_storage
 from tests.faults.customers import fact
+from tests.receiving import RunningReceiver, running_receiver
 from tests.serving import Http, ServerProcess, audit, serve_in_process
 
 ROUNDS = 20
 BUYERS = 12
 CANCELS_EVERY = 4
-SECRET = "whsec_" + "amFuZ3Rlbw==" * 4
+SECRET = "whsec_" + b64encode(b"jangteo" * 4).decode()
 PROGRESS_WITHIN_S = 60
 
 
