@@ -7,18 +7,17 @@ from jangteo.core import deliveries as notes
 from jangteo.core.book import Book
 from jangteo.storage import schema
 from jangteo.storage.moments import micros
-from jangteo.storage.port import GuardedChange, Insert, Session
+from jangteo.storage.port import GuardedChange, Session
 
 _SECOND_US: Final = 1_000_000
-_NEW_PRUNINGS = Insert(schema.prunings, ("id", "events", "until"))
 _PRUNINGS = GuardedChange(schema.prunings, ("events", "until"), ("events", "until"))
-# What is counted is what is deleted: both mean the same rows.
-_FORGOTTEN: Final = """
-    FROM bundles CROSS JOIN outbox
-    WHERE bundles.id BETWEEN :first AND :last AND bundles.sent_at < :before
-        AND outbox.id BETWEEN first_event AND last_event AND outbox.bundle_id = bundles.id
-        AND NOT EXISTS (SELECT 1 FROM rejections WHERE rejections.id BETWEEN first_event AND last_event)
+_COUNT: Final = "SELECT id, events, until FROM prunings WHERE id IN (:ids) ORDER BY id"
+_FORGETTABLE: Final = "SELECT id, created_at, sent_at FROM bundles WHERE id IN (:ids) ORDER BY id"
+_EVENTS_OF: Final = """
+    SELECT outbox.id, outbox.bundle_id FROM bundles CROSS JOIN outbox
+    WHERE bundles.id IN (:ids) AND outbox.id BETWEEN first_event AND last_event AND outbox.bundle_id = bundles.id
 """
+_REJECTED: Final = "SELECT id FROM rejections WHERE id IN (:ids)"
 
 
 def save(session: Session, book: Book) -> None:
@@ -32,7 +31,7 @@ def _save_rejected(session: Session, note: notes.NoteRejected, now: int) -> None
         session.run(
             """
             INSERT INTO rejections (id, order_id, tries, reason, rejected_at, next_try_at)
-            VALUES (:event, :order, :tries, :reason, :now, :again)
+            SELECT outbox.id, :order, :tries, :reason, :now, CAST(:again AS BIGINT) FROM outbox WHERE outbox.id = :event
             ON CONFLICT (id) DO UPDATE SET tries = excluded.tries, reason = excluded.reason,
                 rejected_at = excluded.rejected_at, next_try_at = excluded.next_try_at
             """,
@@ -51,9 +50,7 @@ def _save_accepted(session: Session, note: notes.NoteAccepted, _: int) -> None:
 
 
 def _save_retry(session: Session, note: notes.RetryEvents, now: int) -> None:
-    if note.events is None:
-        session.run("UPDATE rejections SET tries = 0, next_try_at = :now WHERE next_try_at IS NULL", now=now)
-    for event in note.events or ():
+    for event in note.events:
         session.run("UPDATE rejections SET tries = 0, next_try_at = :now WHERE id = :event", event=event, now=now)
 
 
@@ -114,27 +111,22 @@ def _save_resumption(session: Session, _: notes.ResumePlatform, __: int) -> None
 
 
 def _save_forgetting(session: Session, note: notes.ForgetEvents, now: int) -> None:
+    """What is counted is what is deleted, whoever else is at it: the count is held first, then the bundles."""
     before = now - int(note.kept_for_s * _SECOND_US)
-    span = {"first": note.first_bundle, "last": note.last_bundle, "before": before}
-    ((events, until),) = session.rows(f"SELECT COUNT(*), MAX(bundles.created_at) {_FORGOTTEN}", **span)
+    ((_, forgotten, until),) = session.hold(schema.prunings, _COUNT, [1])
+    found = session.hold(schema.bundles, _FORGETTABLE, note.bundles)
+    old = {
+        bundle_id: created_at for bundle_id, created_at, sent_at in found if sent_at is not None and sent_at < before
+    }
+    events: dict[int, int] = dict(session.find(_EVENTS_OF, old)) if old else {}
     if not events:
         return
-    earlier = session.rows("SELECT events, until FROM prunings WHERE id = 1")
-    if earlier:
-        ((events_before, until_before),) = earlier
-        session.change(_PRUNINGS, [(events_before + events, max(until, until_before), 1, events_before, until_before)])
-    else:
-        session.insert(_NEW_PRUNINGS, [(1, events, until)])
-    session.delete(schema.outbox, f"SELECT outbox.id {_FORGOTTEN}", **span)
-    session.delete(
-        schema.bundles,
-        """
-        SELECT id FROM bundles
-        WHERE id BETWEEN :first AND :last AND sent_at < :before
-            AND NOT EXISTS (SELECT 1 FROM outbox WHERE id BETWEEN first_event AND last_event AND bundle_id = bundles.id)
-        """,
-        **span,
-    )
+    kept = {events[event] for (event,) in session.find(_REJECTED, events)}
+    gone = [event for event, bundle_id in events.items() if bundle_id not in kept]
+    newest = max((moment for bundle_id, moment in old.items() if bundle_id not in kept), default=until)
+    session.change(_PRUNINGS, [(forgotten + len(gone), max(until, newest), 1, forgotten, until)])
+    session.remove(schema.outbox, gone)
+    session.remove(schema.bundles, [bundle_id for bundle_id in old if bundle_id not in kept])
 
 
 _SAVES: Final[dict[type, Callable[[Session, Any, int], None]]] = {
