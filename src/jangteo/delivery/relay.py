@@ -68,6 +68,8 @@ class Relay:
                 # A file that hangs can't be told to give up; and what it may yet do, nobody else must do meanwhile.
                 log.error("the platform is stuck: it is left as it is")
                 return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._telling.finish(), FAREWELL_S)
         await self._outbound.turn.give_back()
         await self._outbound.close()
 
