@@ -5,6 +5,7 @@ As a program it prints its brokers' addresses and lives until its standard input
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -35,6 +36,8 @@ class KafkaCluster:
     def hold(self) -> None:
         """Stop it, with its connections open."""
         self._process.send_signal(signal.SIGSTOP)
+        # A stop takes its time to reach every thread.
+        os.waitpid(self._process.pid, os.WUNTRACED)
 
     def go_on(self) -> None:
         self._process.send_signal(signal.SIGCONT)

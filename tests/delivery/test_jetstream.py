@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from nats.aio.msg import Msg
 from jangteo.delivery import jetstream
 from jangteo.delivery.addresses import parse_address
 from jangteo.delivery.jetstream import JetStream
+from jangteo.delivery.nats_connection import Connection
 from jangteo.delivery.sinks import Later
 from tests.nats_server import NatsServer, running_nats
 from tests.sent_events import closed_after, event, ids
@@ -159,17 +158,24 @@ def test_a_full_stream_is_for_later(server: NatsServer) -> None:
     assert kept_ids(server) == ids(FIVE)
 
 
-def test_a_server_killed_in_the_middle_gets_everything_once(server: NatsServer) -> None:
+def test_a_server_killed_in_the_middle_gets_everything_once(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server.create_stream("orders")
-    many = [event(order) for order in range(20_000)]
+    many = [event(order) for order in range(5_000)]
+    publish = Connection.publish
+
+    async def killed_before_the_third_window(connection: Connection, *window: Any) -> None:
+        if window[2] == 2 * jetstream.WINDOW:
+            server.kill()
+        await publish(connection, *window)
 
     async def told() -> None:
         async with closed_after(sink_of(server.url("orders"))) as sink:
-            sending = asyncio.ensure_future(sink.send(many))
-            await asyncio.to_thread(_until_some_are_kept, server)
-            await asyncio.to_thread(server.kill)
-            with pytest.raises(Later, match=r"NATS|nats"):
-                await sending
+            monkeypatch.setattr(Connection, "publish", killed_before_the_third_window)
+            with pytest.raises(Later, match="NATS: "):
+                await sink.send(many)
+            monkeypatch.setattr(Connection, "publish", publish)
             with pytest.raises(Later, match=r"can't connect to NATS: .*refused"):
                 await sink.send(many)
             await asyncio.to_thread(server.start)
@@ -177,11 +183,6 @@ def test_a_server_killed_in_the_middle_gets_everything_once(server: NatsServer) 
 
     run(told())
     assert server.ask(lambda js: js.stream_info("orders")).state.messages == len(many)
-
-
-def _until_some_are_kept(server: NatsServer) -> None:
-    while server.ask(lambda js: js.stream_info("orders")).state.messages == 0:
-        pass
 
 
 def test_a_restart_in_a_quiet_time_is_not_noticed(server: NatsServer) -> None:
@@ -209,12 +210,12 @@ def test_a_server_that_hangs_is_for_later(server: NatsServer, monkeypatch: pytes
     async def told() -> None:
         async with closed_after(sink_of(server.url("orders"), deadline_s=1)) as sink:
             assert await sink.send(many[:1]) == {}
-            os.kill(server.process_id, signal.SIGSTOP)
+            server.hold()
             with pytest.raises(Later, match="NATS didn't answer within 1 s"):
                 await sink.send(many)
             with pytest.raises(Later, match="NATS"):
                 await sink.send(many)
-            os.kill(server.process_id, signal.SIGCONT)
+            server.go_on()
             async with closed_after(sink_of(server.url("orders"))) as sink_after:
                 assert await sink_after.send(many) == {}
                 assert await sink_after.send([event(1, "cancelled")]) == {}
@@ -232,14 +233,14 @@ def test_a_cancelled_send_leaves_it_usable(server: NatsServer) -> None:
     async def told() -> None:
         async with closed_after(sink_of(server.url("orders"))) as sink:
             assert await sink.send(FIVE[:1]) == {}
-            os.kill(server.process_id, signal.SIGSTOP)
+            server.hold()
             sending = asyncio.ensure_future(sink.send(FIVE))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             sending.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await sending
-            os.kill(server.process_id, signal.SIGCONT)
+            server.go_on()
             assert await sink.send(FIVE) == {}
             await sink.close()
 

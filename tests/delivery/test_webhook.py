@@ -6,8 +6,6 @@ import asyncio
 import socket
 import threading
 from collections.abc import Coroutine, Iterator
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ import pytest
 import uvloop
 
 from jangteo.delivery.addresses import parse_address
-from jangteo.delivery.http_answers import wait_asked_for
 from jangteo.delivery.sinks import Gone, Later
 from jangteo.delivery.webhook import Webhook
 from tests.receiving import RunningReceiver, running_receiver
@@ -163,23 +160,6 @@ def test_patience_is_asked_for(
         assert later.value.after_s == after_s
 
     run(told())
-
-
-@pytest.mark.parametrize("text", ["", "-1", "1.5", "Tue, 99 Nov 2026 01:20:18 GMT", "²", "1e3", "a" * 10_000])
-def test_a_garbled_retry_after_is_none(text: str) -> None:
-    assert wait_asked_for(text) is None
-
-
-def test_a_retry_after_may_be_a_date() -> None:
-    def asked(ahead: timedelta) -> float | None:
-        return wait_asked_for(format_datetime(datetime.now(UTC) + ahead, usegmt=True))
-
-    soon = asked(timedelta(seconds=100))
-    assert soon is not None
-    assert 90 < soon <= 100
-    assert asked(timedelta(hours=-1)) == 0
-    assert asked(timedelta(days=1)) == 3_600
-    assert wait_asked_for("9" * 5_000) == 3_600
 
 
 def test_what_is_refused_is_found_by_halving(receiver: RunningReceiver) -> None:

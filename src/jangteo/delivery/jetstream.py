@@ -7,7 +7,8 @@ from typing import Final
 from nats.errors import Error
 
 from jangteo.delivery.addresses import Address
-from jangteo.delivery.nats_connection import Connection, Refused
+from jangteo.delivery.nats_connection import Connection, told_of
+from jangteo.delivery.nats_login import Refused
 from jangteo.delivery.sinks import CannotUse, Later
 
 DEADLINE_S: Final = 20.0
@@ -46,8 +47,10 @@ class JetStream:
             all_is_well = True
         except TimeoutError:
             raise Later(f"NATS didn't answer within {self._deadline_s:g} s") from None
-        except (Error, Refused, OSError, ValueError) as error:
-            raise Later(str(error).replace("\n", " ")) from error
+        except Refused as refused:
+            raise Later(str(refused)) from refused
+        except (Error, OSError, ValueError) as error:
+            raise Later(f"NATS: {told_of(error)}") from error
         finally:
             # Also when cancelled: an acknowledgement that still comes must not be taken for one of the next events.
             if not all_is_well:
