@@ -5,6 +5,7 @@ As a program it prints its brokers' addresses and lives until its standard input
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,9 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-from confluent_kafka import Consumer, Message, Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 
 BROKERS = 3
 
@@ -36,6 +36,8 @@ class KafkaCluster:
     def hold(self) -> None:
         """Stop it, with its connections open."""
         self._process.send_signal(signal.SIGSTOP)
+        # A stop takes its time to reach every thread.
+        os.waitpid(self._process.pid, os.WUNTRACED)
 
     def go_on(self) -> None:
         self._process.send_signal(signal.SIGCONT)
@@ -47,21 +49,17 @@ class KafkaCluster:
             if pipe is not None:
                 pipe.close()
 
-    def read(self, topic: str, count: int, seconds: float = 30) -> list[Message[Any, Any]]:
-        """At least so many records from the topic's beginning, those of a partition in their order."""
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self.brokers,
-                "group.id": uuid4().hex,
-                "auto.offset.reset": "earliest",
-                "enable.partition.eof": False,
-            }
-        )
+    def read(self, topic: str, seconds: float = 30) -> list[Message[Any, Any]]:
+        """All records that the topic has now, those of a partition in their order."""
+        consumer = Consumer({"bootstrap.servers": self.brokers, "group.id": "reader", "enable.auto.commit": False})
         records: list[Message[Any, Any]] = []
         try:
-            consumer.subscribe([topic])
+            partitions = consumer.list_topics(topic, timeout=seconds).topics[topic].partitions
+            places = [TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions]
+            count = sum(consumer.get_watermark_offsets(place, timeout=seconds)[1] for place in places)
+            consumer.assign(places)
             while len(records) < count:
-                read = consumer.consume(num_messages=count, timeout=seconds)
+                read = consumer.consume(num_messages=count - len(records), timeout=seconds)
                 assert read, f"{len(records)} of {count} records came"
                 records += [record for record in read if record.error() is None]
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 import subprocess
@@ -64,6 +65,15 @@ class NatsServer:
         self._process.send_signal(how)
         self._process.wait()
         self._process = None
+
+    def hold(self) -> None:
+        """Stop it in the middle of whatever it does, with its connections open."""
+        os.kill(self.process_id, signal.SIGSTOP)
+        # A stop takes its time to reach every thread.
+        os.waitpid(self.process_id, os.WUNTRACED)
+
+    def go_on(self) -> None:
+        os.kill(self.process_id, signal.SIGCONT)
 
     def kill(self) -> None:
         self.stop(signal.SIGKILL)

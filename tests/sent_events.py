@@ -1,9 +1,15 @@
-"""Events as the outbox holds them, made up."""
+"""Events as the outbox holds them, made up, and what they are sent to."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from jangteo.delivery.sinks import Sink
+
+T = TypeVar("T", bound=Sink)
 
 
 def event(order: int, what: str = "paid", **more: Any) -> bytes:
@@ -25,3 +31,12 @@ def event(order: int, what: str = "paid", **more: Any) -> bytes:
 
 def ids(events: list[bytes]) -> list[str]:
     return [json.loads(text)["id"] for text in events]
+
+
+@asynccontextmanager
+async def closed_after(sink: T) -> AsyncIterator[T]:
+    """Closes it also where the test fails: an event loop that ends with open connections may hang."""
+    try:
+        yield sink
+    finally:
+        await sink.close()

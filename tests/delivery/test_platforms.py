@@ -174,7 +174,16 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, url: str, cli
 
 OF_CLIENTS = {
     f"jangteo.delivery.{name}"
-    for name in ("http_answers", "jetstream", "kafka", "kafka_delivery", "kafka_producer", "nats_connection", "webhook")
+    for name in (
+        "http_answers",
+        "jetstream",
+        "kafka",
+        "kafka_delivery",
+        "kafka_producer",
+        "nats_connection",
+        "nats_login",
+        "webhook",
+    )
 }
 
 

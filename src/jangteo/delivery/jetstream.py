@@ -7,7 +7,8 @@ from typing import Final
 from nats.errors import Error
 
 from jangteo.delivery.addresses import Address
-from jangteo.delivery.nats_connection import Connection, Refused
+from jangteo.delivery.nats_connection import Connection, told_of
+from jangteo.delivery.nats_login import Refused
 from jangteo.delivery.sinks import CannotUse, Later
 
 DEADLINE_S: Final = 20.0
@@ -15,7 +16,7 @@ DEADLINE_S: Final = 20.0
 WINDOW: Final = 1_000
 """No more events than this are unacknowledged at a time."""
 FAREWELL_S: Final = 1.0
-"""So long a lost connection may take to close before it is left to itself."""
+"""So long a connection that is given up may take to close."""
 
 
 class JetStream:
@@ -46,8 +47,10 @@ class JetStream:
             all_is_well = True
         except TimeoutError:
             raise Later(f"NATS didn't answer within {self._deadline_s:g} s") from None
-        except (Error, Refused, OSError, ValueError) as error:
-            raise Later(str(error).replace("\n", " ")) from error
+        except Refused as refused:
+            raise Later(str(refused)) from refused
+        except (Error, OSError, ValueError) as error:
+            raise Later(f"NATS: {told_of(error)}") from error
         finally:
             # Also when cancelled: an acknowledgement that still comes must not be taken for one of the next events.
             if not all_is_well:
@@ -58,6 +61,8 @@ class JetStream:
         """Close the connection."""
         self._let_go()
         await self._see_closed()
+        for closing in self._closing:
+            closing.cancel()
 
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_lost:
@@ -71,14 +76,17 @@ class JetStream:
     def _let_go(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._closing.add(asyncio.ensure_future(connection.close()))
+            closing = asyncio.ensure_future(connection.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     async def _see_closed(self) -> None:
+        """One to a server that hangs can't be closed while there is something left to write: it is left to itself.
+
+        What it brings when the server goes on are events that come again anyway, under the ids that the stream knows.
+        """
         if self._closing:
-            _, slow = await asyncio.wait(self._closing, timeout=FAREWELL_S)
-            for task in slow:
-                task.cancel()
-            self._closing.clear()
+            await asyncio.wait(self._closing, timeout=FAREWELL_S)
 
 
 def _subject(address: Address) -> str:

@@ -5,9 +5,8 @@ client's own `publish_async` takes 28 and its `publish` 41.
 """
 
 import asyncio
-import ssl
 from collections.abc import Sequence
-from typing import Any, Final, Self
+from typing import Final
 
 import msgspec
 import structlog
@@ -17,6 +16,7 @@ from nats.aio.msg import Msg
 
 from jangteo.delivery.addresses import Address
 from jangteo.delivery.events_read import READ_ID
+from jangteo.delivery.nats_login import Refused, Secured, credentials_of
 
 _ATTEMPT_S: Final = 5
 _YIELD_EVERY: Final = 100
@@ -29,10 +29,6 @@ _NO_RESPONDERS: Final = "503"
 _HEADER_BYTES: Final = len(f"NATS/1.0\r\nNats-Msg-Id: \r\nContent-Type: {_CONTENT_TYPE}\r\n\r\n")
 
 log = structlog.get_logger()
-
-
-class Refused(Exception):
-    """The stream, or NATS, takes nothing now; the message is one line."""
 
 
 class _Error(Struct):
@@ -64,6 +60,7 @@ class Connection:
         self._window_over: asyncio.Future[str | None] | None = None
         """Done when all of a window is acknowledged, with None, or can't be: with the reason."""
         self._trouble: str | None = None
+        """What the client has last told of."""
 
     @property
     def is_lost(self) -> bool:
@@ -72,7 +69,7 @@ class Connection:
 
     async def open(self) -> None:
         """Connect to one of the hosts. Raises Refused, and what the client raises."""
-        secured = _Secured() if self._address.kind == "tls" else None
+        secured = Secured() if self._address.kind == "tls" else None
         try:
             await self._client.connect(
                 servers=[f"{self._address.kind}://{host}" for host in self._address.hosts],
@@ -86,10 +83,10 @@ class Connection:
                 pending_size=0,
                 error_cb=self._hear_of_trouble,
                 closed_cb=self._hear_of_closing,
-                **_credentials(self._address, secured),
+                **credentials_of(self._address, secured),
             )
         except Exception as error:
-            raise Refused(f"can't connect to NATS: {self._trouble or error}") from error
+            raise Refused(f"can't connect to NATS: {self._trouble or told_of(error)}") from error
         if secured is not None:
             secured.check()
         self._inbox = f"{self._client.new_inbox()}."
@@ -170,53 +167,20 @@ class Connection:
             self._window_over.set_result(None)
 
     def _fail(self, reason: str) -> None:
-        self._trouble = reason
         if self._window_over is not None and not self._window_over.done():
             self._window_over.set_result(reason)
 
     async def _hear_of_trouble(self, error: Exception) -> None:
         """In place of the client's own, which prints tracebacks."""
-        log.debug("NATS client", error=str(error))
-        self._fail(" ".join(str(error).split()))
+        told = told_of(error)
+        log.debug("NATS client", error=told)
+        self._fail(f"NATS: {told}")
+        self._trouble = told
 
     async def _hear_of_closing(self) -> None:
-        self._fail(self._trouble or "the connection to NATS was closed")
+        self._fail(f"NATS: {self._trouble or 'the connection was closed'}")
 
 
-class _Secured(ssl.SSLContext):
-    """Knows whether TLS was begun: the client itself goes on in the clear where a server doesn't ask for it."""
-
-    def __new__(cls) -> Self:
-        context = super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
-        context.load_default_certs()
-        context.begun = False
-        return context
-
-    begun: bool
-
-    def wrap_bio(self, *args: Any, **named: Any) -> ssl.SSLObject:
-        self.begun = True
-        return super().wrap_bio(*args, **named)
-
-    def check(self) -> None:
-        """Raises Refused where the connection is in the clear."""
-        if not self.begun:
-            raise Refused("the server doesn't ask for TLS: its address is nats://…, or TLS must be set up there")
-
-
-def _credentials(address: Address, secured: _Secured | None) -> dict[str, Any]:
-    """Asked for when the connection stands, and only given where it is as safe as it should be."""
-
-    def given(what: str | None) -> Any:
-        def give() -> str | None:
-            if secured is not None:
-                secured.check()
-            return what
-
-        return give
-
-    if address.user is None:
-        return {}
-    if address.password is None:
-        return {"token": given(address.user)}
-    return {"user": given(address.user), "password": given(address.password)}
+def told_of(error: Exception) -> str:
+    """What the client says, in one line."""
+    return " ".join((str(error) or type(error).__name__).removeprefix("nats: ").split())
