@@ -12,12 +12,20 @@ from jangteo.storage.port import GuardedChange, Insert, Session
 _SECOND_US: Final = 1_000_000
 _NEW_PRUNINGS = Insert(schema.prunings, ("id", "events", "until"))
 _PRUNINGS = GuardedChange(schema.prunings, ("events", "until"), ("events", "until"))
-# What is counted is what is deleted: both mean the same rows.
-_FORGOTTEN: Final = """
-    FROM bundles CROSS JOIN outbox
-    WHERE bundles.id BETWEEN :first AND :last AND bundles.sent_at < :before
-        AND outbox.id BETWEEN first_event AND last_event AND outbox.bundle_id = bundles.id
+# From the newest bundle new ids are counted on, so it stays.
+_OLD: Final = """
+    bundles.id BETWEEN :first AND :last AND bundles.sent_at < :before AND bundles.id < (SELECT MAX(id) FROM bundles)
+"""
+_FORGOTTEN: Final = f"""
+    SELECT outbox.id FROM bundles CROSS JOIN outbox
+    WHERE {_OLD} AND outbox.id BETWEEN first_event AND last_event AND outbox.bundle_id = bundles.id
         AND NOT EXISTS (SELECT 1 FROM rejections WHERE rejections.id BETWEEN first_event AND last_event)
+"""
+_EMPTY: Final = f"""
+    SELECT id FROM bundles
+    WHERE {_OLD} AND NOT EXISTS (
+        SELECT 1 FROM outbox WHERE id BETWEEN first_event AND last_event AND bundle_id = bundles.id
+    )
 """
 
 
@@ -116,25 +124,23 @@ def _save_resumption(session: Session, _: notes.ResumePlatform, __: int) -> None
 def _save_forgetting(session: Session, note: notes.ForgetEvents, now: int) -> None:
     before = now - int(note.kept_for_s * _SECOND_US)
     span = {"first": note.first_bundle, "last": note.last_bundle, "before": before}
-    ((events, until),) = session.rows(f"SELECT COUNT(*), MAX(bundles.created_at) {_FORGOTTEN}", **span)
+    bundles = [row[0] for row in session.rows(f"SELECT id FROM bundles WHERE {_OLD}", **span)]
+    if not bundles:
+        return
+    # Nobody else marks or forgets them from here on.
+    list(session.hold(schema.bundles, "SELECT id FROM bundles WHERE id IN (:ids) ORDER BY id", bundles))
+    # What is counted is what was deleted.
+    events = len(session.rows(f"DELETE FROM outbox WHERE id IN ({_FORGOTTEN}) RETURNING id", **span))
+    moments = session.rows(f"DELETE FROM bundles WHERE id IN ({_EMPTY}) RETURNING created_at", **span)
     if not events:
         return
+    until = max(moment for (moment,) in moments)
     earlier = session.rows("SELECT events, until FROM prunings WHERE id = 1")
     if earlier:
         ((events_before, until_before),) = earlier
         session.change(_PRUNINGS, [(events_before + events, max(until, until_before), 1, events_before, until_before)])
     else:
         session.insert(_NEW_PRUNINGS, [(1, events, until)])
-    session.delete(schema.outbox, f"SELECT outbox.id {_FORGOTTEN}", **span)
-    session.delete(
-        schema.bundles,
-        """
-        SELECT id FROM bundles
-        WHERE id BETWEEN :first AND :last AND sent_at < :before
-            AND NOT EXISTS (SELECT 1 FROM outbox WHERE id BETWEEN first_event AND last_event AND bundle_id = bundles.id)
-        """,
-        **span,
-    )
 
 
 _SAVES: Final[dict[type, Callable[[Session, Any, int], None]]] = {
