@@ -48,7 +48,10 @@ class Forgettable(NamedTuple):
 
 
 def read_chores(snapshot: Snapshot, platform: str, limit: int) -> Chores:
-    """What there is to do for a platform of this name; at most `limit` events to be tried again."""
+    """What there is to do for a platform of this name; at most `limit` events to be tried again, the earliest ones.
+
+    What waits for an earlier event of its order is due too: however many do, they don't come before what they wait for.
+    """
     stopped = snapshot.rows(
         "SELECT 1 FROM platforms WHERE id = 1 AND name = :platform AND stopped_at IS NOT NULL", platform=platform
     )
@@ -56,7 +59,7 @@ def read_chores(snapshot: Snapshot, platform: str, limit: int) -> Chores:
         """
         SELECT rejections.id, rejections.order_id, tries, event
         FROM rejections JOIN outbox ON outbox.id = rejections.id
-        WHERE next_try_at <= :now ORDER BY next_try_at, rejections.id LIMIT :count
+        WHERE next_try_at <= :now ORDER BY rejections.id LIMIT :count
         """,
         now=micros(snapshot.now),
         count=limit,
