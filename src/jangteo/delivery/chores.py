@@ -117,7 +117,7 @@ class Chores:
 
     async def _send_again(self, some: Bundles) -> int:
         events = some.lines.encode().split(b"\n") if some.lines else []
-        unsent = await self._outbound.send(events) if events else []
+        unsent = await self._outbound.send_in_order(events) if events else []
         if unsent:
             places = await self._outbound.ask(outbox.read_places_of_sent, some.bundles)
             await self._outbound.note_rejected(self._outbound.trials.remember(unsent, places))

@@ -64,6 +64,14 @@ class Outbound:
         for start in range(0, len(events), _NOTED_AT_ONCE):
             await self.note(NoteRejected(tuple(events[start : start + _NOTED_AT_ONCE])))
 
+    async def send_in_order(self, events: Sequence[bytes]) -> list[Unsent]:
+        """Send these, but for those of an order that has an earlier event in trial. Raises what `send` raises."""
+        held = self.trials.held_up(events)
+        waiting = {each.place for each in held}
+        free = [place for place in range(len(events)) if place not in waiting]
+        unsent = await self.send([events[place] for place in free])
+        return [*held, *(each._replace(place=free[each.place]) for each in unsent)]
+
     async def send(self, events: Sequence[bytes]) -> list[Unsent]:
         """Send these, and keep the turn as long as that takes: those that were not sent.
 

@@ -129,14 +129,11 @@ class Relay:
         return len(events)
 
     async def _send(self, events: Sequence[bytes], bundles: tuple[int, ...]) -> None:
-        held = self._outbound.trials.held_up(events)
-        waiting = {each.place for each in held}
-        free = [place for place in range(len(events)) if place not in waiting]
-        unsent = await self._outbound.send([events[place] for place in free])
-        if not unsent and not held:
+        unsent = await self._outbound.send_in_order(events)
+        if not unsent:
             return
-        log.warning("events not taken", events=len(unsent), held_up=len(held))
-        unsent = [*held, *(each._replace(place=free[each.place]) for each in unsent)]
+        held = sum(each.reason is None for each in unsent)
+        log.warning("events not taken", events=len(unsent) - held, held_up=held)
         places = await self._outbound.ask(outbox.read_places, bundles)
         await self._outbound.note_rejected(self._outbound.trials.remember(unsent, places))
 
