@@ -113,7 +113,7 @@ class SqliteSession:
         return self._raw.execute(_with_ids(sql), {"ids": _as_json(ids)}).fetchall()
 
     def new_ids(self, counts: Mapping[Table, int]) -> Mapping[Table, Iterable[int]]:
-        """Rows of these tables are never deleted, so the largest id and one is always new."""
+        """The newest rows of these tables are never deleted, so the largest id and one is always new."""
         largest = self._raw.execute(_largest_ids(tuple(counts))).fetchone()
         pairs = zip(counts.items(), largest, strict=True)
         return {table: range(before + 1, before + 1 + count) for (table, count), before in pairs}
