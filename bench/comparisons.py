@@ -21,6 +21,9 @@ SETTINGS_ORDERS: Final = "Settings on PostgreSQL, orders of any products"
 SETTINGS_HOT: Final = "Settings on PostgreSQL, everyone buys one product"
 SETTINGS_CROWD: Final = "Settings on PostgreSQL, orders by 512 clients"
 SETTINGS_READS: Final = "Settings, balances"
+WAITING: Final = "events that have waited"
+DELAYS: Final = "from the commit until sent, at 1,000 orders a second"
+PLATFORM: Final = "orders while the platform"
 
 ECHO: Final = "echo"
 BARE: Final = "a bare commit"
@@ -30,6 +33,8 @@ CLAIMS: Final = "coupon claims"
 ECHO_OF_SAME_BYTES: Final = "echo of the same bytes"
 READS: Final = "GET /products"
 PGBENCH: Final = "pgbench, a stored function"
+LIVE_PLATFORM: Final = "takes events"
+DEAD_PLATFORM: Final = "is dead"
 
 
 class Extent(Struct, frozen=True):
@@ -41,9 +46,13 @@ class Extent(Struct, frozen=True):
     """Users enough for all claims of that time, since nobody may claim twice."""
     stored_orders: int
     """So many are made for the shops that have orders of long ago; without any, that isn't measured."""
+    waiting_events: int
+    """So many have waited for a relay; a multiple of the buyers."""
     settings: bool
     """Whether other settings than the defaults are measured too."""
 
 
-THOROUGH: Final = Extent(seconds=4, rounds=3, claimants=1_000_000, stored_orders=5_000_000, settings=True)
-QUICK: Final = Extent(seconds=1, rounds=1, claimants=100_000, stored_orders=0, settings=False)
+THOROUGH: Final = Extent(
+    seconds=4, rounds=3, claimants=1_000_000, stored_orders=5_000_000, waiting_events=200_000, settings=True
+)
+QUICK: Final = Extent(seconds=1, rounds=1, claimants=100_000, stored_orders=0, waiting_events=50_000, settings=False)

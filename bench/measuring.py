@@ -1,6 +1,6 @@
 """One run of all comparisons, each with shops of its own, which are audited afterwards."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -8,8 +8,9 @@ from typing import Final
 from msgspec import Struct
 
 from bench import comparisons as compared
-from bench import contenders, pgbench, servers, shops, stored
+from bench import contenders, deliveries, pgbench, servers, shops, stored
 from bench.comparisons import CROWD, WORKERS, Extent
+from bench.deliveries import Platform
 from bench.postgres import Postgres
 from bench.servers import Server
 from bench.turns import Comparison, Contender, in_turns
@@ -56,6 +57,11 @@ class Bench:
             self._beside_pgbench(echo, compared.POSTGRES_HOT, "one_product", contenders.one_product)
             self._postgres_claims(echo)
         self._reads()
+        with deliveries.platforms(self._folder) as platforms:
+            for kind, place in (("SQLite", self._in_sqlite), ("PostgreSQL", self._in_postgres)):
+                self._waiting_events(kind, place, platforms)
+                self._delays(kind, place, platforms)
+                self._dead_platform(kind, place, platforms)
         if self._extent.settings:
             self._settings()
             self._settings_of_reads()
@@ -136,6 +142,42 @@ class Bench:
                 contenders.reads(compared.READS, shop.address, CROWD),
             )
 
+    def _waiting_events(self, kind: str, place: Callable[[str], str], platforms: Sequence[Platform]) -> None:
+        title = f"{kind}, {compared.WAITING}"
+        waiting = self._fill(place("waiting"))
+        stored.fill(waiting, self._extent.waiting_events, self._tell)
+        self._settle(waiting)
+        with self._shop(title, place("beside_waiting")) as shop:
+            self._compare(
+                title,
+                contenders.orders(compared.ORDERS, shop.address, CROWD),
+                *(deliveries.waiting_events(waiting, platform) for platform in platforms),
+            )
+        self.books[f"{title}, relayed"] = shops.audit(waiting)
+
+    def _delays(self, kind: str, place: Callable[[str], str], platforms: Sequence[Platform]) -> None:
+        title = f"{kind}, {compared.DELAYS}"
+        with ExitStack() as stack:
+            those = []
+            for number, platform in enumerate(platforms):
+                database = self._fill(place(f"delays_{number}"))
+                serving = self._serving(title, database, *platform.options)
+                those.append(deliveries.delays(platform.name, database, stack.enter_context(serving).address))
+            self._compare(title, *those)
+
+    def _dead_platform(self, kind: str, place: Callable[[str], str], platforms: Sequence[Platform]) -> None:
+        title = f"{kind}, {compared.PLATFORM}"
+        (live,) = (each for each in platforms if each.name.startswith("HTTP"))
+        dead = Platform("dead", ("--platform", deliveries.DEAD))
+        with ExitStack() as stack:
+            those = []
+            for name, platform in ((compared.LIVE_PLATFORM, live), (compared.DEAD_PLATFORM, dead)):
+                serving = self._serving(
+                    title, self._fill(place(f"platform_{platform.name[:4].lower()}")), *platform.options
+                )
+                those.append(contenders.orders(name, stack.enter_context(serving).address, CROWD))
+            self._compare(title, *those)
+
     def _with_stored(self, kind: str, empty: str, full: str) -> None:
         self._fill(empty)
         self._fill(full)
@@ -200,11 +242,13 @@ class Bench:
     @contextmanager
     def _serving(self, title: str, database: str, *options: str) -> Iterator[Server]:
         """A shop that is served, and audited at the end."""
-        platform = f"file:{self._folder / database.rpartition('/')[2]}.events.jsonl"
-        with servers.serving(servers.shop(database, "--platform", platform, *options)) as server:
+        if "--platform" not in options:
+            file = self._folder / f"{database.rpartition('/')[2]}.events.jsonl"
+            options = (*options, "--platform", f"file:{file}")
+        with servers.serving(servers.shop(database, *options)) as server:
             yield server
         self._tell(f"{title}: auditing")
-        self.books[f"{title}, {' '.join(options) or 'as it comes'}"] = shops.audit(database)
+        self.books[f"{title}, {database.rpartition('/')[2]}"] = shops.audit(database)
 
     def _in_sqlite(self, name: str) -> str:
         return f"sqlite:///{self._folder / name}.db"

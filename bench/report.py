@@ -1,5 +1,6 @@
 """What a run is told as: tables for people, in a terminal and in a document, and JSON for programs."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,11 +83,15 @@ def _cells(contender: Contender, first: Contender) -> tuple[str, ...]:
         contender.name,
         str(contender.connections),
         f"{contender.requests_per_s:,.0f}",
-        f"{contender.p50_ms:.2f}",
-        f"{contender.p99_ms:.2f}",
+        _ms(contender.p50_ms),
+        _ms(contender.p99_ms),
         "" if contender is first else f"{contender.ratio_to(first):.2f}",
         f"{contender.failed:,}",
     )
+
+
+def _ms(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.2f}"
 
 
 def _target_cells(target: Target) -> tuple[str, ...]:

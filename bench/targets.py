@@ -25,7 +25,13 @@ class Target(Struct, frozen=True):
 
 def targets(measured: Sequence[Comparison]) -> list[Target]:
     """All goals, with what was measured for them."""
-    return [*_beside_the_echo(measured), *_beside_pgbench(measured), *_latencies(measured), *_with_stored(measured)]
+    return [
+        *_beside_the_echo(measured),
+        *_beside_pgbench(measured),
+        *_latencies(measured),
+        *_deliveries(measured),
+        *_with_stored(measured),
+    ]
 
 
 def _beside_the_echo(measured: Sequence[Comparison]) -> Iterator[Target]:
@@ -67,6 +73,17 @@ def _latencies(measured: Sequence[Comparison]) -> Iterator[Target]:
     for title in (compared.SQLITE_CROWD, compared.POSTGRES_HOT, compared.POSTGRES_UNIFORM):
         for shop in _shops(_titled(measured, title)):
             yield Target(f"{title}, {shop.name}: p99 / p50", 4.0, shop.p99_to_p50(), at_most=True)
+
+
+def _deliveries(measured: Sequence[Comparison]) -> Iterator[Target]:
+    for kind in ("SQLite", "PostgreSQL"):
+        orders, *platforms = _titled(measured, f"{kind}, {compared.WAITING}").contenders
+        for platform in platforms:
+            yield Target(f"{kind}: {platform.name} / orders", 1.0, platform.ratio_to(orders))
+        for platform in _titled(measured, f"{kind}, {compared.DELAYS}").contenders:
+            yield Target(f"{kind}, {compared.DELAYS}: {platform.name}, p99 in ms", 50, platform.p99_ms, at_most=True)
+        live, dead = _titled(measured, f"{kind}, {compared.PLATFORM}").contenders
+        yield Target(f"{kind}: orders with a dead platform / with a live one", 0.95, dead.ratio_to(live))
 
 
 def _with_stored(measured: Sequence[Comparison]) -> Iterator[Target]:

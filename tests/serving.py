@@ -160,16 +160,27 @@ def serve_in_process(database: str, *options: str, file_size_max_kib: int | None
     command = [JANGTEO, "serve", "--database", database, "--port", "0", *options]
     if file_size_max_kib is not None:
         command = ["bash", "-c", f'ulimit -f {file_size_max_kib}; exec "$@"', "bash", *command]
+    # It listens from before it says so: whoever asks now is answered as soon as it is up.
+    server, line = _started(command, "Jangteo is open at ")
+    server.address = line.split()[-1]
+    return server
+
+
+def relay_in_process(database: str, platform: str, *options: str) -> ServerProcess:
+    """Start `jangteo relay`, and wait until it has told what it does."""
+    command = [JANGTEO, "relay", "--database", database, "--platform", platform, *options]
+    return _started(command, "The relay of ")[0]
+
+
+def _started(command: list[str], says: str) -> tuple[ServerProcess, str]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1)
     server = ServerProcess(process, "")
     STARTED.append(server)
     assert process.stdout is not None
     for line in process.stdout:
-        if line.startswith("Jangteo is open at "):
-            # It listens from before it says so: whoever asks now is answered as soon as it is up.
-            server.address = line.split()[-1]
-            return server
-    raise AssertionError("the server ended before it was open")
+        if line.startswith(says):
+            return server, line
+    raise AssertionError(f"{command} ended before it was at work")
 
 
 def audit(database: str) -> subprocess.CompletedProcess[str]:

@@ -103,10 +103,12 @@ class Shop:
         try:
             yield
         finally:
-            if self._relay is not None:
-                await self._relay.stop()
-            await self.committing.stop()
-            await self.reading.stop()
+            try:
+                if self._relay is not None:
+                    await self._relay.stop()
+            finally:
+                await self.committing.stop()
+                await self.reading.stop()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """One request, or the server's own start and stop."""

@@ -15,6 +15,7 @@ OURS = [
         "tests/**/*",
         "bench/**/*",
         "docs/**/*",
+        "examples/**/*",
         "*.md",
         "*.toml",
         "*.lock",

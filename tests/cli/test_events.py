@@ -48,7 +48,7 @@ def test_status_of_a_shop_that_no_relay_was_at_yet(kept: Shop, jangteo: Jangteo)
 
 
 def test_status_counts_what_waits_and_what_was_rejected(told: Shop, jangteo: Jangteo) -> None:
-    told.do(ForgetEvents(1, 9, 0), at=OPENED + 9 * DAY)
+    told.do(ForgetEvents((1, 2), 0), at=OPENED + 9 * DAY)
     lines = jangteo("events", "status", "--database", told.database).out.splitlines()
     assert lines[0].startswith("waiting       3, the oldest for ")
     assert lines[1:4] == [
@@ -74,7 +74,7 @@ def test_status_tells_what_was_forgotten(kept: Shop, jangteo: Jangteo) -> None:
     kept.order(3, at=OPENED)
     kept.order(at=OPENED + DAY)
     kept.send(1, at=OPENED)
-    kept.do(ForgetEvents(1, 1, 0), at=OPENED + DAY)
+    kept.do(ForgetEvents((1,), 0), at=OPENED + DAY)
     status = jangteo("events", "status", "--database", kept.database).out
     assert "kept          since 2026-11-02T00:00:00Z, 3 older ones forgotten\n" in status
 

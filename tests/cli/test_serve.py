@@ -171,6 +171,7 @@ def test_a_path_is_a_path_whatever_is_in_it(tmp_path: Path) -> None:
     assert {each.name for each in tmp_path.iterdir()} == {
         "my%20shop ?#1.db",
         "my%20shop ?#1.db.lock",
+        "my%20shop ?#1.db.relay.lock",
         "my%20shop ?#1.events.jsonl",
     }
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from jangteo.core.deliveries import Rejected
 from jangteo.delivery.dispatch import Unsent
 from jangteo.delivery.trials import PAUSES_S, Trials
@@ -18,8 +16,8 @@ def of(order: int) -> bytes:
     return f'{{"subject":"{order}"}}'.encode()
 
 
-def trial(event: int, order: int = ORDER, tries: int = 1) -> Trial:
-    return Trial(event, order, tries, "text")
+def trial(event: int, tries: int) -> Trial:
+    return Trial(event, ORDER, tries, "text")
 
 
 def held_up(trials: Trials, *orders: int) -> list[int]:
@@ -35,9 +33,7 @@ def test_an_event_is_tried_again_after_every_pause_and_then_set_aside() -> None:
     pauses = [rejected.again_in_s]
     while rejected.again_in_s is not None:
         assert held_up(trials, ORDER) == [ORDER]
-        again = trial(PAID, tries=rejected.tries)
-        assert trials.first_of_each([again]) == [again]
-        rejected = trials.remember_again(again, Unsent(0, ORDER, "still no"))
+        rejected = trials.remember_again(trial(PAID, tries=rejected.tries), Unsent(0, ORDER, "still no"))
         pauses.append(rejected.again_in_s)
     assert pauses == [*PAUSES_S, None]
     assert rejected == Rejected(PAID, ORDER, len(PAUSES_S) + 1, "still no", None)
@@ -69,41 +65,26 @@ def test_only_the_orders_with_an_event_to_be_tried_again_are_held_up() -> None:
     assert held_up(trials, 1, 2, 3, 2) == [2, 2]
 
 
-@pytest.mark.parametrize(
-    ("known", "due", "first"),
-    [
-        pytest.param([], [PAID], [PAID], id="one that an operator asks for"),
-        pytest.param([PAID], [PAID], [PAID], id="the only one"),
-        pytest.param([PAID, CANCELLED], [PAID, CANCELLED], [PAID], id="the earlier of two"),
-        pytest.param([PAID, CANCELLED], [CANCELLED, PAID], [PAID], id="in whatever order they are due"),
-        pytest.param([PAID, CANCELLED], [CANCELLED], [], id="not the later one while the earlier one pauses"),
-        pytest.param([], [CANCELLED, PAID], [PAID], id="also where both have just been asked for"),
-    ],
-)
-def test_of_the_events_due_the_first_of_each_order_is_tried(known: list[int], due: list[int], first: list[int]) -> None:
-    trials = Trials()
-    trials.load((ORDER, event) for event in known)
-    others = trial(3, order=8)
-    found = trials.first_of_each([*map(trial, due), others])
-    assert [each.event for each in found if each.order_id == ORDER] == first
-    assert others in found, "another order is not in its way"
-
-
-def test_what_waits_for_one_is_tried_when_that_one_is_settled() -> None:
+def test_what_waits_for_one_is_held_up_until_all_of_its_order_is_settled() -> None:
     trials = Trials()
     trials.load([(ORDER, PAID), (ORDER, CANCELLED)])
     trials.settled(PAID, ORDER)
-    assert trials.first_of_each([trial(CANCELLED)]) == [trial(CANCELLED)]
     assert held_up(trials, ORDER) == [ORDER]
     trials.settled(CANCELLED, ORDER)
-    assert held_up(trials, ORDER) == []
+    assert (held_up(trials, ORDER), len(trials)) == ([], 0)
 
 
-def test_what_was_set_aside_is_not_in_the_way_of_the_next_of_its_order() -> None:
+def test_what_an_operator_asks_for_is_in_the_way_of_what_comes_behind_it() -> None:
     trials = Trials()
-    trials.load([(ORDER, PAID), (ORDER, CANCELLED)])
+    trials.add(PAID, ORDER)
+    assert held_up(trials, ORDER, 8) == [ORDER]
+
+
+def test_what_is_set_aside_is_not_in_the_way_of_the_next_of_its_order() -> None:
+    trials = Trials()
+    trials.load([(ORDER, PAID)])
     trials.remember_again(trial(PAID, tries=len(PAUSES_S)), Unsent(0, ORDER, "no"))
-    assert trials.first_of_each([trial(CANCELLED)]) == [trial(CANCELLED)]
+    assert held_up(trials, ORDER) == []
 
 
 def test_settling_what_is_not_known_disturbs_nothing() -> None:

@@ -47,12 +47,11 @@ ASKED = [
     Asked(deliveries.NoteRejected((deliveries.Rejected(5, 3, 2, "too large", 1.5),))),
     Asked(deliveries.NoteAccepted((5, 6))),
     Asked(deliveries.RetryEvents((5,))),
-    Asked(deliveries.RetryEvents(None)),
     Asked(deliveries.StartReplay(NOW, NOW)),
     Asked(deliveries.NoteReplay(1, 7, 12, finished=False)),
     Asked(deliveries.ReportPlatform("none", None, stopped=False, sent_events=12, within_s=2.5)),
     Asked(deliveries.ResumePlatform()),
-    Asked(deliveries.ForgetEvents(1, 9, 60.0)),
+    Asked(deliveries.ForgetEvents((1, 9), 60.0)),
 ]
 
 

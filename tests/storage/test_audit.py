@@ -159,10 +159,10 @@ EVENTS = "one event for every paid order and one more for every cancelled one"
 MORE_DAMAGE += [
     # What is gone must have been counted, and what was counted be gone; and only what is that old.
     (EVENTS, "DELETE FROM outbox WHERE type = 'jangteo.order.cancelled' AND id < 100"),
-    (EVENTS, "INSERT INTO prunings SELECT 1, 1, MAX(created_at) FROM bundles"),
+    (EVENTS, "UPDATE prunings SET events = 1, until = (SELECT MAX(created_at) FROM bundles)"),
     (
         EVENTS,
-        "INSERT INTO prunings SELECT 1, 1, created_at FROM bundles WHERE id = 39; DELETE FROM outbox WHERE id = 40",
+        "UPDATE prunings SET events = 1; DELETE FROM outbox WHERE id = 40",
     ),
     (
         EVENTS,

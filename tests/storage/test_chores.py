@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from jangteo.core.deliveries import NoteRejected, Rejected, ReportPlatform, ResumePlatform, RetryEvents, StartReplay
-from jangteo.storage.chores import read_chores, read_in_trial, read_replayed
+from jangteo.storage.chores import read_chores, read_known, read_replayed
 from tests.storage.shops import DAY, OPENED, Shop
 
 NOW = OPENED + DAY
@@ -30,13 +30,13 @@ def reject(shop: Shop, *events: tuple[int, float | None]) -> None:
 
 def due(shop: Shop, after_s: float = 0, limit: int = 10) -> list[int]:
     found = shop.look(read_chores, PLATFORM, limit, at=NOW + after_s * SECOND)
-    return [trial.event for trial in found.trials]
+    return sorted(trial.event for trial in found.trials)
 
 
 def test_without_rejections_there_is_nothing_to_do(told: Shop) -> None:
     found = told.look(read_chores, PLATFORM, 10, at=NOW)
     assert found == (False, [], None)
-    assert (told.look(read_in_trial), told.look(read_replayed)) == ([], 0)
+    assert (told.look(read_known, PLATFORM), told.look(read_replayed)) == (([], False), 0)
 
 
 @pytest.mark.parametrize(("after_s", "events"), [(0, [4]), (4.999, [4]), (5, [2, 4]), (60, [1, 2, 4])])
@@ -62,7 +62,25 @@ def test_a_trial_is_told_with_its_order_its_tries_and_its_text(told: Shop) -> No
 
 def test_in_trial_is_all_but_what_is_set_aside(told: Shop) -> None:
     reject(told, (1, 60), (2, 0), (3, None))
-    assert sorted(told.look(read_in_trial)) == [(1, 1), (2, 2)]
+    assert sorted(told.look(read_known, PLATFORM).in_trial) == [(1, 1), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("rejected", "first"),
+    [
+        ([(1, 0), (5, 0)], [1]),
+        ([(1, 60), (5, 0)], []),
+        ([(1, None), (5, 0)], [5]),
+        ([(5, 0)], [5]),
+        ([(1, 0), (5, 60), (6, 0)], [1, 6]),
+    ],
+    ids=["the earlier of two", "not while it pauses", "but when it is set aside", "the only one", "of each order"],
+)
+def test_of_an_order_the_first_is_tried(told: Shop, rejected: list[tuple[int, float | None]], first: list[int]) -> None:
+    told.cancel(1, 2)
+    again = tuple(Rejected(event, (event - 1) % 4 + 1, 1, "no", again_in_s) for event, again_in_s in rejected)
+    told.do(NoteRejected(again), at=NOW)
+    assert due(told) == first
 
 
 def test_many_that_wait_for_others_do_not_come_before_what_they_wait_for(told: Shop) -> None:
@@ -83,6 +101,7 @@ def test_it_is_stopped_by_the_platform_of_its_own_name(
 ) -> None:
     told.do(ReportPlatform(said_by, "410", stopped, sent_events=0, within_s=1), at=NOW)
     assert told.look(read_chores, PLATFORM, 10, at=NOW).stopped == is_stopped
+    assert told.look(read_known, PLATFORM).stopped == is_stopped
     told.do(ResumePlatform(), at=NOW)
     assert not told.look(read_chores, PLATFORM, 10, at=NOW).stopped
 

@@ -43,7 +43,7 @@ def filled_file(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) 
         on_their_way = [
             NoteRejected((Rejected(50, 48, 5, "HTTP 422: no such product", None),)),
             StartReplay(NOW - timedelta(days=1), NOW),
-            ForgetEvents(1, 7, kept_for_s=-1),
+            ForgetEvents(tuple(range(1, 8)), kept_for_s=-1),
         ]
         commit(connection, [Asked(note) for note in on_their_way], lambda: NOW)
     return path
@@ -90,8 +90,9 @@ def shop_in(database: str) -> dict[str, list[Row]]:
 
 
 def is_empty(database: str) -> bool:
-    """But for the name that it was given."""
-    return not any(rows for table, rows in shop_in(database).items() if table != "shops")
+    """But for its name, and for how much it has forgotten: nothing."""
+    shop = shop_in(database)
+    return shop.pop("prunings") == [(1, 0, 0)] and len(shop.pop("shops")) == 1 and not any(shop.values())
 
 
 def done(database: str, *asked: Asked) -> list[Any]:
@@ -160,7 +161,7 @@ def test_new_ids_of_every_table_go_on_behind_the_largest(filled: str, postgres_d
 
 
 def test_the_ids_of_an_empty_table_begin_at_one(sqlite_database: str, postgres_database: str) -> None:
-    assert copy(sqlite_database, postgres_database)[-1].all_rows == 1
+    assert copy(sqlite_database, postgres_database)[-1].all_rows == 2
     with closing(open_storage(postgres_database).connect()) as connection, connection.transaction() as session:
         assert session.rows("SELECT nextval('users_ids')") == [(1,)]
 

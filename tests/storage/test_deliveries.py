@@ -65,12 +65,6 @@ CASES = {
     "some to be tried again": Case(
         (ASIDE,), RetryEvents((3, 999)), "rejections", [ASIDE_ROWS[0], (3, 3, 0, "never", at(), at())]
     ),
-    "all that are set aside to be tried again, and no other": Case(
-        (AGAIN, ASIDE),
-        RetryEvents(None),
-        "rejections",
-        [(1, 1, 2, "no", at(), at(5)), *((event, event, 0, "never", at(), at()) for event in (2, 3))],
-    ),
     "none to be tried again": Case((ASIDE,), RetryEvents(()), "rejections", ASIDE_ROWS),
     "a replay begins": Case((), REPLAY, "replays", [FIRST_REPLAY]),
     "none begins while one is under way": Case((REPLAY,), StartReplay(NOW, NOW + DAY), "replays", [FIRST_REPLAY]),
@@ -124,12 +118,12 @@ def test_a_note_has_its_effect_and_twice_no_other(told: Shop, case: Case) -> Non
 
 
 def test_every_note_but_forgetting_has_its_case() -> None:
-    notes = {AGAIN, NoteAccepted(()), RetryEvents(None), REPLAY, NoteReplay(1, 1, 1, finished=False), WELL}
+    notes = {AGAIN, NoteAccepted(()), RetryEvents(()), REPLAY, NoteReplay(1, 1, 1, finished=False), WELL}
     assert {type(case.note) for case in CASES.values()} == {type(note) for note in notes} | {ResumePlatform}
 
 
 def test_notes_of_one_batch_are_taken_in_their_order(told: Shop) -> None:
-    told.do(AGAIN, NoteAccepted((1,)), ASIDE, RetryEvents(None), at=NOW)
+    told.do(AGAIN, NoteAccepted((1,)), ASIDE, RetryEvents((2, 3)), at=NOW)
     assert [row[:3] for row in told.rows(NOTED["rejections"])] == [(2, 2, 0), (3, 3, 0)]
     told.do(REPLAY, NoteReplay(1, 3, 3, finished=True), StartReplay(OPENED, OPENED + DAY), at=NOW)
     assert told.look(read_replayed) == 0

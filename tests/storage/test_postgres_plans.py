@@ -46,7 +46,7 @@ BATCHES: tuple[tuple[Command, ...], ...] = (
         deliveries.NoteRejected((deliveries.Rejected(5, 3, 2, "too large", None),)),
         deliveries.NoteAccepted((5, 6)),
         deliveries.ReportPlatform("none", None, stopped=False, sent_events=12, within_s=2.5),
-        deliveries.ForgetEvents(1, 9, kept_for_s=-1),
+        deliveries.ForgetEvents((1, 2), -60.0),
     ),
 )
 # Whoever leaves the campaign to the shop has all campaigns looked at that still have coupons: there are few.

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from jangteo.api import examples, problems
+from jangteo.api import event_schemas, examples, problems
 from jangteo.api.openapi import document
 from jangteo.api.problems import Kind
 from jangteo.api.replies import Reply
@@ -28,7 +28,8 @@ def pages(routes: Iterable[Route], version: str) -> dict[str, Page]:
     environment.filters["pretty"] = _pretty
     as_json = _reply(b"application/json", msgspec.json.encode(openapi))
     reference = environment.get_template("reference.html")
-    as_html = _html(reference.render(openapi=openapi, problems=_all_problems()))
+    events = event_schemas.index()
+    as_html = _html(reference.render(openapi=openapi, problems=_all_problems(), **events))
 
     def documentation(scope: Scope) -> Reply:
         """HTML for browsers, JSON for everyone else."""
@@ -39,7 +40,10 @@ def pages(routes: Iterable[Route], version: str) -> dict[str, Page]:
         "/": lambda _: Reply(307, [(b"location", DOCUMENTATION.encode()), (b"content-length", b"0")], b""),
         DOCUMENTATION: documentation,
         OPENAPI: lambda _: as_json,
+        event_schemas.EVENTS: _always(_reply(b"application/json", msgspec.json.encode(events))),
     }
+    for path, schema in event_schemas.event_schemas().items():
+        found[path] = _always(_reply(b"application/schema+json", msgspec.json.encode(schema)))
     for kind, example in _all_problems().items():
         explained = environment.get_template("problem.html").render(kind=kind, example=example)
         found[problems.TYPE_PREFIX + kind.slug] = _always(_html(explained))

@@ -25,6 +25,7 @@ from jangteo.storage.port import Connection
 
 events = typer.Typer()
 _RECENT_S: Final = 10
+_AT_ONCE: Final = 200
 _EVENT_ID: Final = re.compile(r"(?:[0-9a-f]+-)?order-([0-9]{1,16})-(paid|cancelled)")
 
 Limit = Annotated[int, typer.Option(envvar="JANGTEO_LIMIT", min=1, max=1_000, help="So many at most.")]
@@ -130,9 +131,7 @@ def retry(
             count = len(found)
             _do(connection, RetryEvents(tuple(event.place for event in found)))
         else:
-            with connection.snapshot(system_clock()) as snapshot:
-                count = event_lists.read_state(snapshot).set_aside
-            _do(connection, RetryEvents(None))
+            count = _retry_all(connection)
     typer.echo(f"{count:,} to be tried again, within a second where a relay is at work.")
 
 
@@ -186,6 +185,18 @@ def _connected(database: str) -> Iterator[Connection]:
     storage.check()
     with closing(storage.connect()) as connection:
         yield connection
+
+
+def _retry_all(connection: Connection) -> int:
+    """All that are set aside, some at a time, so that orders don't wait for them: how many there were."""
+    count = 0
+    while True:
+        with connection.snapshot(system_clock()) as snapshot:
+            places = event_lists.read_set_aside(snapshot, _AT_ONCE)
+        if not places:
+            return count
+        _do(connection, RetryEvents(tuple(places)))
+        count += len(places)
 
 
 def _do(connection: Connection, command: Command) -> None:

@@ -1,6 +1,6 @@
 """What the relay has the shop remember about events on their way to the platform: no business is decided here.
 
-Each of these is noted as it is, and never refused. Each may be noted twice without harm, but for `ForgetEvents`.
+Each of these is noted as it is, and never refused. Each may be noted twice without harm.
 """
 
 from datetime import datetime
@@ -44,9 +44,9 @@ class NoteAccepted(Struct, Noted, frozen=True):
 
 
 class RetryEvents(Struct, Noted, frozen=True):
-    """An operator wants these to be tried again now, as if for the first time; None: all that are set aside."""
+    """An operator wants these to be tried again now, as if for the first time."""
 
-    events: tuple[int, ...] | None
+    events: tuple[int, ...]
 
 
 class StartReplay(Struct, Noted, frozen=True):
@@ -81,8 +81,7 @@ class ResumePlatform(Struct, Noted, frozen=True):
 
 
 class ForgetEvents(Struct, Noted, frozen=True):
-    """Bundles of some range that were sent so long ago need not be kept."""
+    """These bundles, as far as they were sent so long ago and nothing of them was rejected, need not be kept."""
 
-    first_bundle: int
-    last_bundle: int
+    bundles: tuple[int, ...]
     kept_for_s: float

@@ -38,7 +38,8 @@ async def dispatch(sink: Sink, events: Sequence[bytes]) -> list[Unsent]:
     for wave in _waves(events):
         held = _held_up(events, wave, {each.order_id for each in unsent})
         unsent += held
-        places = [place for place in wave if place not in {each.place for each in held}] if held else wave
+        waiting = {each.place for each in held}
+        places = [place for place in wave if place not in waiting]
         if places:
             rejected = await sink.send([events[place] for place in places])
             unsent += (Unsent(places[at], order_of(events[places[at]]), reason) for at, reason in rejected.items())

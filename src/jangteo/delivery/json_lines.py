@@ -1,6 +1,7 @@
 """The file platform: JSON Lines, one event a line, flushed to disk before it counts as delivered."""
 
 import asyncio
+import fcntl
 import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -63,17 +64,22 @@ class JsonLines:
             if self._file is None or self._has_moved(self._file):
                 self._let_go()
                 self._file = self._open()
+            # Nobody else is in the middle of a line, and takes ours for one that was torn.
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _end_last_line(self._file)
             _write_all(self._file, b"".join(event + b"\n" for event in events))
             os.fdatasync(self._file)
+            fcntl.flock(self._file, fcntl.LOCK_UN)
         except OSError:
             # The next attempt opens the file anew and cuts off what this one may have left half-written.
             self._let_go()
             raise
 
     def _let_go(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        # Closed or not, the number is no longer ours.
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
 
     def _has_moved(self, file: int) -> bool:
         """Whether someone has renamed or removed the file, as those who rotate logs do: then a new one is begun."""
@@ -84,9 +90,7 @@ class JsonLines:
         return not os.path.samestat(there, os.fstat(file))
 
     def _open(self) -> int:
-        opened = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        _end_last_line(opened)
-        return opened
+        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
 
 def _write_all(file: int, data: bytes) -> None:

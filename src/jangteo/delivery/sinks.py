@@ -1,7 +1,9 @@
 """What a platform is to the relay: something that takes events, and may say no to one or ask for patience."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
+
+_LONGEST_REASON: Final = 500
 
 
 class CannotUse(Exception):
@@ -36,3 +38,9 @@ class Sink(Protocol):
 
     async def close(self) -> None:
         """Let go of it."""
+
+
+def one_line(reason: str) -> str:
+    """What a platform has said, as a database can keep it and an operator can read it: printable, and not endless."""
+    printable = "".join(each if each.isprintable() else " " for each in reason[: 4 * _LONGEST_REASON])
+    return " ".join(printable.split())[:_LONGEST_REASON]

@@ -8,6 +8,7 @@ from typing import Final
 
 from jangteo.core.deliveries import Rejected
 from jangteo.delivery.dispatch import Unsent, order_of
+from jangteo.delivery.sinks import one_line
 from jangteo.storage.chores import Trial
 
 PAUSES_S: Final = (1.0, 5.0, 25.0, 125.0)
@@ -21,11 +22,15 @@ class Trials:
     def __init__(self) -> None:
         self._events: dict[int, set[int]] = {}
 
+    def __len__(self) -> int:
+        """Of so many orders."""
+        return len(self._events)
+
     def load(self, events: Iterable[tuple[int, int]]) -> None:
         """Begin with these: pairs of an order and an event's place in the outbox."""
         self._events.clear()
         for order_id, event in events:
-            self._add(event, order_id)
+            self.add(event, order_id)
 
     def held_up(self, events: Sequence[bytes]) -> list[Unsent]:
         """Those of the events that must wait for earlier ones."""
@@ -38,26 +43,19 @@ class Trials:
         """What is to be remembered of events that were not sent; `places` are those in the outbox."""
         return [self._unsent(each, places[each.place], tries=0) for each in unsent]
 
-    def first_of_each(self, due: Sequence[Trial]) -> list[Trial]:
-        """Those of the events due that no earlier one of their order is in the way of."""
-        for trial in due:
-            # An operator may have asked for it meanwhile.
-            self._add(trial.event, trial.order_id)
-        return [trial for trial in due if trial.event == min(self._events[trial.order_id])]
-
     def remember_again(self, trial: Trial, unsent: Unsent) -> Rejected:
         """What is to be remembered of one that was tried again."""
         return self._unsent(unsent, trial.event, trial.tries)
 
     def _unsent(self, unsent: Unsent, event: int, tries: int) -> Rejected:
         if unsent.reason is None:
-            self._add(event, unsent.order_id)
+            self.add(event, unsent.order_id)
             return Rejected(event, unsent.order_id, tries, _WAITS, again_in_s=0)
         if tries < len(PAUSES_S):
-            self._add(event, unsent.order_id)
-            return Rejected(event, unsent.order_id, tries + 1, unsent.reason, PAUSES_S[tries])
+            self.add(event, unsent.order_id)
+            return Rejected(event, unsent.order_id, tries + 1, one_line(unsent.reason), PAUSES_S[tries])
         self.settled(event, unsent.order_id)
-        return Rejected(event, unsent.order_id, tries + 1, unsent.reason, again_in_s=None)
+        return Rejected(event, unsent.order_id, tries + 1, one_line(unsent.reason), again_in_s=None)
 
     def settled(self, event: int, order_id: int) -> None:
         """It was accepted, or set aside."""
@@ -66,5 +64,6 @@ class Trials:
         if not events:
             self._events.pop(order_id, None)
 
-    def _add(self, event: int, order_id: int) -> None:
+    def add(self, event: int, order_id: int) -> None:
+        """It is to be tried again."""
         self._events.setdefault(order_id, set()).add(event)

@@ -1,10 +1,17 @@
-"""Whose turn it is to tell the platform: one relay's of all that serve a shop, and another's when that one is gone."""
+"""Whose turn it is to tell the platform: one relay's of all that serve a shop, and another's when that one is gone.
+
+A turn is kept by a task of its own, whatever else the relay waits for, and is over when it could not be kept: nobody
+has to be asked for that.
+"""
 
 import asyncio
 import fcntl
+import math
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol
+from time import monotonic
+from typing import Final
 from uuid import uuid4
 
 import msgspec
@@ -18,78 +25,112 @@ from jangteo.storage.errors import Unavailable
 
 log = structlog.get_logger()
 
-TURN_S: Final = 6.0
-RENEWED_EVERY_S: Final = 2.0
+TURN_S: Final = 5.0
+RENEWED_EVERY_S: Final = 1.5
+_MARGIN_S: Final = 0.5
+"""So much earlier it ends here than there."""
 
 
-class Turn(Protocol):
-    """One relay's way to its turn."""
+class Turn:
+    """One relay's way to its turn. What differs is how it is asked for."""
 
-    async def is_mine(self) -> bool:
-        """Whether it is: asked for, or renewed, where that is due. Raises Unavailable, Overloaded and Stopped."""
+    def __init__(self) -> None:
+        self._until = -math.inf
+        self._taken = asyncio.Event()
+        self._keeping: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Ask for it from here on, again and again."""
+        self._keeping = asyncio.create_task(self._keep())
+
+    @property
+    def left_s(self) -> float:
+        """So long it is ours yet; 0 where it is not."""
+        return max(self._until - monotonic(), 0.0)
+
+    async def wait(self) -> None:
+        """Until it is ours."""
+        while not self.left_s:
+            self._taken.clear()
+            await self._taken.wait()
 
     async def give_back(self) -> None:
         """Another may have it at once. Never raises."""
+        if self._keeping is None:
+            return
+        self._keeping.cancel()
+        await asyncio.gather(self._keeping, return_exceptions=True)
+        self._until = -math.inf
+        await self._let_go()
+
+    async def _keep(self) -> None:
+        while True:
+            try:
+                until = await self._ask()
+            except Stopped:
+                return
+            except Exception as error:  # noqa: BLE001 - whatever it is: it is asked for again as long as this lives
+                log.warning("the relay's turn was not asked for", reason=str(error) or type(error).__name__)
+            else:
+                if until is None and self.left_s:
+                    log.warning("another relay has taken over")
+                self._until = -math.inf if until is None else until
+                if self.left_s:
+                    self._taken.set()
+            await asyncio.sleep(RENEWED_EVERY_S)
+
+    async def _ask(self) -> float | None:
+        """Until when it is ours, on this machine's clock; None where it is another's."""
+        raise NotImplementedError
+
+    async def _let_go(self) -> None:
+        raise NotImplementedError
 
 
-class LeasedTurn:
+class LeasedTurn(Turn):
     """A turn in the database, for some seconds, renewed as long as its holder lives and reaches the database."""
 
     def __init__(self, committing: Committing) -> None:
+        super().__init__()
         self._committing = committing
         self._name = uuid4().hex
-        self._renewed_at: float | None = None
 
-    async def is_mine(self) -> bool:
-        """As the database says, not longer ago than it is renewed."""
-        now = asyncio.get_running_loop().time()
-        if self._renewed_at is None or now - self._renewed_at > RENEWED_EVERY_S:
-            had_it, self._renewed_at = self._renewed_at is not None, None
-            told = await self._committing.submit(HoldRelay(self._name, TURN_S))
-            if msgspec.json.decode(told.body, type=Answered).held:
-                # From before it was asked for: here it ends a little earlier than there.
-                self._renewed_at = now
-            elif had_it:
-                log.warning("another relay has taken over")
-        return self._renewed_at is not None
+    async def _ask(self) -> float | None:
+        asked_at = monotonic()
+        told = await self._committing.submit(HoldRelay(self._name, TURN_S))
+        held = msgspec.json.decode(told.body, type=Answered).held
+        return asked_at + TURN_S - _MARGIN_S if held else None
 
-    async def give_back(self) -> None:
-        """Without waiting for its end."""
-        if self._renewed_at is None:
-            return
-        self._renewed_at = None
-        try:
+    async def _let_go(self) -> None:
+        # Where that can't be done it ends by itself.
+        with suppress(Overloaded, Stopped, Unavailable):
             await self._committing.submit(HoldRelay(self._name, 0))
-        except (Overloaded, Stopped, Unavailable):
-            # It ends by itself.
-            return
 
 
-class LockedTurn:
+class LockedTurn(Turn):
     """A turn by the lock of a file, for a shop that is one file itself: free as soon as its holder has ended."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self._path = path
         self._lock: int | None = None
 
-    async def is_mine(self) -> bool:
-        """As long as this process lives. Raises Unavailable where the file can't be had at all."""
+    async def _ask(self) -> float | None:
         if self._lock is not None:
-            return True
-        try:
-            lock = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise Unavailable(f"{self._path} can't be written: {error.strerror}") from error
+            return math.inf
+        lock = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(lock)
-            return False
+            return None
+        except BaseException:
+            os.close(lock)
+            raise
         self._lock = lock
-        return True
+        return math.inf
 
-    async def give_back(self) -> None:
-        """The next one has it."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+    async def _let_go(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)

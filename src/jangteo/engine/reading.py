@@ -29,7 +29,7 @@ class Reading:
         batch_max: int,
         queue_max: int,
     ) -> None:
-        """`threads` answer quick questions; one more answers those that take long."""
+        """`threads` answer quick questions; one more answers those that take long, and one the relay's."""
 
         def lane(name: str, threads: int) -> Lane[Question[Any], Any]:
             return Lane(
@@ -42,20 +42,23 @@ class Reading:
 
         self._quick = lane("read", threads)
         self._long = lane("read-long", 1)
+        self._relays = lane("read-relay", 1)
 
     def start(self) -> None:
         """Open the way; called on the event loop that answers."""
         self._quick.start()
         self._long.start()
+        self._relays.start()
 
     async def stop(self) -> None:
         """Answer what has been asked, then close."""
         await self._quick.stop()
         await self._long.stop()
+        await self._relays.stop()
 
     async def ask(self, question: Question[Answer]) -> Answer:
         """The answer as of now. Raises Overloaded, or Unavailable where the database can't be read."""
-        lane = self._long if question.takes_long else self._quick
+        lane = self._long if question.takes_long else self._relays if question.is_relays else self._quick
         return cast("Answer", await lane.submit(question))
 
 

@@ -30,41 +30,54 @@ class Replay(NamedTuple):
     events: int
 
 
+class Known(NamedTuple):
+    """What a relay must know before it sends anything."""
+
+    in_trial: list[tuple[int, int]]
+    """The order and the event of each that is to be tried again, now or later."""
+    stopped: bool
+    """Whether the platform has stopped the relay, and no operator has resumed it."""
+
+
 class Chores(NamedTuple):
     """All there is to do now."""
 
     stopped: bool
-    """Whether the platform has stopped the relay, and no operator has resumed it."""
     trials: list[Trial]
+    """Not those that an earlier one of their order has to go before."""
     replay: Replay | None
 
 
 class Forgettable(NamedTuple):
-    """A range of old bundles, and whether any of them may have been sent long enough ago."""
+    """Bundles that were sent long enough ago, and where to look next."""
 
-    first: int
-    last: int
-    some: bool
+    bundles: tuple[int, ...]
+    looked_up_to: int
+
+
+def read_known(snapshot: Snapshot, platform: str) -> Known:
+    """What there is to know for a platform of this name."""
+    rows = snapshot.rows("SELECT order_id, id FROM rejections WHERE next_try_at IS NOT NULL")
+    return Known([(order_id, event) for order_id, event in rows], _is_stopped(snapshot, platform))
 
 
 def read_chores(snapshot: Snapshot, platform: str, limit: int) -> Chores:
-    """What there is to do for a platform of this name; at most `limit` events to be tried again, the earliest ones.
-
-    What waits for an earlier event of its order is due too: however many do, they don't come before what they wait for.
-    """
-    stopped = snapshot.rows(
-        "SELECT 1 FROM platforms WHERE id = 1 AND name = :platform AND stopped_at IS NOT NULL", platform=platform
-    )
+    """What there is to do for a platform of this name; at most `limit` events to be tried again."""
     trials = snapshot.rows(
         """
         SELECT rejections.id, rejections.order_id, tries, event
         FROM rejections JOIN outbox ON outbox.id = rejections.id
-        WHERE next_try_at <= :now ORDER BY rejections.id LIMIT :count
+        WHERE next_try_at <= :now AND NOT EXISTS (
+            SELECT 1 FROM rejections AS earlier
+            WHERE earlier.order_id = rejections.order_id AND earlier.id < rejections.id
+                AND earlier.next_try_at IS NOT NULL
+        )
+        ORDER BY next_try_at, rejections.id LIMIT :count
         """,
         now=micros(snapshot.now),
         count=limit,
     )
-    return Chores(bool(stopped), [Trial(*row) for row in trials], read_replay(snapshot))
+    return Chores(_is_stopped(snapshot, platform), [Trial(*row) for row in trials], read_replay(snapshot))
 
 
 def read_replay(snapshot: Snapshot) -> Replay | None:
@@ -84,12 +97,6 @@ def read_replayed(snapshot: Snapshot) -> int:
     return rows[0][0] if rows else 0
 
 
-def read_in_trial(snapshot: Snapshot) -> list[tuple[int, int]]:
-    """The order and the event of each that is to be tried again, now or later."""
-    rows = snapshot.rows("SELECT order_id, id FROM rejections WHERE next_try_at IS NOT NULL")
-    return [(order_id, event) for order_id, event in rows]
-
-
 def read_forgettable(snapshot: Snapshot, after: int, kept_for: timedelta) -> Forgettable | None:
     """The next bundles behind `after`; None where they are not that old.
 
@@ -104,10 +111,17 @@ def read_forgettable(snapshot: Snapshot, after: int, kept_for: timedelta) -> For
         after=after,
         count=FORGOTTEN_AT_ONCE,
     )
-    before, events, last, some = micros(snapshot.now - kept_for), 0, 0, False
+    before, events, last, bundles = micros(snapshot.now - kept_for), 0, 0, []
     for bundle_id, size, created_at, sent_at in rows:
         if created_at >= before or events >= FORGOTTEN_AT_ONCE:
             break
-        sent = sent_at is not None and sent_at < before
-        events, last, some = events + size, bundle_id, some or sent
-    return Forgettable(rows[0][0], last, some) if last else None
+        last = bundle_id
+        if sent_at is not None and sent_at < before:
+            events += size
+            bundles.append(bundle_id)
+    return Forgettable(tuple(bundles), last) if last else None
+
+
+def _is_stopped(snapshot: Snapshot, platform: str) -> bool:
+    sql = "SELECT 1 FROM platforms WHERE id = 1 AND name = :platform AND stopped_at IS NOT NULL"
+    return bool(snapshot.rows(sql, platform=platform))

@@ -35,6 +35,8 @@ OF_PROCESSES: Final = (schema.writers, schema.readiness, schema.relay_turns, sch
 """Not copied: they are about the processes at work on a database, not about the shop. A copied turn would keep the
 relay of the new place waiting for one that isn't there, and nobody would ask for the transactions of a copied writer.
 """
+_IN_EVERY_SHOP: Final = (schema.shops, schema.prunings)
+"""An empty one has a row of these already; it is given the source's."""
 PAGE_ROWS: Final = 5_000
 """So many rows are in memory at once, of each table: of the largest kind some 10 MiB."""
 
@@ -112,8 +114,7 @@ def _refuse_if_served(snapshot: Snapshot, end: End) -> None:
 
 def _refuse_if_filled(looked_at: Snapshot | Session) -> None:
     for table in SHOP:
-        # An empty shop has a name already; it is given the source's.
-        if table is not schema.shops and looked_at.rows(f"SELECT 1 FROM {table.name} LIMIT 1"):
+        if table not in _IN_EVERY_SHOP and looked_at.rows(f"SELECT 1 FROM {table.name} LIMIT 1"):
             raise CannotOpen(f"the target holds a shop already ({table.name}); name an empty database")
 
 
@@ -144,7 +145,8 @@ def _transactions(snapshot: Snapshot) -> Row:
 
 def _copy_tables(snapshot: Snapshot, session: Session, counts: Mapping[str, int]) -> Iterator[Copied]:
     rows, all_rows = 0, sum(counts.values())
-    session.delete(schema.shops, "SELECT id FROM shops")
+    for table in _IN_EVERY_SHOP:
+        session.remove(table, [1])
     for table in SHOP:
         insert, table_rows = Insert(table, tuple(table.c.keys())), 0
         for page in _pages(snapshot, table):

@@ -7,26 +7,17 @@ from jangteo.core import deliveries as notes
 from jangteo.core.book import Book
 from jangteo.storage import schema
 from jangteo.storage.moments import micros
-from jangteo.storage.port import GuardedChange, Insert, Session
+from jangteo.storage.port import GuardedChange, Session
 
 _SECOND_US: Final = 1_000_000
-_NEW_PRUNINGS = Insert(schema.prunings, ("id", "events", "until"))
 _PRUNINGS = GuardedChange(schema.prunings, ("events", "until"), ("events", "until"))
-# From the newest bundle new ids are counted on, so it stays.
-_OLD: Final = """
-    bundles.id BETWEEN :first AND :last AND bundles.sent_at < :before AND bundles.id < (SELECT MAX(id) FROM bundles)
+_COUNT: Final = "SELECT id, events, until FROM prunings WHERE id IN (:ids) ORDER BY id"
+_FORGETTABLE: Final = "SELECT id, created_at, sent_at FROM bundles WHERE id IN (:ids) ORDER BY id"
+_EVENTS_OF: Final = """
+    SELECT outbox.id, outbox.bundle_id FROM bundles CROSS JOIN outbox
+    WHERE bundles.id IN (:ids) AND outbox.id BETWEEN first_event AND last_event AND outbox.bundle_id = bundles.id
 """
-_FORGOTTEN: Final = f"""
-    SELECT outbox.id FROM bundles CROSS JOIN outbox
-    WHERE {_OLD} AND outbox.id BETWEEN first_event AND last_event AND outbox.bundle_id = bundles.id
-        AND NOT EXISTS (SELECT 1 FROM rejections WHERE rejections.id BETWEEN first_event AND last_event)
-"""
-_EMPTY: Final = f"""
-    SELECT id FROM bundles
-    WHERE {_OLD} AND NOT EXISTS (
-        SELECT 1 FROM outbox WHERE id BETWEEN first_event AND last_event AND bundle_id = bundles.id
-    )
-"""
+_REJECTED: Final = "SELECT id FROM rejections WHERE id IN (:ids)"
 
 
 def save(session: Session, book: Book) -> None:
@@ -40,7 +31,7 @@ def _save_rejected(session: Session, note: notes.NoteRejected, now: int) -> None
         session.run(
             """
             INSERT INTO rejections (id, order_id, tries, reason, rejected_at, next_try_at)
-            VALUES (:event, :order, :tries, :reason, :now, :again)
+            SELECT outbox.id, :order, :tries, :reason, :now, CAST(:again AS BIGINT) FROM outbox WHERE outbox.id = :event
             ON CONFLICT (id) DO UPDATE SET tries = excluded.tries, reason = excluded.reason,
                 rejected_at = excluded.rejected_at, next_try_at = excluded.next_try_at
             """,
@@ -59,9 +50,7 @@ def _save_accepted(session: Session, note: notes.NoteAccepted, _: int) -> None:
 
 
 def _save_retry(session: Session, note: notes.RetryEvents, now: int) -> None:
-    if note.events is None:
-        session.run("UPDATE rejections SET tries = 0, next_try_at = :now WHERE next_try_at IS NULL", now=now)
-    for event in note.events or ():
+    for event in note.events:
         session.run("UPDATE rejections SET tries = 0, next_try_at = :now WHERE id = :event", event=event, now=now)
 
 
@@ -122,25 +111,22 @@ def _save_resumption(session: Session, _: notes.ResumePlatform, __: int) -> None
 
 
 def _save_forgetting(session: Session, note: notes.ForgetEvents, now: int) -> None:
+    """What is counted is what is deleted, whoever else is at it: the count is held first, then the bundles."""
     before = now - int(note.kept_for_s * _SECOND_US)
-    span = {"first": note.first_bundle, "last": note.last_bundle, "before": before}
-    bundles = [row[0] for row in session.rows(f"SELECT id FROM bundles WHERE {_OLD}", **span)]
-    if not bundles:
-        return
-    # Nobody else marks or forgets them from here on.
-    list(session.hold(schema.bundles, "SELECT id FROM bundles WHERE id IN (:ids) ORDER BY id", bundles))
-    # What is counted is what was deleted.
-    events = len(session.rows(f"DELETE FROM outbox WHERE id IN ({_FORGOTTEN}) RETURNING id", **span))
-    moments = session.rows(f"DELETE FROM bundles WHERE id IN ({_EMPTY}) RETURNING created_at", **span)
+    ((_, forgotten, until),) = session.hold(schema.prunings, _COUNT, [1])
+    found = session.hold(schema.bundles, _FORGETTABLE, note.bundles)
+    old = {
+        bundle_id: created_at for bundle_id, created_at, sent_at in found if sent_at is not None and sent_at < before
+    }
+    events: dict[int, int] = dict(session.find(_EVENTS_OF, old)) if old else {}
     if not events:
         return
-    until = max(moment for (moment,) in moments)
-    earlier = session.rows("SELECT events, until FROM prunings WHERE id = 1")
-    if earlier:
-        ((events_before, until_before),) = earlier
-        session.change(_PRUNINGS, [(events_before + events, max(until, until_before), 1, events_before, until_before)])
-    else:
-        session.insert(_NEW_PRUNINGS, [(1, events, until)])
+    kept = {events[event] for (event,) in session.find(_REJECTED, events)}
+    gone = [event for event, bundle_id in events.items() if bundle_id not in kept]
+    newest = max((moment for bundle_id, moment in old.items() if bundle_id not in kept), default=until)
+    session.change(_PRUNINGS, [(forgotten + len(gone), max(until, newest), 1, forgotten, until)])
+    session.remove(schema.outbox, gone)
+    session.remove(schema.bundles, [bundle_id for bundle_id in old if bundle_id not in kept])
 
 
 _SAVES: Final[dict[type, Callable[[Session, Any, int], None]]] = {

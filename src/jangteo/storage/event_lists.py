@@ -92,7 +92,7 @@ def read_state(snapshot: Snapshot) -> DeliveryState:
     ((oldest,),) = snapshot.rows("SELECT MIN(created_at) FROM bundles WHERE sent_at IS NULL")
     ((rejected, again),) = snapshot.rows("SELECT COUNT(*), COUNT(next_try_at) FROM rejections")
     kept_since = snapshot.rows("SELECT created_at FROM bundles ORDER BY id LIMIT 1")
-    forgotten = snapshot.rows("SELECT events FROM prunings WHERE id = 1")
+    ((forgotten,),) = snapshot.rows("SELECT events FROM prunings WHERE id = 1")
     return DeliveryState(
         at=snapshot.now,
         waiting=waiting,
@@ -100,7 +100,7 @@ def read_state(snapshot: Snapshot) -> DeliveryState:
         to_be_tried_again=again,
         set_aside=rejected - again,
         kept_since=moment(kept_since[0][0]) if kept_since else None,
-        forgotten=forgotten[0][0] if forgotten else 0,
+        forgotten=forgotten,
         platform=_read_platform(snapshot),
     )
 
@@ -123,6 +123,12 @@ def read_rejected_events(snapshot: Snapshot, before: int | None, limit: int) -> 
 def read_events_of(snapshot: Snapshot, order_id: int) -> list[KeptEvent]:
     """The events of an order that are still kept, the newest first."""
     return _events(snapshot.rows(_OF_ORDER, order=order_id, before=LARGEST, count=_OF_ONE_ORDER))
+
+
+def read_set_aside(snapshot: Snapshot, limit: int) -> list[int]:
+    """The places of the first events that are set aside."""
+    rows = snapshot.rows("SELECT id FROM rejections WHERE next_try_at IS NULL ORDER BY id LIMIT :count", count=limit)
+    return [place for (place,) in rows]
 
 
 def count_sent(snapshot: Snapshot, since: datetime, until: datetime) -> int:

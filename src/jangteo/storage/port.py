@@ -81,6 +81,9 @@ class Session(Protocol):
     def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:
         """Change rows, all in one go. Raises Conflict where one that is guarded is no longer as it was loaded."""
 
+    def remove(self, table: Table, ids: Collection[int]) -> None:
+        """Delete rows by their ids."""
+
     def delete(self, table: Table, sql: str, **values: Value) -> None:
         """Delete the rows whose keys a query finds, but for those that another transaction is at just now."""
 
@@ -140,6 +143,8 @@ class Question(NamedTuple, Generic[Answer]):
     arguments: tuple[Any, ...] = ()
     takes_long: bool = False
     """It may have to look at many rows: those who ask for few don't wait behind it."""
+    is_relays: bool = False
+    """The relay asks it, which waits for nobody."""
 
     def answer(self, snapshot: Snapshot) -> Answer:
         """Ask the database."""

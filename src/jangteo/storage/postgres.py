@@ -34,9 +34,11 @@ _TURN: Final = GuardedChange(schema.writers, ("transactions", "seen_at"), ("tran
 # What a batch is loaded and changed by are keys, always. So its statements are planned once, for that, until the plans
 # are renewed; planning each time took a third of a lone order's time (measured). Settings that a database doesn't know
 # are left out.
+# What a host that was cut off in the middle of a transaction holds, the others have again after seconds.
 PLAN_BY_KEYS: Final = """
-    SELECT set_config(name, CASE name WHEN 'plan_cache_mode' THEN 'force_generic_plan' ELSE 'off' END, FALSE)
-    FROM pg_settings WHERE name IN ('plan_cache_mode', 'enable_seqscan', 'jit')
+    SELECT set_config(name, CASE name WHEN 'plan_cache_mode' THEN 'force_generic_plan'
+        WHEN 'idle_in_transaction_session_timeout' THEN '5s' ELSE 'off' END, FALSE)
+    FROM pg_settings WHERE name IN ('plan_cache_mode', 'enable_seqscan', 'jit', 'idle_in_transaction_session_timeout')
 """
 _COMES_FIRST: Final = (
     errors.SerializationFailure,

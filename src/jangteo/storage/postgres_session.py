@@ -104,6 +104,10 @@ class PostgresSession:
         """Have rows changed that must still be as they were loaded."""
         self._gather(change, rows)
 
+    def remove(self, table: Table, ids: Collection[int]) -> None:
+        """Delete rows by their ids."""
+        self._ask(with_ids(f"DELETE FROM {table.name} WHERE id IN (:ids)"), [sorted(ids)])
+
     def delete(self, table: Table, sql: str, **values: Value) -> None:
         """Delete the rows whose keys a query finds, and wait for nobody."""
         self._begin()

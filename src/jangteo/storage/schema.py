@@ -205,6 +205,7 @@ rejections = Table(
     _number("rejected_at"),
     _number("next_try_at", null=True),
     Index("rejections_due", "next_try_at"),
+    Index("rejections_by_order", "order_id"),
 )
 
 # What an operator wants to be sent again: the events of a span of time, up to the bundle that was the last one then.
@@ -221,7 +222,7 @@ replays = Table(
     _number("finished_at", null=True),
 )
 
-# Old events that were sent are forgotten: how many so far, and the moment of the newest of them.
+# Old events that were sent are forgotten: in one row how many so far, and the moment of the newest of them.
 prunings = Table(
     "prunings",
     metadata,

@@ -113,7 +113,7 @@ class SqliteSession:
         return self._raw.execute(_with_ids(sql), {"ids": _as_json(ids)}).fetchall()
 
     def new_ids(self, counts: Mapping[Table, int]) -> Mapping[Table, Iterable[int]]:
-        """The newest rows of these tables are never deleted, so the largest id and one is always new."""
+        """The newest row of these tables is never deleted, so the largest id and one is always new."""
         largest = self._raw.execute(_largest_ids(tuple(counts))).fetchone()
         pairs = zip(counts.items(), largest, strict=True)
         return {table: range(before + 1, before + 1 + count) for (table, count), before in pairs}
@@ -131,6 +131,10 @@ class SqliteSession:
         changed = self._raw.executemany(_change_sql(change), rows).rowcount
         if change.guards and changed != len(rows):
             raise Conflict(f"{len(rows) - changed} row(s) of {change.table.name} changed meanwhile")
+
+    def remove(self, table: Table, ids: Collection[int]) -> None:
+        """Delete rows by their ids."""
+        self._raw.execute(_with_ids(f"DELETE FROM {table.name} WHERE id IN (:ids)"), {"ids": _as_json(ids)})
 
     def delete(self, table: Table, sql: str, **values: Value) -> None:
         """Delete the rows whose keys a query finds; there is one writer, so nobody else is at them."""

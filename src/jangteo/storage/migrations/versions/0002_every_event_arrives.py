@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("rejections_due", "rejections", ["next_try_at"], unique=False)
+    op.create_index("rejections_by_order", "rejections", ["order_id"], unique=False)
     op.create_table(
         "replays",
         sa.Column("id", NUMBER, autoincrement=False, nullable=False),
@@ -47,13 +48,14 @@ def upgrade() -> None:
         sa.Column("finished_at", NUMBER, nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_table(
+    prunings = op.create_table(
         "prunings",
         sa.Column("id", NUMBER, autoincrement=False, nullable=False),
         sa.Column("events", NUMBER, nullable=False),
         sa.Column("until", NUMBER, nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.bulk_insert(prunings, [{"id": 1, "events": 0, "until": 0}])
     op.create_table(
         "platforms",
         sa.Column("id", NUMBER, autoincrement=False, nullable=False),

@@ -1,0 +1,145 @@
+"""How events get on: how soon they are sent, how fast those are that have waited, and what a dead platform costs."""
+
+import asyncio
+import math
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Final, NamedTuple
+
+import aiohttp
+
+from bench import shops
+from bench.loads import CannotMeasure, Load, load_of
+from bench.servers import environment
+from bench.turns import Contender
+from jangteo.app import system_clock
+from jangteo.storage.opening import open_storage
+from tests.nats_server import running_nats
+from tests.receiving import running_receiver
+
+ORDERS_A_SECOND: Final = 1_000
+_CONNECTIONS: Final = 32
+_SUBJECT: Final = "jangteo.orders"
+_SECRET: Final = "whsec_" + b64encode(b"jangteo" * 4).decode()
+_SENT_WITHIN_S: Final = 120
+_LOOK_EVERY_S: Final = 0.1
+DEAD: Final = "http://127.0.0.1:1/events"
+"""Nobody listens there."""
+
+
+class Platform(NamedTuple):
+    """Where events go: its name in the tables, and the options that a shop is given for it."""
+
+    name: str
+    options: tuple[str, ...]
+
+
+@contextmanager
+def platforms(folder: Path) -> Iterator[Sequence[Platform]]:
+    """A file, a receiver of webhooks that checks their signatures, and a NATS server with a stream."""
+    with running_receiver(folder / "received.jsonl", _SECRET) as receiver, running_nats(folder / "nats") as nats:
+        # What was sent a moment ago is sent again in the next round, and must be kept as if it were new.
+        nats.create_stream(_SUBJECT, duplicate_window=0.1, max_msgs=100_000, discard="old")
+        yield (
+            Platform("a file", ("--platform", f"file:{folder / 'sent.jsonl'}")),
+            Platform("HTTP, signed", ("--platform", receiver.url, "--platform-secret", _SECRET)),
+            Platform("NATS", ("--platform", nats.url(_SUBJECT))),
+        )
+
+
+def waiting_events(database: str, platform: Platform) -> Contender:
+    """A relay by itself, and a shop whose events have all waited for it."""
+
+    def run(_: int) -> Load:
+        with closing(open_storage(database).connect()) as connection:
+            with connection.transaction() as session:
+                session.run("UPDATE bundles SET sent_at = NULL")
+            with _relaying(database, platform):
+                end = monotonic() + _SENT_WITHIN_S
+                while _waiting(database):
+                    if monotonic() > end:
+                        raise CannotMeasure(f"the events for {platform.name} were not sent in {_SENT_WITHIN_S} s")
+                    sleep(_LOOK_EVERY_S)
+            with connection.snapshot(system_clock()) as snapshot:
+                ((first, last),) = snapshot.rows("SELECT MIN(sent_at), MAX(sent_at) FROM bundles")
+                # The first ones are the start of the clock.
+                ((sent,),) = snapshot.rows(
+                    """
+                    SELECT COUNT(*) FROM bundles CROSS JOIN outbox WHERE sent_at > :first
+                        AND outbox.id BETWEEN first_event AND last_event AND outbox.bundle_id = bundles.id
+                    """,
+                    first=first,
+                )
+        return Load(sent, sent / ((last - first) / 1_000_000), math.nan, math.nan, 0)
+
+    return Contender(f"events to {platform.name}", 1, run, warms_up=False)
+
+
+def delays(name: str, database: str, address: str) -> Contender:
+    """Orders at an even pace, and how long after it was decided each was sent, and known to be."""
+
+    def run(seconds: int) -> Load:
+        before = system_clock()
+        asyncio.run(_order_evenly(address, seconds))
+        end = monotonic() + _SENT_WITHIN_S
+        while _waiting(database):
+            if monotonic() > end:
+                raise CannotMeasure(f"the events for {name} were not sent in {_SENT_WITHIN_S} s")
+            sleep(_LOOK_EVERY_S)
+        return load_of(_delays_ms(database, before.timestamp()), seconds)
+
+    return Contender(name, _CONNECTIONS, run)
+
+
+async def _order_evenly(address: str, seconds: int) -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    numbers = iter(range(seconds * ORDERS_A_SECOND))
+
+    async def buy(session: aiohttp.ClientSession) -> None:
+        for number in numbers:
+            await asyncio.sleep(began + number / ORDERS_A_SECOND - loop.time())
+            items = [{"productId": (number + each) % shops.PRODUCTS + 1, "quantity": 1 + each} for each in (0, 1)]
+            body = {"userId": number % shops.BUYERS + 1, "items": items}
+            async with session.post(f"{address}/orders", json=body) as answer:
+                if answer.status != 201:
+                    raise CannotMeasure(f"an order was answered with {answer.status}")
+
+    connector = aiohttp.TCPConnector(limit=_CONNECTIONS)
+    async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as group:
+        for _ in range(_CONNECTIONS):
+            group.create_task(buy(session))
+
+
+def _delays_ms(database: str, since_s: float) -> list[float]:
+    """Of each event since then: from the moment of its batch, before the commit, until it was marked as sent."""
+    with closing(open_storage(database).connect()) as connection, connection.snapshot(system_clock()) as snapshot:
+        rows = snapshot.rows(
+            """
+            SELECT bundles.sent_at - bundles.created_at FROM bundles CROSS JOIN outbox
+            WHERE created_at > :since
+                AND outbox.id BETWEEN first_event AND last_event AND outbox.bundle_id = bundles.id
+            """,
+            since=int(since_s * 1_000_000),
+        )
+    return [delay / 1_000 for (delay,) in rows]
+
+
+def _waiting(database: str) -> bool:
+    with closing(open_storage(database).connect()) as connection, connection.snapshot(system_clock()) as snapshot:
+        return bool(snapshot.rows("SELECT 1 FROM bundles WHERE sent_at IS NULL LIMIT 1"))
+
+
+@contextmanager
+def _relaying(database: str, platform: Platform) -> Iterator[None]:
+    command = [sys.executable, "-m", "jangteo", "relay", "--database", database, *platform.options]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment()) as relay:
+        try:
+            yield
+        finally:
+            relay.terminate()

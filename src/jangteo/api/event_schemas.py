@@ -1,0 +1,151 @@
+"""JSON Schema of the events for the data platform, one for each type, made from the very types that they are sent as.
+
+Whoever receives events may check them against it. Fields that it doesn't name are allowed: later versions may add some.
+"""
+
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from jangteo.api.examples import ANSWERS
+from jangteo.core.events import Event, order_cancelled, order_paid
+from jangteo.core.rows import Order
+from jangteo.storage.outbox import CloudEvent
+
+EVENTS: Final = "/schema/events"
+"""Where all of them are listed."""
+
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_SHOP: Final = "7d1f0c2a9b3e"
+# A shop of an early version had no name, and its events of that time are as they were.
+_ID: Final = r"^([0-9a-f]{12}-)?order-[1-9][0-9]{0,15}-"
+_SOURCE: Final = r"^/jangteo(/[0-9a-f]{12})?$"
+_SUBJECT: Final = r"^[1-9][0-9]{0,15}$"
+_ORDER: Final[Order] = ANSWERS[Order]
+_LATER: Final = _ORDER.created_at + timedelta(hours=2)
+EXAMPLES: Final = (
+    order_paid(_ORDER, _ORDER.created_at),
+    order_cancelled(replace(_ORDER, status="cancelled", cancelled_at=_LATER), _LATER),
+)
+"""One event of each type."""
+
+_TITLES: Final = {
+    "jangteo.order.paid": "An order was placed and paid",
+    "jangteo.order.cancelled": "An order was cancelled and its money returned",
+}
+_ABOUT: Final = {
+    "CloudEvent": {
+        "specversion": "The version of CloudEvents.",
+        "id": "Which fact this is: the same however often it is sent, and never that of another.",
+        "source": "Which shop tells it, by the name that it was given once.",
+        "type": "What happened.",
+        "subject": "The order that it happened to.",
+        "time": "When it happened. RFC 3339, UTC.",
+        "datacontenttype": "What `data` is.",
+        "data": "The whole order, as it was right afterwards.",
+    },
+    "Order": {
+        "orderId": "Which order.",
+        "userId": "Who ordered, and paid.",
+        "status": "Where the order stands after this event.",
+        "items": "What was ordered, a product at most once.",
+        "amount": "The sum of the items' amounts. In the currency's minor unit.",
+        "discount": "What the coupon took off; 0 without one. In the currency's minor unit.",
+        "total": "What the user paid: `amount` less `discount`. In the currency's minor unit.",
+        "couponId": "The coupon that was used; null without one.",
+        "createdAt": "When the order was placed and paid. RFC 3339, UTC.",
+        "cancelledAt": "When it was cancelled and its money returned. RFC 3339, UTC.",
+    },
+    "OrderItem": {
+        "productId": "The product.",
+        "quantity": "How many of it.",
+        "unitPrice": "The price of one, at the moment of the order. In the currency's minor unit.",
+        "amount": "`unitPrice` times `quantity`. In the currency's minor unit.",
+    },
+}
+
+
+def address(event_type: str) -> str:
+    """Where the schema of a type of events is."""
+    return f"{EVENTS}/{event_type}.json"
+
+
+def event_schemas() -> dict[str, dict[str, Any]]:
+    """The schemas by their addresses, ready to be encoded as JSON."""
+    return {address(example.type): _schema(example) for example in EXAMPLES}
+
+
+def index() -> dict[str, Any]:
+    """What there is, for programs that look for it."""
+    return {
+        "events": [
+            {"type": example.type, "description": _TITLES[example.type], "schema": address(example.type)}
+            for example in EXAMPLES
+        ]
+    }
+
+
+def _schema(example: Event) -> dict[str, Any]:
+    _, definitions = msgspec.json.schema_components([CloudEvent], ref_template="#/$defs/{name}")
+    for name, abouts in _ABOUT.items():
+        for field, about in abouts.items():
+            _describe(definitions[name]["properties"], field, about)
+    _narrow_order(definitions["Order"], example.order)
+    event = definitions.pop("CloudEvent")
+    _narrow_envelope(event["properties"], example)
+    return {
+        "$schema": _DIALECT,
+        "$id": address(example.type),
+        **event,
+        "title": example.type,
+        "description": f"{_TITLES[example.type]}. CloudEvents 1.0 in JSON.",
+        "examples": [msgspec.to_builtins(_envelope(example))],
+        "$defs": definitions,
+    }
+
+
+def _describe(properties: dict[str, Any], field: str, about: str) -> None:
+    schema = properties[field]
+    for choice in schema.get("anyOf", ()):
+        choice.pop("description", None)
+    properties[field] = {
+        "description": about,
+        **{name: value for name, value in schema.items() if name != "description"},
+    }
+
+
+def _narrow_order(schema: dict[str, Any], order: Order) -> None:
+    """Only orders of the example's status: which has a moment of its cancelling, or has none."""
+    properties = schema["properties"]
+    del schema["description"]
+    properties["items"]["minItems"] = 1
+    properties["status"] = {"description": properties["status"]["description"], "const": order.status}
+    cancelled_at = properties.pop("cancelledAt")
+    if order.cancelled_at is not None:
+        properties["cancelledAt"] = {"description": cancelled_at["description"], **cancelled_at["anyOf"][0]}
+        schema["required"].append("cancelledAt")
+
+
+def _narrow_envelope(properties: dict[str, Any], example: Event) -> None:
+    properties["specversion"]["const"] = "1.0"
+    properties["id"]["pattern"] = f"{_ID}{example.order.status}$"
+    properties["source"]["pattern"] = _SOURCE
+    properties["type"]["const"] = example.type
+    properties["subject"]["pattern"] = _SUBJECT
+    properties["time"]["format"] = "date-time"
+    properties["datacontenttype"]["const"] = "application/json"
+
+
+def _envelope(example: Event) -> CloudEvent:
+    return CloudEvent(
+        specversion="1.0",
+        id=f"{_SHOP}-{example.id}",
+        source=f"/jangteo/{_SHOP}",
+        type=example.type,
+        subject=str(example.order.order_id),
+        time=example.happened_at,
+        datacontenttype="application/json",
+        data=example.order,
+    )

@@ -1,0 +1,41 @@
+"""What operators are told of the platform: that it fails and why, that it does again, how much was sent."""
+
+from time import monotonic
+from typing import Final
+
+from jangteo.core.deliveries import ReportPlatform
+from jangteo.delivery.outbound import Outbound
+from jangteo.delivery.sinks import one_line
+
+REPORTED_EVERY_S: Final = 2.0
+
+
+class Reports:
+    """Written down when something has changed, and every few seconds while events are sent."""
+
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
+        self._failure: str | None = None
+        self._at = monotonic()
+        self._events = 0
+
+    async def failure(self, why: str, *, stopped: bool = False) -> None:
+        """The platform can't be told now, or wants no more. Raises as `Outbound.note`."""
+        why = one_line(why)
+        if stopped or why != self._failure or monotonic() - self._at >= REPORTED_EVERY_S:
+            self._failure = why
+            await self._report(stopped=stopped)
+
+    async def progress(self) -> None:
+        """All is well, as far as something was sent. Raises as `Outbound.note`."""
+        if self._outbound.sent_events == self._events or self._outbound.failing:
+            return
+        if self._failure is not None or monotonic() - self._at >= REPORTED_EVERY_S:
+            self._failure = None
+            await self._report(stopped=False)
+
+    async def _report(self, *, stopped: bool) -> None:
+        now, events = monotonic(), self._outbound.sent_events
+        sent, within_s = events - self._events, now - self._at
+        self._at, self._events = now, events
+        await self._outbound.note(ReportPlatform(self._outbound.platform, self._failure, stopped, sent, within_s))

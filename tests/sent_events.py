@@ -1,0 +1,27 @@
+"""Events as the outbox holds them, made up."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def event(order: int, what: str = "paid", **more: Any) -> bytes:
+    """Some 600 bytes, the text of a CloudEvent of one order."""
+    items = [{"productId": line, "quantity": 2, "price": 12_000, "name": "Hallabong"} for line in range(1, 5)]
+    order_as_it_is = {"orderId": order, "userId": 7, "status": what, "items": items, "total": 96_000, **more}
+    envelope = {
+        "specversion": "1.0",
+        "id": f"7d1f0c2a9b3e-order-{order}-{what}",
+        "source": "/jangteo/7d1f0c2a9b3e",
+        "type": f"jangteo.order.{what}",
+        "subject": str(order),
+        "time": "2026-11-24T01:20:18.496672Z",
+        "datacontenttype": "application/json",
+        "data": order_as_it_is,
+    }
+    return json.dumps(envelope, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def ids(events: list[bytes]) -> list[str]:
+    return [json.loads(text)["id"] for text in events]
