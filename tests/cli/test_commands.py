@@ -2,17 +2,29 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
 
 from jangteo import __version__
 from jangteo.cli.main import app
+from tests.cli.conftest import Jangteo
 from tests.serving import JANGTEO, audit
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = typer.main.get_command(app)
+
+
+def commands_of(command: Any) -> Mapping[str, Any]:
+    """The commands behind a command; none where it is one itself."""
+    found: Mapping[str, Any] = getattr(command, "commands", {})
+    return found
+
+
+COMMANDS = commands_of(typer.main.get_command(app))
+EVENTS = {f"events {name}": command for name, command in commands_of(COMMANDS["events"]).items()}
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -31,18 +43,32 @@ def test_what_is_unknown_is_one_line_and_exit_code_2(arguments: list[str]) -> No
     assert arguments[-1] in result.stderr
 
 
-def test_every_option_has_help_and_a_variable_and_is_in_the_documentation() -> None:
-    documented = (ROOT / "docs" / "command-line.md").read_text()
-    commands = COMMANDS.commands if hasattr(COMMANDS, "commands") else {}
-    assert set(commands) == {"serve", "migrate", "audit", "copy"}
-    for name, command in commands.items():
-        assert f"jangteo {name}" in documented
-        assert run(name, "--help").returncode == 0
-        for option in command.params:
-            assert getattr(option, "help", None), option.name
-            assert option.envvar, option.name
-            assert option.opts[-1] in documented, option.name
-            assert str(option.envvar) in documented, option.name
+def test_these_are_the_commands() -> None:
+    assert set(COMMANDS) == {"serve", "relay", "migrate", "audit", "copy", "events"}
+    assert set(EVENTS) == {f"events {name}" for name in ("status", "list", "show", "retry", "replay", "resume")}
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, *EVENTS])
+def test_every_option_has_help_and_a_variable_and_is_in_the_documentation(name: str, jangteo: Jangteo) -> None:
+    chapter = documentation_of(name.partition(" ")[0])
+    assert f"jangteo {name}" in chapter
+    assert jangteo(*name.split(), "--help").code == 0
+    command = {**COMMANDS, **EVENTS}[name]
+    assert command.help
+    for parameter in command.params:
+        assert getattr(parameter, "help", None), parameter.name
+        if parameter.param_type_name == "argument":
+            continue
+        assert parameter.envvar, parameter.name
+        for spelled in (*parameter.opts, *parameter.secondary_opts):
+            assert spelled in chapter, spelled
+        assert f"`{parameter.envvar}`" in chapter, parameter.name
+
+
+def documentation_of(command: str) -> str:
+    """What is written about a command, with its heading."""
+    _, heading, behind = (ROOT / "docs" / "command-line.md").read_text().partition(f"\n## `jangteo {command}`\n")
+    return heading + behind.partition("\n## ")[0]
 
 
 def test_audit_is_green_and_then_red(sqlite_database: str) -> None:

@@ -155,6 +155,28 @@ MORE_DAMAGE = [
     ),
 ]
 
+EVENTS = "one event for every paid order and one more for every cancelled one"
+MORE_DAMAGE += [
+    # What is gone must have been counted, and what was counted be gone; and only what is that old.
+    (EVENTS, "DELETE FROM outbox WHERE type = 'jangteo.order.cancelled' AND id < 100"),
+    (EVENTS, "UPDATE prunings SET events = 1, until = (SELECT MAX(created_at) FROM bundles)"),
+    (
+        EVENTS,
+        "UPDATE prunings SET events = 1; DELETE FROM outbox WHERE id = 40",
+    ),
+    (
+        EVENTS,
+        """
+        UPDATE outbox SET (order_id, type, event) = (
+            SELECT order_id, type, event FROM outbox AS other WHERE other.id = 40
+        ) WHERE id = 41
+        """,
+    ),
+    (ORPHANS, "INSERT INTO rejections VALUES (9999, 9, 1, 'no', 1, NULL)"),
+    (ORPHANS, "INSERT INTO rejections SELECT id, order_id + 1, 1, 'no', 1, NULL FROM outbox WHERE id = 40"),
+    (ORPHANS, "UPDATE bundles SET last_event = first_event - 1 WHERE id = 40"),
+]
+
 
 @pytest.mark.parametrize(("invariant", "sql"), MORE_DAMAGE)
 def test_more_damage_is_found(demo_database: str, invariant: str, sql: str) -> None:
@@ -187,8 +209,7 @@ def test_statistics_that_differ_from_the_orders_are_found(sqlite_demo: str) -> N
 def damage(database: str, sql: str) -> None:
     if database.startswith("sqlite"):
         with closing(sqlite3.connect(database.removeprefix("sqlite:///"))) as raw:
-            raw.execute(sql)
-            raw.commit()
+            raw.executescript(sql)
     else:
         with psycopg.connect(database) as connection:
             connection.execute(sql.encode())

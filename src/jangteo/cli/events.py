@@ -165,9 +165,10 @@ def replay(
             typer.echo("No event of that time was sent and is still kept.")
             return
         _do(connection, StartReplay(first, end))
-        typer.echo(f"{count:,} events to be sent again.")
         if wait:
             follow(connection, count)
+        else:
+            typer.echo(f"{count:,} events to be sent again.")
 
 
 @events.command()
@@ -211,7 +212,9 @@ def _find(connection: Connection, event: str) -> KeptEvent:
     with connection.snapshot(system_clock()) as snapshot:
         found = event_lists.read_events_of(snapshot, int(named[1]))
     for each in found:
-        if each.text and _named(each.text).id.endswith(f"order-{named[1]}-{named[2]}"):
+        whole = _named(each.text).id
+        # With a shop's name before it, it must be this shop's.
+        if whole == event or (event.startswith("order-") and whole.endswith(f"-{event}")):
             return each
     raise typer.BadParameter(f"there is no event {event}, or it was sent long ago and is no longer kept")
 
@@ -219,9 +222,9 @@ def _find(connection: Connection, event: str) -> KeptEvent:
 def _moment(text: str, option: str) -> datetime:
     try:
         read = datetime.fromisoformat(text)
-    except ValueError:
+        return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise typer.BadParameter(f"{option} {text} is no moment: write it as 2026-11-24T09:30") from None
-    return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
 
 
 def _lines(state: DeliveryState) -> Iterator[str]:

@@ -22,6 +22,8 @@ def follow(connection: Connection, count: int) -> None:
     """Show the progress of the replay that is under way, of so many events. Raises KeyboardInterrupt, and ends it."""
     steps = _steps(connection)
     try:
+        # Whoever reads this may press Ctrl-C already.
+        typer.echo(f"{count:,} events to be sent again.")
         if sys.stdout.isatty():
             _show_bar(steps, count)
         else:

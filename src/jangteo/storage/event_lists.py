@@ -14,8 +14,8 @@ _COLUMNS: Final = """
     rejections.tries, rejections.reason, rejections.next_try_at
 """
 _REJECTED: Final = "LEFT JOIN rejections ON rejections.id = outbox.id"
-# Bundle by bundle, which CROSS JOIN says to SQLite.
-_OF_BUNDLES: Final = "outbox.id BETWEEN first_event AND last_event AND outbox.bundle_id = bundles.id"
+# Bundle by bundle, which CROSS JOIN says to SQLite; and `+` that no index for all of the outbox is to be made for it.
+_OF_BUNDLES: Final = "outbox.id BETWEEN first_event AND last_event AND +outbox.bundle_id = bundles.id"
 _ALL: Final = f"""
     SELECT {_COLUMNS} FROM outbox JOIN bundles ON bundles.id = outbox.bundle_id {_REJECTED}
     WHERE outbox.id < :before ORDER BY outbox.id DESC LIMIT :count
@@ -33,7 +33,7 @@ _NOT_TAKEN: Final = f"""
 _OF_ORDER: Final = f"""
     SELECT {_COLUMNS} FROM orders JOIN bundles ON bundles.created_at IN (orders.created_at, orders.cancelled_at)
     CROSS JOIN outbox {_REJECTED}
-    WHERE orders.id = :order AND {_OF_BUNDLES} AND outbox.order_id = :order AND outbox.id < :before
+    WHERE orders.id = :order AND {_OF_BUNDLES} AND +outbox.order_id = :order AND outbox.id < :before
     ORDER BY outbox.id DESC LIMIT :count
 """
 _OF_ONE_ORDER: Final = 2

@@ -1,0 +1,80 @@
+"""A small shop for tests of what becomes of its events: orders at moments of the test's choice, one bundle a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from jangteo.core.book import Command
+from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
+from jangteo.core.products import AddProduct
+from jangteo.core.upkeep import MarkSent
+from jangteo.core.wallets import ChargeBalance, RegisterUser
+from jangteo.engine.batch import Asked, Failed, commit
+from jangteo.storage.audit import findings
+from jangteo.storage.opening import open_storage
+from jangteo.storage.port import Row
+
+Answer = TypeVar("Answer")
+OPENED = datetime(2026, 11, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def order(user: int = 1) -> PlaceOrder:
+    """Whoever orders the product of the same number is in nobody's way."""
+    return PlaceOrder(user, (OrderLine(user, 1),), None)
+
+
+class Shop:
+    """Three users with money and three products, and a connection to it all."""
+
+    def __init__(self, database: str) -> None:
+        self.database = database
+        self._connection = open_storage(database).connect()
+
+    def set_up(self) -> None:
+        self.do(*(RegisterUser(None) for _ in range(3)), *(AddProduct("rice", 1, 10_000) for _ in range(3)))
+        self.do(*(ChargeBalance(user, 1_000_000) for user in (1, 2, 3)))
+
+    def do(self, *commands: Command, at: datetime = OPENED) -> list[Any]:
+        """All of it in one batch: what came of it."""
+        answers = commit(self._connection, [Asked(command) for command in commands], lambda: at).answers
+        assert not any(isinstance(answer, Failed) for answer in answers), answers
+        return [getattr(answer, "outcome", None) for answer in answers]
+
+    def order(self, count: int = 1, *, at: datetime = OPENED) -> list[int]:
+        """So many orders in one bundle."""
+        return [placed.order_id for placed in self.do(*(order() for _ in range(count)), at=at)]
+
+    def cancel(self, *orders: int, at: datetime = OPENED) -> None:
+        self.do(*map(CancelOrder, orders), at=at)
+
+    def send(self, *bundles: int, at: datetime = OPENED) -> None:
+        self.do(MarkSent(bundles), at=at)
+
+    def look(self, read: Callable[..., Answer], *arguments: Any, at: datetime = OPENED, **named: Any) -> Answer:
+        """What a question finds."""
+        with self._connection.snapshot(at) as snapshot:
+            return read(snapshot, *arguments, **named)
+
+    def rows(self, sql: str) -> list[Row]:
+        with self._connection.snapshot(OPENED) as snapshot:
+            return snapshot.rows(sql)
+
+    def change(self, *sql: str) -> None:
+        """What no command does."""
+        with self._connection.transaction() as session:
+            for each in sql:
+                session.run(each)
+
+    def ids(self, table: str) -> list[int]:
+        return [row[0] for row in self.rows(f"SELECT id FROM {table} ORDER BY id")]
+
+    def wrong(self, at: datetime = OPENED) -> list[str]:
+        """What the auditor finds."""
+        with self._connection.snapshot(at) as snapshot:
+            return [line for finding in findings(snapshot) for line in finding.broken]
+
+    def close(self) -> None:
+        self._connection.close()

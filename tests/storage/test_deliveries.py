@@ -1,0 +1,181 @@
+"""What is noted of events on their way: each note has its effect, and noted twice it changes nothing more."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import pytest
+
+from jangteo.core.book import Command
+from jangteo.core.deliveries import (
+    NoteAccepted,
+    NoteRejected,
+    NoteReplay,
+    Rejected,
+    ReportPlatform,
+    ResumePlatform,
+    RetryEvents,
+    StartReplay,
+)
+from jangteo.storage.chores import read_replay, read_replayed
+from jangteo.storage.event_lists import PlatformState, read_state
+from jangteo.storage.moments import micros
+from tests.storage.shops import DAY, OPENED, Shop
+
+NOW = OPENED + 10 * DAY
+SECOND = timedelta(seconds=1)
+AGAIN = NoteRejected((Rejected(1, 1, 2, "no", 5),))
+ASIDE = NoteRejected((Rejected(2, 2, 5, "never", None), Rejected(3, 3, 5, "never", None)))
+REPLAY = StartReplay(OPENED, NOW)
+FAILED = ReportPlatform("none", "refused", stopped=False, sent_events=0, within_s=2)
+STOPPED = ReportPlatform("none", "410", stopped=True, sent_events=0, within_s=2)
+WELL = ReportPlatform("none", None, stopped=False, sent_events=12, within_s=2.5)
+NOTED = {
+    "rejections": "SELECT id, order_id, tries, reason, rejected_at, next_try_at FROM rejections ORDER BY id",
+    "replays": """
+        SELECT id, since, until, done_bundle, last_bundle, events, started_at, finished_at FROM replays ORDER BY id
+    """,
+    "platforms": "SELECT name, failure, failed_at, failing_since, stopped_at, sent_events, within_us FROM platforms",
+}
+
+
+class Case(NamedTuple):
+    """What was noted before, one note, and what is there then."""
+
+    before: tuple[Command, ...]
+    note: Command
+    table: str
+    rows: list[tuple[Any, ...]]
+
+
+def at(seconds: float = 0) -> int:
+    return micros(NOW + seconds * SECOND)
+
+
+FIRST_REPLAY = (1, micros(OPENED), at(), 0, 3, 0, at(), None)
+ASIDE_ROWS = [(2, 2, 5, "never", at(), None), (3, 3, 5, "never", at(), None)]
+CASES = {
+    "rejected, to be tried again": Case((), AGAIN, "rejections", [(1, 1, 2, "no", at(), at(5))]),
+    "set aside": Case((), ASIDE, "rejections", ASIDE_ROWS),
+    "rejected once more": Case(
+        (AGAIN,), NoteRejected((Rejected(1, 1, 3, "still", 0),)), "rejections", [(1, 1, 3, "still", at(), at())]
+    ),
+    "accepted": Case((AGAIN, ASIDE), NoteAccepted((1, 3, 999)), "rejections", ASIDE_ROWS[:1]),
+    "some to be tried again": Case(
+        (ASIDE,), RetryEvents((3, 999)), "rejections", [ASIDE_ROWS[0], (3, 3, 0, "never", at(), at())]
+    ),
+    "none to be tried again": Case((ASIDE,), RetryEvents(()), "rejections", ASIDE_ROWS),
+    "a replay begins": Case((), REPLAY, "replays", [FIRST_REPLAY]),
+    "none begins while one is under way": Case((REPLAY,), StartReplay(NOW, NOW + DAY), "replays", [FIRST_REPLAY]),
+    "a replay has come further": Case(
+        (REPLAY,), NoteReplay(1, 2, 40, finished=False), "replays", [(*FIRST_REPLAY[:3], 2, 3, 40, at(), None)]
+    ),
+    "a replay never goes back": Case(
+        (REPLAY, NoteReplay(1, 2, 40, finished=False)),
+        NoteReplay(1, 1, 20, finished=False),
+        "replays",
+        [(*FIRST_REPLAY[:3], 2, 3, 40, at(), None)],
+    ),
+    "a replay is finished": Case(
+        (REPLAY,), NoteReplay(1, 3, 60, finished=True), "replays", [(*FIRST_REPLAY[:3], 3, 3, 60, at(), at())]
+    ),
+    "a finished replay is not opened again": Case(
+        (REPLAY, NoteReplay(1, 2, 40, finished=True)),
+        NoteReplay(1, 3, 60, finished=False),
+        "replays",
+        [(*FIRST_REPLAY[:3], 2, 3, 40, at(), at())],
+    ),
+    "an unknown replay": Case((REPLAY,), NoteReplay(2, 3, 60, finished=True), "replays", [FIRST_REPLAY]),
+    "the platform is well": Case((), WELL, "platforms", [("none", None, None, None, None, 12, 2_500_000)]),
+    "the platform fails": Case((), FAILED, "platforms", [("none", "refused", at(), at(), None, 0, 2_000_000)]),
+    "the platform wants no more": Case((), STOPPED, "platforms", [("none", "410", at(), at(), at(), 0, 2_000_000)]),
+    "the platform is asked again": Case(
+        (STOPPED,), ResumePlatform(), "platforms", [("none", "410", at(), at(), None, 0, 2_000_000)]
+    ),
+    "a platform that nobody has told of is asked again": Case((), ResumePlatform(), "platforms", []),
+}
+
+
+@pytest.fixture
+def told(kept: Shop) -> Shop:
+    """Three orders, each in a bundle that was sent."""
+    for _ in range(3):
+        kept.order()
+    kept.send(1, 2, 3)
+    return kept
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_a_note_has_its_effect_and_twice_no_other(told: Shop, case: Case) -> None:
+    for note in case.before:
+        told.do(note, at=NOW)
+    told.do(case.note, at=NOW)
+    assert told.rows(NOTED[case.table]) == case.rows
+    told.do(case.note, case.note, at=NOW)
+    assert told.rows(NOTED[case.table]) == case.rows
+    assert told.wrong() == []
+
+
+def test_every_note_but_forgetting_has_its_case() -> None:
+    notes = {AGAIN, NoteAccepted(()), RetryEvents(()), REPLAY, NoteReplay(1, 1, 1, finished=False), WELL}
+    assert {type(case.note) for case in CASES.values()} == {type(note) for note in notes} | {ResumePlatform}
+
+
+def test_notes_of_one_batch_are_taken_in_their_order(told: Shop) -> None:
+    told.do(AGAIN, NoteAccepted((1,)), ASIDE, RetryEvents((2, 3)), at=NOW)
+    assert [row[:3] for row in told.rows(NOTED["rejections"])] == [(2, 2, 0), (3, 3, 0)]
+    told.do(REPLAY, NoteReplay(1, 3, 3, finished=True), StartReplay(OPENED, OPENED + DAY), at=NOW)
+    assert told.look(read_replayed) == 0
+    replay = told.look(read_replay)
+    assert replay is not None
+    assert (replay.replay, replay.since, replay.until, replay.last_bundle) == (2, OPENED, OPENED + DAY, 3)
+
+
+def test_a_replay_ends_with_the_bundles_of_its_beginning(told: Shop) -> None:
+    told.do(REPLAY, at=NOW)
+    told.order()
+    replay = told.look(read_replay)
+    assert replay is not None
+    assert replay.last_bundle == 3
+    told.do(NoteReplay(1, 3, 2, finished=True), at=NOW)
+    assert (told.look(read_replay), told.look(read_replayed)) == (None, 2)
+
+
+def test_a_replay_of_a_shop_without_events_can_be_finished(kept: Shop) -> None:
+    kept.do(REPLAY, at=NOW)
+    kept.do(NoteReplay(1, 0, 0, finished=True), at=NOW)
+    assert kept.look(read_replay) is None
+
+
+def platform_of(shop: Shop) -> PlatformState:
+    platform = shop.look(read_state).platform
+    assert platform is not None
+    return platform
+
+
+def test_the_last_error_is_kept_and_failing_counts_from_the_first(told: Shop) -> None:
+    told.do(WELL, at=NOW)
+    assert (platform_of(told).last_error, platform_of(told).failing_since) == (None, None)
+    told.do(FAILED, at=NOW + SECOND)
+    told.do(ReportPlatform("none", "timed out", stopped=False, sent_events=0, within_s=2), at=NOW + 3 * SECOND)
+    failing = platform_of(told)
+    assert (failing.last_error, failing.last_error_at) == ("timed out", NOW + 3 * SECOND)
+    assert failing.failing_since == NOW + SECOND
+    told.do(WELL, at=NOW + 5 * SECOND)
+    well = platform_of(told)
+    assert (well.last_error, well.last_error_at) == ("timed out", NOW + 3 * SECOND)
+    assert (well.failing_since, well.reported_at) == (None, NOW + 5 * SECOND)
+    assert (well.sent_events, well.within_s) == (12, 2.5)
+    told.do(FAILED, at=NOW + 9 * SECOND)
+    assert platform_of(told).failing_since == NOW + 9 * SECOND, "it is another time that it fails"
+
+
+def test_it_has_stopped_since_it_first_said_so_until_it_is_resumed(told: Shop) -> None:
+    told.do(STOPPED, at=NOW)
+    told.do(STOPPED, at=NOW + DAY)
+    assert platform_of(told).stopped_at == NOW
+    told.do(ResumePlatform(), at=NOW + DAY)
+    assert platform_of(told).stopped_at is None
+    told.do(STOPPED, at=NOW + 2 * DAY)
+    assert platform_of(told).stopped_at == NOW + 2 * DAY
