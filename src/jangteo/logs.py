@@ -30,6 +30,11 @@ def configure() -> None:
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s %(message)s")
 
 
+def leave_to_the_command() -> None:
+    """Log nothing: a command tells what has failed, in its one line."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
 class _StandardError:
     """Standard error, as long as there is one: a shop doesn't stop because nobody can read its log."""
 

@@ -67,6 +67,7 @@ def test_status_counts_what_waits_and_what_was_rejected(told: Shop, jangteo: Jan
         "setAside": 1,
         "keptSince": "2026-11-01T00:00:00Z",
         "forgotten": 0,
+        "replay": None,
     }
 
 

@@ -9,16 +9,14 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
+from jangteo import logs
 from jangteo.app import system_clock
 from jangteo.cli.options import Database
-from jangteo.cli.replaying import follow
-from jangteo.core.book import Command
+from jangteo.cli.replaying import done, follow
 from jangteo.core.deliveries import ResumePlatform, RetryEvents, StartReplay
-from jangteo.engine.batch import Asked, Failed, commit
 from jangteo.settings import Settings
 from jangteo.storage import event_lists
 from jangteo.storage.chores import read_replay
-from jangteo.storage.errors import Unavailable
 from jangteo.storage.event_lists import DeliveryState, KeptEvent
 from jangteo.storage.opening import open_storage
 from jangteo.storage.port import Connection
@@ -57,14 +55,11 @@ def status(
     """How many events wait and for how long, how many are set aside, the last error, the rate."""
     with _connected(database) as connection, connection.snapshot(system_clock()) as snapshot:
         state = event_lists.read_state(snapshot)
-        replay = read_replay(snapshot)
     if as_json:
         typer.echo(msgspec.json.encode(state).decode())
         return
     for line in _lines(state):
         typer.echo(line)
-    if replay is not None:
-        typer.echo(f"replay        {replay.events:,} sent again so far, of {_at(replay.since)} to {_at(replay.until)}")
 
 
 @events.command("list")
@@ -129,7 +124,7 @@ def retry(
                 if event.tries is None:
                     raise typer.BadParameter(f"{_named(event.text).id} is not set aside: {_became(event)}")
             count = len(found)
-            _do(connection, RetryEvents(tuple(event.place for event in found)))
+            done(connection, RetryEvents(tuple(event.place for event in found)))
         else:
             count = _retry_all(connection)
     typer.echo(f"{count:,} to be tried again, within a second where a relay is at work.")
@@ -164,7 +159,7 @@ def replay(
         if not count:
             typer.echo("No event of that time was sent and is still kept.")
             return
-        _do(connection, StartReplay(first, end))
+        done(connection, StartReplay(first, end))
         if wait:
             follow(connection, count)
         else:
@@ -175,12 +170,13 @@ def replay(
 def resume(database: Database = Settings.database) -> None:
     """Have a platform asked again that answered it wants no more events (HTTP 410)."""
     with _connected(database) as connection:
-        _do(connection, ResumePlatform())
+        done(connection, ResumePlatform())
     typer.echo("The platform is asked again, within seconds where a relay is at work.")
 
 
 @contextmanager
 def _connected(database: str) -> Iterator[Connection]:
+    logs.leave_to_the_command()
     storage = open_storage(database)
     storage.check()
     with closing(storage.connect()) as connection:
@@ -195,14 +191,8 @@ def _retry_all(connection: Connection) -> int:
             places = event_lists.read_set_aside(snapshot, _AT_ONCE)
         if not places:
             return count
-        _do(connection, RetryEvents(tuple(places)))
+        done(connection, RetryEvents(tuple(places)))
         count += len(places)
-
-
-def _do(connection: Connection, command: Command) -> None:
-    (answer,) = commit(connection, [Asked(command)], system_clock).answers
-    if isinstance(answer, Failed):
-        raise Unavailable(answer.reason)
 
 
 def _find(connection: Connection, event: str) -> KeptEvent:
@@ -235,6 +225,9 @@ def _lines(state: DeliveryState) -> Iterator[str]:
     yield f"set aside     {state.set_aside:,}" + (" (jangteo events list --set-aside)" if state.set_aside else "")
     kept = "" if state.kept_since is None else f"since {_at(state.kept_since)}, "
     yield f"kept          {kept}{state.forgotten:,} older ones forgotten"
+    if state.replay is not None:
+        span = f"{_at(state.replay.since)} to {_at(state.replay.until)}"
+        yield f"replay        {state.replay.sent_events:,} sent again so far, of {span}"
     platform = state.platform
     if platform is None:
         yield "platform      no relay has been at work yet"

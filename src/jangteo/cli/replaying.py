@@ -9,13 +9,22 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jangteo.app import system_clock
+from jangteo.core.book import Command
 from jangteo.core.deliveries import NoteReplay
-from jangteo.engine.batch import Asked, commit
+from jangteo.engine.batch import Asked, Failed, commit
 from jangteo.storage.chores import Replay, read_replay, read_replayed
+from jangteo.storage.errors import Unavailable
 from jangteo.storage.port import Connection
 
 _LOOK_EVERY_S: Final = 0.2
 _TELL_EVERY_S: Final = 5.0
+
+
+def done(connection: Connection, command: Command) -> None:
+    """Have a command of an operator's done. Raises Unavailable."""
+    (answer,) = commit(connection, [Asked(command)], system_clock).answers
+    if isinstance(answer, Failed):
+        raise Unavailable(answer.reason)
 
 
 def follow(connection: Connection, count: int) -> None:
@@ -68,5 +77,4 @@ def _end(connection: Connection) -> None:
     with connection.snapshot(system_clock()) as snapshot:
         replay = read_replay(snapshot)
     if replay is not None:
-        note = NoteReplay(replay.replay, replay.last_bundle, replay.events, finished=True)
-        commit(connection, [Asked(note)], system_clock)
+        done(connection, NoteReplay(replay.replay, replay.last_bundle, replay.events, finished=True))

@@ -20,7 +20,7 @@ EVERY_S: Final = 1.0
 FORGOTTEN_EVERY_S: Final = 60.0
 BITE_PAUSE_S: Final = 0.02
 """Between two pieces of work."""
-_TRIALS_AT_ONCE: Final = 50
+_TRIALS_AT_ONCE: Final = 200
 _REPLAYED_AT_ONCE: Final = 500
 
 

@@ -18,6 +18,7 @@ class Reports:
         self._failure: str | None = None
         self._at = monotonic()
         self._events = 0
+        self._has_said_anything = False
 
     async def failure(self, why: str, *, stopped: bool = False) -> None:
         """The platform can't be told now, or wants no more. Raises as `Outbound.note`."""
@@ -27,15 +28,17 @@ class Reports:
             await self._report(stopped=stopped)
 
     async def progress(self) -> None:
-        """All is well, as far as something was sent. Raises as `Outbound.note`."""
-        if self._outbound.sent_events == self._events or self._outbound.failing:
+        """All is well, as far as something was sent; and once that there is a relay. Raises as `Outbound.note`."""
+        if self._outbound.failing or self._outbound.stopped:
             return
-        if self._failure is not None or monotonic() - self._at >= REPORTED_EVERY_S:
+        is_news = self._outbound.sent_events > self._events
+        is_due = self._failure is not None or monotonic() - self._at >= REPORTED_EVERY_S
+        if (is_news and is_due) or not self._has_said_anything:
             self._failure = None
             await self._report(stopped=False)
 
     async def _report(self, *, stopped: bool) -> None:
         now, events = monotonic(), self._outbound.sent_events
         sent, within_s = events - self._events, now - self._at
-        self._at, self._events = now, events
+        self._at, self._events, self._has_said_anything = now, events, True
         await self._outbound.note(ReportPlatform(self._outbound.platform, self._failure, stopped, sent, within_s))

@@ -25,8 +25,8 @@ LOOK_EVERY_S: Final = 0.02
 """Where others commit too, nobody says so: so often the relay whose turn it is looks for events."""
 LOOK_SOMETIMES_S: Final = 5.0
 """So often it looks where it is told."""
-TRIALS_MAX: Final = 10_000
-"""With so many events rejected and not set aside yet, it is the platform that is to be waited for."""
+TRIALS_MAX: Final = 100_000
+"""With events of so many orders rejected and not set aside yet, it is the platform that is waited for."""
 
 
 class Telling:

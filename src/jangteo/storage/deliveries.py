@@ -12,7 +12,11 @@ from jangteo.storage.port import GuardedChange, Session
 _SECOND_US: Final = 1_000_000
 _PRUNINGS = GuardedChange(schema.prunings, ("events", "until"), ("events", "until"))
 _COUNT: Final = "SELECT id, events, until FROM prunings WHERE id IN (:ids) ORDER BY id"
-_FORGETTABLE: Final = "SELECT id, created_at, sent_at FROM bundles WHERE id IN (:ids) ORDER BY id"
+# From the newest of all new ids are counted on.
+_FORGETTABLE: Final = """
+    SELECT id, created_at, sent_at FROM bundles
+    WHERE id IN (:ids) AND id < (SELECT MAX(id) FROM bundles) ORDER BY id
+"""
 _EVENTS_OF: Final = """
     SELECT outbox.id, outbox.bundle_id FROM bundles CROSS JOIN outbox
     WHERE bundles.id IN (:ids) AND outbox.id BETWEEN first_event AND last_event AND outbox.bundle_id = bundles.id
@@ -88,12 +92,16 @@ def _save_report(session: Session, note: notes.ReportPlatform, now: int) -> None
             (id, name, failure, failed_at, failing_since, stopped_at, sent_events, within_us, reported_at)
         VALUES (1, :name, NULLIF(:failure, ''), :failed_at, :failed_at, :stopped_at, :events, :within, :now)
         ON CONFLICT (id) DO UPDATE SET name = excluded.name,
-            failure = COALESCE(excluded.failure, platforms.failure),
-            failed_at = COALESCE(excluded.failed_at, platforms.failed_at),
-            failing_since = CASE WHEN excluded.failure IS NOT NULL
-                THEN COALESCE(platforms.failing_since, excluded.failing_since) END,
-            stopped_at = CASE WHEN excluded.stopped_at IS NOT NULL
-                THEN COALESCE(platforms.stopped_at, excluded.stopped_at) END,
+            failure = COALESCE(excluded.failure, CASE platforms.name WHEN excluded.name THEN platforms.failure END),
+            failed_at = COALESCE(
+                excluded.failed_at, CASE platforms.name WHEN excluded.name THEN platforms.failed_at END
+            ),
+            failing_since = CASE WHEN excluded.failure IS NULL THEN NULL
+                WHEN platforms.name = excluded.name THEN COALESCE(platforms.failing_since, excluded.failing_since)
+                ELSE excluded.failing_since END,
+            stopped_at = CASE WHEN excluded.stopped_at IS NULL THEN NULL
+                WHEN platforms.name = excluded.name THEN COALESCE(platforms.stopped_at, excluded.stopped_at)
+                ELSE excluded.stopped_at END,
             sent_events = excluded.sent_events, within_us = excluded.within_us, reported_at = excluded.reported_at
         """,
         name=note.name,

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from jangteo.core.limits import LARGEST
+from jangteo.storage.chores import read_replay
 from jangteo.storage.moments import micros, moment, moment_or_none
 from jangteo.storage.port import Row, Snapshot
 
@@ -71,6 +72,14 @@ class PlatformState(Struct, frozen=True, rename="camel"):
     stopped_at: datetime | None
 
 
+class ReplayState(Struct, frozen=True, rename="camel"):
+    """What is being sent again, and how much of it was."""
+
+    since: datetime
+    until: datetime
+    sent_events: int
+
+
 class DeliveryState(Struct, frozen=True, rename="camel"):
     """How events get on."""
 
@@ -81,6 +90,7 @@ class DeliveryState(Struct, frozen=True, rename="camel"):
     set_aside: int
     kept_since: datetime | None
     forgotten: int
+    replay: ReplayState | None
     platform: PlatformState | None
 
 
@@ -92,6 +102,7 @@ def read_state(snapshot: Snapshot) -> DeliveryState:
     ((oldest,),) = snapshot.rows("SELECT MIN(created_at) FROM bundles WHERE sent_at IS NULL")
     ((rejected, again),) = snapshot.rows("SELECT COUNT(*), COUNT(next_try_at) FROM rejections")
     kept_since = snapshot.rows("SELECT created_at FROM bundles ORDER BY id LIMIT 1")
+    replay = read_replay(snapshot)
     ((forgotten,),) = snapshot.rows("SELECT events FROM prunings WHERE id = 1")
     return DeliveryState(
         at=snapshot.now,
@@ -101,6 +112,7 @@ def read_state(snapshot: Snapshot) -> DeliveryState:
         set_aside=rejected - again,
         kept_since=moment(kept_since[0][0]) if kept_since else None,
         forgotten=forgotten,
+        replay=None if replay is None else ReplayState(replay.since, replay.until, replay.events),
         platform=_read_platform(snapshot),
     )
 
