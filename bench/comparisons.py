@@ -9,6 +9,7 @@ CROWD: Final = 64
 WORKERS: Final = (1, 2)
 """So many processes serve one shop on PostgreSQL."""
 
+KINDS: Final = ("SQLite", "PostgreSQL")
 SQLITE_ALONE: Final = "SQLite, one client"
 SQLITE_CROWD: Final = f"SQLite, {CROWD} clients"
 SQLITE_READS: Final = f"SQLite, {CROWD} readers while a customer orders"
@@ -48,11 +49,27 @@ class Extent(Struct, frozen=True):
     """So many are made for the shops that have orders of long ago; without any, that isn't measured."""
     waiting_events: int
     """So many have waited for a relay; a multiple of the buyers."""
+    deliveries_on: tuple[str, ...]
+    """On which databases it is measured how events get on."""
     settings: bool
     """Whether other settings than the defaults are measured too."""
 
 
 THOROUGH: Final = Extent(
-    seconds=4, rounds=3, claimants=1_000_000, stored_orders=5_000_000, waiting_events=200_000, settings=True
+    seconds=4,
+    rounds=3,
+    claimants=1_000_000,
+    stored_orders=5_000_000,
+    waiting_events=200_000,
+    deliveries_on=KINDS,
+    settings=True,
 )
-QUICK: Final = Extent(seconds=1, rounds=1, claimants=100_000, stored_orders=0, waiting_events=50_000, settings=False)
+QUICK: Final = Extent(
+    seconds=1,
+    rounds=1,
+    claimants=100_000,
+    stored_orders=0,
+    waiting_events=50_000,
+    deliveries_on=KINDS[:1],
+    settings=False,
+)

@@ -58,7 +58,8 @@ class Bench:
             self._postgres_claims(echo)
         self._reads()
         with deliveries.platforms(self._folder) as platforms:
-            for kind, place in (("SQLite", self._in_sqlite), ("PostgreSQL", self._in_postgres)):
+            for kind in self._extent.deliveries_on:
+                place = self._in_sqlite if kind == "SQLite" else self._in_postgres
                 self._waiting_events(kind, place, platforms)
                 self._delays(kind, place, platforms)
                 self._dead_platform(kind, place, platforms)

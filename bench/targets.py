@@ -76,7 +76,9 @@ def _latencies(measured: Sequence[Comparison]) -> Iterator[Target]:
 
 
 def _deliveries(measured: Sequence[Comparison]) -> Iterator[Target]:
-    for kind in ("SQLite", "PostgreSQL"):
+    for kind in compared.KINDS:
+        if not any(each.title == f"{kind}, {compared.WAITING}" for each in measured):
+            continue
         orders, *platforms = _titled(measured, f"{kind}, {compared.WAITING}").contenders
         for platform in platforms:
             yield Target(f"{kind}: {platform.name} / orders", 1.0, platform.ratio_to(orders))
