@@ -14,7 +14,7 @@ from bench import machine, plot, postgres, report, wrk
 from bench.comparisons import QUICK, THOROUGH, Extent
 from bench.loads import CannotMeasure
 from bench.measuring import Bench
-from bench.targets import targets
+from bench.targets import of_deliveries, targets
 
 _BUILD: Final = Path("build")
 _RESULTS: Final = _BUILD / "bench.json"
@@ -26,7 +26,7 @@ _INTERRUPTED: Final = 130
 
 def main() -> int:
     """Measure, and say so: the exit code."""
-    quick = _wants_quick()
+    options = _options()
     if not wrk.is_installed():
         print("make bench needs wrk: apt-get install wrk", file=sys.stderr)
         return _NO_WRK
@@ -34,7 +34,7 @@ def main() -> int:
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
     try:
-        return _bench(QUICK if quick else THOROUGH)
+        return _bench(QUICK if options.quick else THOROUGH, deliveries_only=options.deliveries)
     except CannotMeasure as error:
         print(f"bench: {error}", file=sys.stderr)
         return _NOT_RIGHT
@@ -43,13 +43,17 @@ def main() -> int:
         return _INTERRUPTED
 
 
-def _wants_quick() -> bool:
+def _options() -> argparse.Namespace:
     options = argparse.ArgumentParser(prog="python -m bench", description="Measure the shop beside its references.")
-    options.add_argument("--quick", action="store_true", help="within two minutes, and into no document; also: QUICK=1")
-    return bool(options.parse_args().quick) or os.environ.get("QUICK", "") not in ("", "0")
+    quick = os.environ.get("QUICK", "") not in ("", "0")
+    options.add_argument(
+        "--quick", action="store_true", default=quick, help="within two minutes, and into no document; also: QUICK=1"
+    )
+    options.add_argument("--deliveries", action="store_true", help="only how events get on, and into no document")
+    return options.parse_args()
 
 
-def _bench(extent: Extent) -> int:
+def _bench(extent: Extent, *, deliveries_only: bool) -> int:
     console = Console()
     _BUILD.mkdir(exist_ok=True)
     with TemporaryDirectory(prefix="bench-", dir=_BUILD) as name, postgres.running() as server:
@@ -57,12 +61,15 @@ def _bench(extent: Extent) -> int:
         measured_on = machine.describe(folder, server)
         with console.status("starting") as status:
             bench = Bench(folder, server, extent, status.update)
-            bench.run()
-    reached = targets(bench.comparisons)
+            if deliveries_only:
+                bench.run_deliveries()
+            else:
+                bench.run()
+    reached = list(of_deliveries(bench.comparisons)) if deliveries_only else targets(bench.comparisons)
     report.print_all(console, measured_on, bench, reached)
     report.save(_RESULTS, measured_on, extent, bench, reached)
     told = [str(_RESULTS)]
-    if extent is THOROUGH:
+    if extent is THOROUGH and not deliveries_only:
         report.write_into(_DOCUMENT, report.markdown(measured_on, extent, bench, reached))
         plot.draw(_DOCUMENT.with_suffix(".png"), bench.comparisons)
         told += [str(_DOCUMENT), str(_DOCUMENT.with_suffix(".png"))]

@@ -57,18 +57,22 @@ class Bench:
             self._beside_pgbench(echo, compared.POSTGRES_HOT, "one_product", contenders.one_product)
             self._postgres_claims(echo)
         self._reads()
-        with deliveries.platforms(self._folder) as platforms:
-            for kind in self._extent.deliveries_on:
-                place = self._in_sqlite if kind == "SQLite" else self._in_postgres
-                self._waiting_events(kind, place, platforms)
-                self._delays(kind, place, platforms)
-                self._dead_platform(kind, place, platforms)
+        self.run_deliveries()
         if self._extent.settings:
             self._settings()
             self._settings_of_reads()
         if self._extent.stored_orders:
             self._with_stored("SQLite", self._in_sqlite("empty"), self._in_sqlite("stored"))
             self._with_stored("PostgreSQL", self._in_postgres("empty"), self._in_postgres("stored"))
+
+    def run_deliveries(self) -> None:
+        """Only those of how events get on."""
+        with deliveries.platforms(self._folder) as platforms:
+            for kind in self._extent.deliveries_on:
+                place = self._in_sqlite if kind == "SQLite" else self._in_postgres
+                self._waiting_events(kind, place, platforms)
+                self._delays(kind, place, platforms)
+                self._dead_platform(kind, place, platforms)
 
     def right(self) -> bool:
         """Whether every request was answered with a success, and all books are right."""

@@ -39,12 +39,12 @@ BEGIN
         VALUES (entry_id, buyer, wallet.last_entry, 'payment', -amount, wallet.balance - amount, order_id, at);
     INSERT INTO outbox (id, bundle_id, order_id, type, event) VALUES (
         event_id, bundle_id, order_id, 'jangteo.order.paid',
-        '{"specversion":"1.0","id":"order-' || order_id || '-paid","source":"/jangteo","type":"jangteo.order.paid",'
+        '{"specversion":"1.0","id":"stored-order-' || order_id || '-paid","source":"/jangteo/stored","type":"jangteo.order.paid",'
         '"subject":"' || order_id || '","datacontenttype":"application/json","data":{"orderId":' || order_id
         || ',"userId":' || buyer || ',"status":"paid","amount":' || amount || ',"discount":0,"total":' || amount
         || ',"couponId":null}}'
     );
-    INSERT INTO bundles (id, first_event, last_event) VALUES (bundle_id, event_id, event_id);
+    INSERT INTO bundles (id, first_event, last_event, created_at) VALUES (bundle_id, event_id, event_id, at);
     RETURN order_id;
 END $$;
 

@@ -29,7 +29,7 @@ def targets(measured: Sequence[Comparison]) -> list[Target]:
         *_beside_the_echo(measured),
         *_beside_pgbench(measured),
         *_latencies(measured),
-        *_deliveries(measured),
+        *of_deliveries(measured),
         *_with_stored(measured),
     ]
 
@@ -75,7 +75,8 @@ def _latencies(measured: Sequence[Comparison]) -> Iterator[Target]:
             yield Target(f"{title}, {shop.name}: p99 / p50", 4.0, shop.p99_to_p50(), at_most=True)
 
 
-def _deliveries(measured: Sequence[Comparison]) -> Iterator[Target]:
+def of_deliveries(measured: Sequence[Comparison]) -> Iterator[Target]:
+    """The goals of how events get on, on the databases where that was measured."""
     for kind in compared.KINDS:
         if not any(each.title == f"{kind}, {compared.WAITING}" for each in measured):
             continue

@@ -1,4 +1,6 @@
-"""A proxy before a PostgreSQL server that cuts the connection at a chosen place of its stream."""
+"""A proxy before a PostgreSQL server that cuts connections at a chosen place of their stream, or swallows all that is
+said from a chosen moment on, as a network does that is cut itself.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,17 @@ class CuttingProxy:
         self._cut: tuple[Direction, int, float] | None = None
         self._speaking: Direction | None = None
         self.has_cut = threading.Event()
+        self._swallows = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self, direction: Direction, turn: int, share: float) -> None:
         """Cut at this turn of the side that speaks in this direction, counted from 1 and from now on."""
         self.has_cut.clear()
         self._cut = (direction, turn, share)
+
+    def swallow(self) -> None:
+        """From now on nothing gets through, in neither direction, and nobody is told."""
+        self._swallows = True
 
     def close(self) -> None:
         """Take no more connections; those that are there stay."""
@@ -47,6 +54,8 @@ class CuttingProxy:
         with source, target:
             try:
                 while data := source.recv(65_536):
+                    if self._swallows:
+                        continue
                     share = self._share_of(direction)
                     target.sendall(data[: int(len(data) * share)])
                     if share < 1:

@@ -11,6 +11,8 @@ from time import monotonic, sleep
 import pytest
 
 from tests.faults.customers import told, until_told
+from tests.faults.cutting import CuttingProxy
+from tests.postgres import Server
 from tests.serving import Http, ServerProcess, audit, relay_in_process, serve_in_process
 
 TAKEN_OVER_WITHIN_S = 10
@@ -89,6 +91,28 @@ def test_one_that_stands_still_loses_its_turn_and_marks_nothing_new(postgres_dat
     assert told([still]) == before
     for process in running.values():
         assert process.interrupt()[0] == 0
+
+
+def test_one_that_is_cut_off_from_the_database_is_replaced(
+    postgres: Server, postgres_database: str, tmp_path: Path
+) -> None:
+    shopping = Shopping(postgres_database)
+    shopping.order(2)
+    proxy = CuttingProxy(postgres.port)
+    near, far = tmp_path / "near.jsonl", tmp_path / "far.jsonl"
+    cut_off = relay_in_process(postgres_database.replace(f":{postgres.port}/", f":{proxy.port}/"), f"file:{far}")
+    until_told([far], shopping.orders)
+    other = relay_in_process(postgres_database, f"file:{near}")
+    proxy.swallow()
+    cut_at = monotonic()
+    later = shopping.order(5)
+    until_told([near], later)
+    assert monotonic() - cut_at < TAKEN_OVER_WITHIN_S
+    assert not told([far]) & {f"order-{order}-paid" for order in later}
+    cut_off.kill()
+    proxy.close()
+    assert other.interrupt()[0] == 0
+    assert audit(postgres_database).returncode == 0
 
 
 def test_a_relay_of_its_own_goes_on_without_a_server(sqlite_database: str, tmp_path: Path) -> None:

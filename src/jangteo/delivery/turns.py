@@ -66,7 +66,8 @@ class Turn:
     async def _keep(self) -> None:
         while True:
             try:
-                until = await self._ask()
+                # Whoever doesn't answer is asked anew: what he was asked before comes to nothing then.
+                until = await asyncio.wait_for(self._ask(), TURN_S)
             except Stopped:
                 return
             except Exception as error:  # noqa: BLE001 - whatever it is: it is asked for again as long as this lives
