@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from jangteo.api.examples import ANSWERS
 from jangteo.core.events import Event, order_cancelled, order_paid
 from jangteo.core.rows import Order
-from jangteo.storage.outbox import CloudEvent
+from jangteo.storage.outbox import CloudEvent, cloud_event
 
 EVENTS: Final = "/schema/events"
 """Where all of them are listed."""
@@ -101,7 +101,7 @@ def _schema(example: Event) -> dict[str, Any]:
         **event,
         "title": example.type,
         "description": f"{_TITLES[example.type]}. CloudEvents 1.0 in JSON.",
-        "examples": [msgspec.to_builtins(_envelope(example))],
+        "examples": [msgspec.to_builtins(cloud_event(_SHOP, example))],
         "$defs": definitions,
     }
 
@@ -136,16 +136,3 @@ def _narrow_envelope(properties: dict[str, Any], example: Event) -> None:
     properties["subject"]["pattern"] = _SUBJECT
     properties["time"]["format"] = "date-time"
     properties["datacontenttype"]["const"] = "application/json"
-
-
-def _envelope(example: Event) -> CloudEvent:
-    return CloudEvent(
-        specversion="1.0",
-        id=f"{_SHOP}-{example.id}",
-        source=f"/jangteo/{_SHOP}",
-        type=example.type,
-        subject=str(example.order.order_id),
-        time=example.happened_at,
-        datacontenttype="application/json",
-        data=example.order,
-    )

@@ -63,7 +63,7 @@ def save(session: Session, book: Book) -> None:
                 bundle_id,
                 event.order.order_id,
                 event.type,
-                _encode(_envelope(shop, event)).decode(),
+                _encode(cloud_event(shop, event)).decode(),
             )
             for event in book.events
         ]
@@ -137,7 +137,8 @@ def _up_to(limit: int, sizes: Iterable[Row]) -> tuple[int, ...]:
     return tuple(bundles)
 
 
-def _envelope(shop: str, event: Event) -> CloudEvent:
+def cloud_event(shop: str, event: Event) -> CloudEvent:
+    """An event of the shop of this name, as it is sent."""
     return CloudEvent(
         specversion="1.0",
         # Platforms that know an event by its id alone must not take one shop's for another's.
