@@ -1,4 +1,7 @@
-"""A queue that is full refuses at once, with 503 and `Retry-After`, and what it took in is still done."""
+"""A queue that is full refuses at once, with 503 and `Retry-After`, and what it took in is still done.
+
+Without a relay, which has commands of its own now and then: here all of them are the clients'.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ def charge(shop: ServedShop) -> httpx.Response:
 
 
 def test_beyond_the_queue_is_503(open_shop: Callable[..., ServedShop]) -> None:
-    shop = open_shop(queue_max=1)
+    shop = open_shop(queue_max=1, relay=False)
     shop.http.user()
     shop.clock.hold_up_commits()
     with ThreadPoolExecutor(1) as pool:
@@ -37,7 +40,7 @@ def test_beyond_the_queue_is_503(open_shop: Callable[..., ServedShop]) -> None:
 
 
 def test_what_arrives_during_a_commit_is_one_batch(open_shop: Callable[..., ServedShop]) -> None:
-    shop = open_shop()
+    shop = open_shop(relay=False)
     shop.http.user()
     committed: list[int] = []
     writer = shop.shop.committing._writer
@@ -68,7 +71,7 @@ def test_readiness_is_not_awaited_for_long(
 ) -> None:
     (ready,) = [route for route in ROUTES if route.path == "/health/ready"]
     monkeypatch.setitem(vars(ready), "within_s", 0.2)
-    shop = open_shop()
+    shop = open_shop(relay=False)
     shop.clock.hold_up_commits()
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(shop.http.get, "/health/ready")
