@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from jangteo.app import system_clock
 from jangteo.cli import main
 from jangteo.storage.opening import open_storage
 from tests.serving import JANGTEO, ServedShop, audit
+from tests.terminal import shown_on_a_terminal
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -73,18 +72,8 @@ def test_a_shop_opens_in_its_new_place(
 
 
 def test_on_a_terminal_it_shows_a_bar(demo_database: str, sqlite_database: str) -> None:
-    ours, theirs = pty.openpty()
-    command = [JANGTEO, "copy", "--from", demo_database, "--to", sqlite_database]
-    env = {"PATH": "/usr/bin:/bin", "TERM": "xterm", "COLUMNS": "200"}
-    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=env) as process:
-        os.close(theirs)
-        shown = b""
-        # A terminal that nobody writes to any more can't be read.
-        with suppress(OSError):
-            while part := os.read(ours, 65_536):
-                shown += part
-        os.close(ours)
-    assert process.returncode == 0
+    code, shown = shown_on_a_terminal([JANGTEO, "copy", "--from", demo_database, "--to", sqlite_database])
+    assert code == 0
     assert b"books of the target" in shown
     assert shown.rstrip().endswith(b"The books are right on both ends.")
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import signal
 import subprocess
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -22,6 +19,7 @@ from jangteo.storage.moments import micros
 from tests.cli.conftest import Jangteo
 from tests.serving import JANGTEO, ServedShop
 from tests.storage.shops import DAY, OPENED, Shop
+from tests.terminal import shown_on_a_terminal
 
 FROM_THE_BEGINNING = ("--since", "2026-11-01")
 
@@ -164,18 +162,8 @@ def test_a_relay_sends_them_again(sent: Shop, served: ServedShop, jangteo: Jangt
 
 
 def test_on_a_terminal_it_shows_a_bar(sent: Shop, served: ServedShop) -> None:
-    ours, theirs = pty.openpty()
-    env = {"PATH": "/usr/bin:/bin", "TERM": "xterm", "COLUMNS": "200"}
-    command = [JANGTEO, *replay(sent, *FROM_THE_BEGINNING)]
-    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=env) as process:
-        os.close(theirs)
-        shown = b""
-        # A terminal that nobody writes to any more can't be read.
-        with suppress(OSError):
-            while part := os.read(ours, 65_536):
-                shown += part
-        os.close(ours)
-    assert process.returncode == 0, shown
+    code, shown = shown_on_a_terminal([JANGTEO, *replay(sent, *FROM_THE_BEGINNING)])
+    assert code == 0, shown
     assert b"sending again" in shown
     assert b"6/6" in shown
     assert shown.rstrip().endswith(b"6 events sent again.")

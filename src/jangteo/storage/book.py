@@ -1,8 +1,9 @@
 """A batch's working set, from the database and back.
 
 Rows are loaded, and so held, in one order everywhere: orders, campaigns, coupons, users, products, the relay's turn,
-each by id. What is written has been held before (but for the marks of the relay whose turn it is), and keys of answers
-come last, in order. Two batches can wait for each other, but never in a circle.
+each by id. What is written has been held before, but for what the relay whose turn it is and operators have noted of
+events: the count of what is forgotten is held before the bundles are. Keys of answers come last, in order. Two batches
+can wait for each other, but never in a circle.
 """
 
 from collections.abc import Iterable
