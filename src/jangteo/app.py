@@ -16,6 +16,7 @@ from jangteo.delivery.platforms import open_sink, shown_platform
 from jangteo.delivery.relay import Relay
 from jangteo.delivery.turns import LeasedTurn, LockedTurn
 from jangteo.engine.committing import Committing, Writer, WriterThread
+from jangteo.engine.counting import Counting
 from jangteo.engine.reading import Reading
 from jangteo.engine.writer_process import WriterProcess
 from jangteo.engine.writers import Writers
@@ -68,6 +69,7 @@ class Shop:
             if settings.relay
             else None
         )
+        self._counting = Counting(self.committing, self.reading)
         self._api = Api(
             ROUTES,
             pages(ROUTES, __version__),
@@ -98,6 +100,7 @@ class Shop:
         """Take orders until the end of the block; then everything that was acknowledged is on disk."""
         await self.committing.start()
         self.reading.start()
+        self._counting.start()
         if self._relay is not None:
             self._relay.start()
         try:
@@ -107,6 +110,7 @@ class Shop:
                 if self._relay is not None:
                     await self._relay.stop()
             finally:
+                await self._counting.stop()
                 await self.committing.stop()
                 await self.reading.stop()
 

@@ -141,8 +141,9 @@ class Shops(RuleBasedStateMachine):
                 assert [entry.amount for entry in reversed(getattr(entries, "items", []))] == self.model.ledger[user]
             listed = products.read_products(snapshot, None, None).items
             assert {product.id: product.stock for product in listed} == self.model.stock
-            best = top_sellers.read_best_sellers(snapshot)
-            assert [(each.id, each.sold) for each in best] == self.model.best_sellers(self.now)
+            for best in (top_sellers.read_best_sellers(snapshot, 5, 3), top_sellers.count_best_sellers(snapshot, 5, 3)):
+                assert best is not None
+                assert [(each.id, each.sold) for each in best.value] == self.model.best_sellers(self.now)
             for number, order in self.model.orders.items():
                 kept = orders.read_order(snapshot, self.order_ids[number])
                 assert isinstance(kept, Order)

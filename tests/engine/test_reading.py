@@ -68,7 +68,7 @@ def test_a_slow_question_does_not_hold_up_the_others(database: str) -> None:
         await committing.start()
         questions.start()
         slow = Slow()
-        waiting = asyncio.create_task(questions.ask(Question(slow, takes_long=True)))
+        waiting = asyncio.create_task(questions.ask(Question(slow, lane="long")))
         await asyncio.to_thread(slow.asked.wait, 30)
         await committing.submit(RegisterUser(None))
         assert await questions.ask(Question(wallets.read_balance, (1,))) == CurrentBalance(0)

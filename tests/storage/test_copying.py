@@ -16,7 +16,6 @@ from jangteo import demo
 from jangteo.core.deliveries import ForgetEvents, NoteRejected, Rejected, StartReplay
 from jangteo.core.orders import OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct
-from jangteo.core.top_sellers import WINDOW
 from jangteo.core.upkeep import HoldRelay, MarkSent
 from jangteo.engine.batch import Asked, commit
 from jangteo.storage import copying, migrations, outbox
@@ -284,6 +283,6 @@ def test_one_database_by_two_names(tmp_path: Path, one: str, other: str, *, same
 
 def test_the_books_of_an_old_shop_are_right_too(filled: str, postgres_database: str) -> None:
     copy(filled, postgres_database)
-    later = NOW + WINDOW + timedelta(days=1)
+    later = NOW + timedelta(days=4)
     with closing(open_storage(postgres_database).connect()) as connection, connection.snapshot(later) as snapshot:
         copying._audit(snapshot, "target")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -36,13 +37,14 @@ def read_ids(names: Iterable[str], parts: Iterable[str]) -> list[int]:
 
 def read_query(shape: type[msgspec.Struct], raw: bytes) -> tuple[Any, ...]:
     """The values of a query string, in the order of their fields; None where one is left out."""
-    given: dict[str, int] = {}
+    given: dict[str, int | str] = {}
+    words = _words(shape)
     for name, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
         if name in given:
             raise Malformed(name, f"`{name}` is given twice")
-        if not _WHOLE_NUMBER.fullmatch(value):
+        if name not in words and not _WHOLE_NUMBER.fullmatch(value):
             raise Malformed(name, f"`{name}` must be a whole number")
-        given[name] = int(value)
+        given[name] = value if name in words else int(value)
     try:
         values = msgspec.structs.astuple(msgspec.convert(given, shape))
     except msgspec.ValidationError as error:
@@ -96,6 +98,12 @@ async def receive_body(receive: Any, max_bytes: int) -> bytes:
     if len(body) > max_bytes:
         raise Malformed("body", f"The body is larger than {max_bytes:,} bytes", problems.BODY_TOO_LARGE)
     return body
+
+
+@cache
+def _words(shape: type[msgspec.Struct]) -> frozenset[str]:
+    """The fields of a query that are no numbers."""
+    return frozenset(each.encode_name for each in msgspec.structs.fields(shape) if isinstance(each.default, str))
 
 
 def _read_id(name: str, part: str) -> int:

@@ -36,6 +36,11 @@ _LINK_HEADER: Final = {
     "schema": {"type": "string"},
 }
 
+_AS_OF_HEADER: Final = {
+    "description": "The moment as of which this is exact.",
+    "schema": {"type": "string", "format": "date-time"},
+}
+
 
 def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
     """The whole document, ready to be encoded as JSON."""
@@ -95,7 +100,9 @@ def _parameters(route: Route, refs: dict[Any, Any]) -> list[dict[str, Any]]:
         {"name": name, "in": "path", "required": True, "schema": id_schema, "example": 1} for name in route.ids
     ]
     for each in _query_fields(route):
-        parameter = {"name": each.encode_name, "in": "query", "required": False, "schema": refs[each.type]}
+        default = {"default": each.default} if isinstance(each.default, int | str) else {}
+        schema = {**refs[each.type], **default}
+        parameter = {"name": each.encode_name, "in": "query", "required": False, "schema": schema}
         parameters.append(parameter)
     if route.takes_key:
         parameters.append(_KEY_PARAMETER)
@@ -109,8 +116,11 @@ def _responses(route: Route, refs: dict[Any, Any]) -> dict[str, Any]:
     }
     if route.takes_key:
         success["headers"] = {"Idempotency-Replayed": _REPLAYED_HEADER}
-    if route.query is not None:
+    fields = {each.encode_name for each in _query_fields(route)}
+    if "after" in fields:
         success["headers"] = {"Link": _LINK_HEADER}
+    elif "method" in fields:
+        success["headers"] = {"As-Of": _AS_OF_HEADER}
     responses = {str(route.status): success}
     for status, kinds in sorted(_problems(route).items()):
         responses[str(status)] = _problem_response(status, kinds, refs)

@@ -38,4 +38,4 @@ def read_order(order_id: int) -> Question[Order | OrderNotFound]:
 
 def list_orders_of(user_id: int, limit: int, after: int | None) -> Question[Page[Order] | UserNotFound]:
     """List a user's orders, newest first."""
-    return Question(orders.read_orders_of, (user_id, limit, after), takes_long=True)
+    return Question(orders.read_orders_of, (user_id, limit, after), lane="long")

@@ -63,4 +63,4 @@ def read_product(product_id: int) -> Question[Product | ProductNotFound]:
 
 def list_products(limit: int | None, after: int | None) -> Question[Page[Product]]:
     """List the products by id, each with its exact stock; all of them where there is no limit."""
-    return Question(products.read_products, (limit, after), takes_long=True)
+    return Question(products.read_products, (limit, after), lane="long")

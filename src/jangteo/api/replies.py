@@ -10,7 +10,7 @@ from jangteo.api.problems import Kind
 from jangteo.api.route import Route
 from jangteo.core.refusals import Refusal
 from jangteo.engine.outcomes import Told
-from jangteo.storage.port import Page
+from jangteo.storage.port import AsOf, Page
 
 Header = tuple[bytes, bytes]
 
@@ -36,6 +36,10 @@ def reply(route: Route, path: str, answer: object) -> Reply:
         return problem_reply(problems.problem_of(answer))
     if isinstance(answer, Page):
         return _page(route, path, answer)
+    if isinstance(answer, AsOf):
+        shown = _success(route, _encode(answer.value))
+        shown.headers.append((b"as-of", _encode(answer.moment).strip(b'"')))
+        return shown
     return _success(route, _encode(answer))
 
 

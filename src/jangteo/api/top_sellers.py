@@ -1,10 +1,32 @@
 """The best sellers over HTTP."""
 
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from jangteo.api.bodies import Body
 from jangteo.core.rows import BestSeller
-from jangteo.storage import top_sellers
-from jangteo.storage.port import Question
+from jangteo.core.top_sellers import DEFAULT_BEST, DEFAULT_DAYS, MAX_BEST, MAX_DAYS
+from jangteo.storage.port import AsOf, Question
+from jangteo.storage.top_sellers import count_best_sellers, read_best_sellers
 
 
-def list_best_sellers() -> Question[list[BestSeller]]:
-    """List the five best sellers of the last 72 hours, best first."""
-    return Question(top_sellers.read_best_sellers, takes_long=True)
+class WhichBest(Body):
+    """How many, of which window, and how they are counted."""
+
+    limit: Annotated[int, Meta(ge=1, le=MAX_BEST, description="So many at the most.")] = DEFAULT_BEST
+    days: Annotated[
+        int, Meta(ge=1, le=MAX_DAYS, description="Of the last so many times 24 hours, to the moment of the request.")
+    ] = DEFAULT_DAYS
+    method: Annotated[
+        Literal["summary", "direct"],
+        Meta(description="From what is counted of a window already, or from its orders. Both are exact."),
+    ] = "summary"
+
+
+def list_best_sellers(limit: int, days: int, method: str) -> Question[AsOf[list[BestSeller]] | None]:
+    """List the best sellers of the last three days, or of as many as wanted, best first."""
+    directly: Question[AsOf[list[BestSeller]] | None] = Question(count_best_sellers, (limit, days), lane="direct")
+    if method == "direct":
+        return directly
+    return Question(read_best_sellers, (limit, days), otherwise=directly, window_days=days)

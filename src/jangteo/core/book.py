@@ -6,7 +6,7 @@ nothing itself.
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from jangteo.core.events import Event
 from jangteo.core.rows import (
@@ -76,6 +76,7 @@ class Needs:
         self.new_orders = 0
         self.new_entries = 0
         self.relay_turn = False
+        self.tally = False
 
     def order(self, order: Order) -> None:
         """All that undoing this order touches."""
@@ -92,6 +93,10 @@ class Upkeep:
         self.checked_at: datetime | None = None
         self.sent_bundles: list[int] = []
         self.relay_turns: Shelf[RelayTurn] = Shelf()
+        self.tally: Shelf[int] = Shelf()
+        """How many steps of the counting there were."""
+        self.steps: list[Any] = []
+        """What of it is to be written: steps of `core.counting`."""
         self.notes: list[object] = []
         """What is to be remembered of deliveries: commands of `core.deliveries`, in order."""
 

@@ -4,19 +4,23 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-WINDOW: Final = timedelta(hours=72)
-"""The last three days, to the moment of the request: not calendar days."""
-
-BEST: Final = 5
-"""How many there are at most."""
-
-
-def window_start(now: datetime) -> datetime:
-    """An order counts from the moment it was placed until its 72 hours are over: strictly later than this."""
-    return now - WINDOW
+DEFAULT_DAYS: Final = 3
+MAX_DAYS: Final = 30
+DEFAULT_BEST: Final = 5
+MAX_BEST: Final = 100
 
 
-def rank(sold: Mapping[int, int]) -> list[tuple[int, int]]:
+def window_start(now: datetime, days: int = DEFAULT_DAYS) -> datetime:
+    """An order counts from the moment it was placed until so many times 24 hours are over: strictly later than this."""
+    return now - timedelta(days=days)
+
+
+def rank(sold: Mapping[int, int], limit: int = DEFAULT_BEST) -> list[tuple[int, int]]:
     """The best sellers as (product id, units sold), best first; of equals the lower product id first."""
-    best_first = sorted(sold.items(), key=lambda entry: (-entry[1], entry[0]))
-    return best_first[:BEST]
+    best_first = sorted(((product, units) for product, units in sold.items() if units > 0), key=_best_first)
+    return best_first[:limit]
+
+
+def _best_first(standing: tuple[int, int]) -> tuple[int, int]:
+    product, units = standing
+    return -units, product

@@ -73,7 +73,7 @@ class Outbound:
 
     async def ask(self, read: Callable[..., Answer], *arguments: Any) -> Answer:
         """Read something. Raises Overloaded, Stopped and Unavailable."""
-        return await self._reading.ask(Question(read, arguments, is_relays=True))
+        return await self._reading.ask(Question(read, arguments, lane="relay"))
 
     async def note(self, command: Command) -> None:
         """Have something remembered. Raises Overloaded, Stopped and Unavailable."""

@@ -9,7 +9,7 @@ from typing import Final, cast
 
 import msgspec
 
-from jangteo.core import coupons, deliveries, orders, products, upkeep, wallets
+from jangteo.core import counting, coupons, deliveries, orders, products, upkeep, wallets
 from jangteo.core.book import Command
 from jangteo.engine.batch import Asked
 from jangteo.engine.outcomes import Told
@@ -38,6 +38,7 @@ _COMMANDS: Final = {
         deliveries.ReportPlatform,
         deliveries.ResumePlatform,
         deliveries.ForgetEvents,
+        counting.CountSales,
     )
 }
 _encode = msgspec.msgpack.Encoder().encode

@@ -5,11 +5,12 @@ A snapshot is opened after its questions have arrived, so an answer is never old
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args
 
 import structlog
 
 from jangteo.engine.lane import Lane
+from jangteo.storage import port
 from jangteo.storage.errors import Conflict, Unavailable
 from jangteo.storage.port import Question, Storage
 
@@ -29,7 +30,7 @@ class Reading:
         batch_max: int,
         queue_max: int,
     ) -> None:
-        """`threads` answer quick questions; one more answers those that take long, and one the relay's."""
+        """`threads` answer quick questions; one more answers those of each other lane."""
 
         def lane(name: str, threads: int) -> Lane[Question[Any], Any]:
             return Lane(
@@ -40,26 +41,28 @@ class Reading:
                 queue_max=queue_max,
             )
 
-        self._quick = lane("read", threads)
-        self._long = lane("read-long", 1)
-        self._relays = lane("read-relay", 1)
+        self._lanes = {name: lane(f"read-{name}", threads if name == "quick" else 1) for name in get_args(port.Lane)}
+        self.windows_asked: set[int] = set()
+        """The best sellers of so many days were asked for; whoever takes notice empties it."""
 
     def start(self) -> None:
         """Open the way; called on the event loop that answers."""
-        self._quick.start()
-        self._long.start()
-        self._relays.start()
+        for lane in self._lanes.values():
+            lane.start()
 
     async def stop(self) -> None:
         """Answer what has been asked, then close."""
-        await self._quick.stop()
-        await self._long.stop()
-        await self._relays.stop()
+        for lane in self._lanes.values():
+            await lane.stop()
 
     async def ask(self, question: Question[Answer]) -> Answer:
         """The answer as of now. Raises Overloaded, or Unavailable where the database can't be read."""
-        lane = self._long if question.takes_long else self._relays if question.is_relays else self._quick
-        return cast("Answer", await lane.submit(question))
+        if question.window_days is not None:
+            self.windows_asked.add(question.window_days)
+        answer = cast("Answer", await self._lanes[question.lane].submit(question))
+        if answer is None and question.otherwise is not None:
+            return await self.ask(question.otherwise)
+        return answer
 
 
 class _Reader:

@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from jangteo.core.top_sellers import rank, window_start
-from jangteo.storage.moments import micros
 from jangteo.storage.port import Snapshot
-from jangteo.storage.top_sellers import read_best_sellers
+from jangteo.storage.top_audit import compare_statistics
 
 
 class Finding(NamedTuple):
@@ -233,25 +231,5 @@ def findings(snapshot: Snapshot) -> Iterator[Finding]:
     for check in CHECKS:
         checked = int(snapshot.rows(check.counted)[0][0])
         yield Finding(check.invariant, checked, [row[0] for row in snapshot.rows(check.wrong)])
-    yield _best_sellers(snapshot)
-
-
-def _best_sellers(snapshot: Snapshot) -> Finding:
-    """The statistics as they are answered, against a count of our own over every order there is."""
-    since = micros(window_start(snapshot.now))
-    # Every line is looked at, with its order's own row, so that no index is believed either: `+` keeps it away.
-    lines = snapshot.rows(
-        """
-        SELECT order_lines.product_id, COUNT(*), CAST(COALESCE(SUM(
-            CASE WHEN +orders.created_at > :since AND orders.status = 'paid' THEN order_lines.quantity END
-        ), 0) AS BIGINT)
-        FROM order_lines CROSS JOIN orders WHERE orders.id = order_lines.order_id
-        GROUP BY order_lines.product_id
-        """,
-        since=since,
-    )
-    sold = {product_id: units for product_id, _, units in lines if units}
-    answered = [(best.id, best.sold) for best in read_best_sellers(snapshot)]
-    counted = rank(sold)
-    wrong = [] if answered == counted else [f"answered {answered}, counted {counted}"]
-    return Finding("the statistics equal the orders", sum(count for _, count, _ in lines), wrong)
+    checked, wrong = compare_statistics(snapshot)
+    yield Finding("the statistics equal the orders", checked, wrong)

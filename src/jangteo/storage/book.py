@@ -1,9 +1,10 @@
 """A batch's working set, from the database and back.
 
 Rows are loaded, and so held, in one order everywhere: orders, campaigns, coupons, users, products, the relay's turn,
-each by id. What is written has been held before, but for what the relay whose turn it is and operators have noted of
-events: the count of what is forgotten is held before the bundles are. Keys of answers come last, in order. Two batches
-can wait for each other, but never in a circle.
+the counting's tally, each by id. What is written has been held before, but for what the relay whose turn it is and
+operators have noted of events: the count of what is forgotten is held before the bundles are; and for the windows of
+the best sellers and their pages, which whoever holds the tally may write. Keys of answers come last, in order. Two
+batches can wait for each other, but never in a circle.
 """
 
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from typing import Any
 from sqlalchemy import Table
 
 from jangteo.core.book import Book, Command, Needs, Shelf
-from jangteo.storage import coupons, deliveries, orders, outbox, products, schema, upkeep, wallets
+from jangteo.storage import counting, coupons, deliveries, orders, outbox, products, sales, schema, upkeep, wallets
 from jangteo.storage.port import Session
 
 
@@ -42,6 +43,8 @@ class Loading:
             self._asked.append((book.products, products.load(session, needs.products)))
         if needs.relay_turn:
             self._asked.append((book.upkeep.relay_turns, upkeep.load_relay_turns(session)))
+        if needs.tally:
+            self._asked.append((book.upkeep.tally, counting.load_tally(session)))
         _reserve_ids(session, book, needs)
 
     def book(self) -> Book:
@@ -61,8 +64,10 @@ def save_book(session: Session, book: Book) -> None:
     coupons.save(session, book)
     wallets.save_ledger(session, book)
     outbox.save(session, book)
+    sales.save(session, book)
     upkeep.save(session, book)
     deliveries.save(session, book)
+    counting.save(session, book)
 
 
 def _reserve_ids(session: Session, book: Book, needs: Needs) -> None:

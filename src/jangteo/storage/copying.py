@@ -30,12 +30,16 @@ SHOP: Final = (
     schema.replays,
     schema.prunings,
     schema.answers,
+    schema.uncounted_sales,
+    schema.top_windows,
+    schema.top_pages,
+    schema.top_tally,
 )
 OF_PROCESSES: Final = (schema.writers, schema.readiness, schema.relay_turns, schema.platforms)
 """Not copied: they are about the processes at work on a database, not about the shop. A copied turn would keep the
 relay of the new place waiting for one that isn't there, and nobody would ask for the transactions of a copied writer.
 """
-_IN_EVERY_SHOP: Final = (schema.shops, schema.prunings)
+_IN_EVERY_SHOP: Final = (schema.shops, schema.prunings, schema.top_windows, schema.top_tally)
 """An empty one has a row of these already; it is given the source's."""
 PAGE_ROWS: Final = 5_000
 """So many rows are in memory at once, of each table: of the largest kind some 10 MiB."""

@@ -8,13 +8,18 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Table
 
 Value = int | str | None
 Row = tuple[Any, ...]
 Answer = TypeVar("Answer", covariant=True)
+
+Lane = Literal["quick", "long", "direct", "relay", "counting", "building"]
+"""Who answers a question: those who ask for little don't wait behind those who look at many rows, nor does the relay,
+nor the counting of what is sold.
+"""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,12 @@ class Snapshot(Protocol):
 
     def rows(self, sql: str, **values: Value) -> list[Row]:
         """Run one statement and fetch what it finds."""
+
+    def ask(self, sql: str, **values: Value) -> Iterable[Row]:
+        """The same, but what it finds may be awaited only when it is looked at: together with what else was asked."""
+
+    def find(self, sql: str, ids: Collection[int]) -> Iterable[Row]:
+        """Find rows by a collection of ids."""
 
     def lines(self, sql: str, ids: Collection[int]) -> str:
         """Find an `id` and a `text` of one line each, by a collection of ids: the texts in order of id, a line each."""
@@ -141,14 +152,22 @@ class Question(NamedTuple, Generic[Answer]):
 
     read: Callable[..., Answer]
     arguments: tuple[Any, ...] = ()
-    takes_long: bool = False
-    """It may have to look at many rows: those who ask for few don't wait behind it."""
-    is_relays: bool = False
-    """The relay asks it, which waits for nobody."""
+    lane: Lane = "quick"
+    otherwise: "Question[Answer] | None" = None
+    """What to ask where this one's answer is None: what it would need isn't kept."""
+    window_days: int | None = None
+    """It asks for the best sellers of a window of so many days."""
 
     def answer(self, snapshot: Snapshot) -> Answer:
         """Ask the database."""
         return self.read(snapshot, *self.arguments)
+
+
+class AsOf(NamedTuple, Generic[Answer]):
+    """Something as it was at a moment, which whoever asks is told."""
+
+    moment: datetime
+    value: Answer
 
 
 class Page(NamedTuple, Generic[Answer]):

@@ -38,6 +38,14 @@ class PostgresSnapshot:
         """Run one statement and fetch what it finds."""
         return list(_ask_named(self._wire, sql, values))
 
+    def ask(self, sql: str, **values: Value) -> Iterable[Row]:
+        """Send one statement."""
+        return _ask_named(self._wire, sql, values)
+
+    def find(self, sql: str, ids: Collection[int]) -> Iterable[Row]:
+        """Find rows by ids."""
+        return self._wire.ask(with_ids(sql), [sorted(ids)])
+
     def lines(self, sql: str, ids: Collection[int]) -> str:
         """Find texts by ids."""
         rows = self._wire.ask(with_ids(sql), [sorted(ids)])

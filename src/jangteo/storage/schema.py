@@ -254,6 +254,48 @@ relay_turns = Table(
     _number("until"),
 )
 
+# What was sold and given back since the last count, a row for the orders of one transaction: see core/counting.py.
+uncounted_sales = Table(
+    "uncounted_sales",
+    metadata,
+    _own_id(),
+    _number("moment"),
+    Column("units", Text, nullable=False),
+)
+
+# The windows of the best sellers, and what of each product was sold later than `since`, as far as it is counted:
+# products with neighbouring ids on a page, which is found by the most that was sold of one.
+top_windows = Table(
+    "top_windows",
+    metadata,
+    _known_id(),
+    _number("days"),
+    _number("since"),
+    Column("state", Text, nullable=False),
+    _number("begun_at"),
+    _number("asked_at"),
+    CheckConstraint("days BETWEEN 1 AND 30", name="days_in_range"),
+    CheckConstraint("state IN ('building', 'kept', 'let-go')", name="state_known"),
+)
+
+top_pages = Table(
+    "top_pages",
+    metadata,
+    _known_id(),
+    _number("window_id"),
+    _number("best"),
+    Column("sold", Text, nullable=False),
+    Index("top_pages_by_best", "window_id", "best", "id"),
+)
+
+# Whoever counts must have seen the last step of the counting: in one row, how many there were.
+top_tally = Table(
+    "top_tally",
+    metadata,
+    _known_id(),
+    _number("steps"),
+)
+
 answers = Table(
     "answers",
     metadata,

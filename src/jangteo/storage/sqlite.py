@@ -77,6 +77,14 @@ class SqliteSnapshot:
         """Run one statement and fetch what it finds."""
         return self._raw.execute(sql, values).fetchall()
 
+    def ask(self, sql: str, **values: Value) -> list[Row]:
+        """The same: there is no way to wait for."""
+        return self.rows(sql, **values)
+
+    def find(self, sql: str, ids: Collection[int]) -> list[Row]:
+        """Find rows by ids."""
+        return self._raw.execute(_with_ids(sql), {"ids": _as_json(ids)}).fetchall()
+
     def lines(self, sql: str, ids: Collection[int]) -> str:
         """Find texts by ids.
 
