@@ -263,10 +263,13 @@ class _Planning:
         snapshot, changed = self._snapshot, self._has_changes()
         windows = [window for window in self._before.values() if self._now[window.window_id].state != "let-go"]
         notes = _notes(snapshot, NOTES_AT_ONCE)
-        bites = [self._bite_of(window) for window in windows]
+        # What has left is taken out only with all notes at hand: behind them may be one of an order that was cancelled,
+        # or only just sold, and would be left out once its order has left.
+        all_notes = len(notes) < NOTES_AT_ONCE
+        bites = [self._bite_of(window) if all_notes else (micros(window.since), 0) for window in windows]
         if not changed and len(notes) < FEW and all(count < FEW for _, count in bites):
             return
-        self._more |= len(notes) == NOTES_AT_ONCE or any(count == ORDERS_AT_ONCE for _, count in bites)
+        self._more |= not all_notes or any(count == ORDERS_AT_ONCE for _, count in bites)
         self._counted = tuple(note for note, _, _ in notes)
         for window, (until, count) in zip(windows, bites, strict=True):
             since = micros(window.since)
