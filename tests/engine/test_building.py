@@ -18,7 +18,7 @@ from jangteo.engine.committing import Committing, WriterThread
 from jangteo.engine.counting import Counting, Ended
 from jangteo.engine.reading import Reading
 from jangteo.storage import counting
-from jangteo.storage.counting import HEARD_WITHIN, WindowGone, plan_step, read_windows
+from jangteo.storage.counting import HEARD_WITHIN, WindowGone, plan_building, plan_step, read_windows
 from jangteo.storage.errors import Unavailable
 from jangteo.storage.opening import open_storage
 from tests.storage.shops import DAY, OPENED, Shop
@@ -139,6 +139,22 @@ def test_one_of_which_nobody_is_heard_is_let_go_of(shop: Shop, clock: Clock) -> 
     assert shop.wrong(clock.now) == []
 
 
+def test_who_was_taken_for_dead_leaves_the_next_window_of_the_same_number_alone(shop: Shop, clock: Clock) -> None:
+    async def test(_: Counting, held: Held, rebuilding: asyncio.Task[None]) -> None:
+        clock.now += HEARD_WITHIN + SECOND
+        step(shop, clock.now)
+        step(shop, clock.now)
+        assert states(shop) == [(1, "kept")]
+        shop.do(shop.look(plan_building, 7, at=clock.now), at=clock.now)
+        held.go_on.set()
+        with pytest.raises(WindowGone):
+            await rebuilding
+
+    play(shop, clock, test)
+    assert states(shop) == [(1, "kept"), (2, "building")]
+    assert shop.rows("SELECT id FROM top_pages WHERE window_id = 2") == []
+
+
 def test_what_is_gone_is_not_counted_to_its_end(shop: Shop, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "HEARD_EVERY_S", 0.2)
     monkeypatch.setattr(counting, "ORDERS_AT_ONCE", 1)
@@ -193,9 +209,9 @@ def test_a_server_that_closes_lets_go_of_what_it_builds(
     held = Held()
     count = counting.count_window
 
-    def count_held(snapshot: Any, window_id: int, tell: Callable[[float], None]) -> Any:
+    def count_held(snapshot: Any, begun: Window, tell: Callable[[float], None]) -> Any:
         held(0)
-        return count(snapshot, window_id, tell)
+        return count(snapshot, begun, tell)
 
     monkeypatch.setattr(engine, "count_window", count_held)
 
@@ -216,20 +232,23 @@ def test_a_server_that_closes_lets_go_of_what_it_builds(
 def test_what_is_let_go_of_is_removed_and_nothing_else(
     shop: Shop, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(counting, "FEW", 1)
     monkeypatch.setattr(counting, "PAGES_AT_ONCE", 1)
 
     async def run() -> None:
         async with at_work(shop, clock) as work:
+            step(shop, clock.now)
             for _ in range(3):
                 await work.rebuild(7, lambda _: None)
             assert states(shop) == [(1, "kept"), (2, "let-go"), (3, "let-go"), (4, "kept")]
+            assert {page >> 46 for page in shop.ids("top_pages")} == {1, 2, 3, 4}
             shop.change("DELETE FROM top_windows WHERE id = 1")
             await work.remove_old()
             assert states(shop) == [(4, "kept")], "no other window was begun"
             await work.remove_old()
 
     asyncio.run(run())
-    assert {page >> 46 for page in shop.ids("top_pages")} == {4}
+    assert {page >> 46 for page in shop.ids("top_pages")} == {1, 4}
 
 
 def test_a_database_that_cannot_be_written_just_now_is_asked_again(

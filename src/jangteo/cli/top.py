@@ -55,10 +55,10 @@ def rebuild(
     database: Database = Settings.database,
 ) -> None:
     """Count a window anew from the orders; until that is done the one there is goes on. Ctrl-C ends it."""
-    storage = _opened(database)
-    typer.echo(f"Counting the best sellers of {_days(days)} anew.")
+    storage, window = _opened(database), _count(days, "day")
+    typer.echo(f"Counting the best sellers of {window} anew.")
     counted = count_anew(Settings(database=database), storage, days)
-    typer.echo(f"{counted.products:,} products have sold in {_days(days)}; counted in {counted.took_s:,.1f} s.")
+    typer.echo(f"{_count(counted.products, 'product')} sold in {window}, counted in {counted.took_s:,.1f} s.")
 
 
 def _opened(database: str) -> Storage:
@@ -70,9 +70,8 @@ def _opened(database: str) -> Storage:
 
 def _lines(state: TopState) -> Iterator[str]:
     for window in state.windows:
-        yield f"{_days(window.days):<14}{_IN_WORDS[window.state]}{_details(window, state.at)}"
-    notes = state.uncounted_notes
-    yield f"to be counted {notes:,} note{'' if notes == 1 else 's'} of sales"
+        yield f"{_count(window.days, 'day'):<14}{_IN_WORDS[window.state]}{_details(window, state.at)}"
+    yield f"to be counted {_count(state.uncounted_notes, 'note')} of sales"
 
 
 def _details(window: WindowState, at: datetime) -> str:
@@ -85,11 +84,11 @@ def _details(window: WindowState, at: datetime) -> str:
     until = window.counted_until
     counted = "nothing counted yet" if until is None else f"counted up to {_at(until, at)}"
     asked = "" if window.asked_at is None else f", last asked for about {_at(window.asked_at, at)}"
-    return f", {window.products:,} products, {counted}{asked}"
+    return f", {_count(window.products or 0, 'product')}, {counted}{asked}"
 
 
-def _days(days: int) -> str:
-    return "1 day" if days == 1 else f"{days} days"
+def _count(count: int, one: str) -> str:
+    return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
 
 
 def _at(moment: datetime, now: datetime) -> str:

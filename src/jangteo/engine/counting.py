@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 import msgspec
 import structlog
 
-from jangteo.core.counting import Counted, CountSales
+from jangteo.core.counting import Counted, CountSales, Window
 from jangteo.engine.committing import Committing
 from jangteo.engine.lane import Overloaded, Stopped
 from jangteo.engine.reading import Reading
@@ -79,7 +79,7 @@ class Counting:
             self._reading.windows_asked |= asked
             return STAND_BACK_S
         for window in planned.command.step.new_windows:
-            self._run(self._build_or_not(window.window_id))
+            self._run(self._build_or_not(window))
         return 0 if planned.more else LOOK_EVERY_S
 
     async def rebuild(self, days: int, tell: Callable[[float], None]) -> None:
@@ -92,11 +92,11 @@ class Counting:
         begun = await self._do("counting", partial(plan_building, days=days))
         if begun is None:
             raise WindowGone
-        window_id = begun.step.new_windows[0].window_id
+        window = begun.step.new_windows[0]
         try:
-            await self._build(window_id, tell)
+            await self._build(window, tell)
         except (Ended, Overloaded, Unavailable):
-            await self._give_up(window_id)
+            await self._give_up(window)
             raise
 
     async def remove_old(self) -> None:
@@ -104,8 +104,8 @@ class Counting:
         while not self._closing.is_set() and await self._do("counting", plan_removal):
             pass
 
-    async def _build(self, window_id: int, tell: Callable[[float], None]) -> None:
-        heard = asyncio.get_running_loop().create_task(self._be_heard(window_id))
+    async def _build(self, begun: Window, tell: Callable[[float], None]) -> None:
+        heard = asyncio.get_running_loop().create_task(self._be_heard(begun))
 
         def told(done: float) -> None:
             if self._closing.is_set():
@@ -115,42 +115,42 @@ class Counting:
             tell(done)
 
         try:
-            lacking = await self._ask("building", partial(count_window, window_id=window_id, tell=told))
-            await self._do("building", partial(plan_finish, window_id=window_id, lacking=lacking))
+            lacking = await self._ask("building", partial(count_window, begun=begun, tell=told))
+            await self._do("building", partial(plan_finish, begun=begun, lacking=lacking))
         finally:
             heard.cancel()
             await asyncio.gather(heard, return_exceptions=True)
 
-    async def _be_heard(self, window_id: int) -> None:
+    async def _be_heard(self, begun: Window) -> None:
         """Say every now and then that the window is being built, until it is gone."""
         while True:
             await asyncio.sleep(HEARD_EVERY_S)
             try:
-                await self._do("counting", partial(plan_holding, window_id=window_id))
+                await self._do("counting", partial(plan_holding, begun=begun))
             except WindowGone:
                 return
             except (Overloaded, Unavailable) as error:
-                log.warning("not heard of who counts", window=window_id, reason=str(error) or type(error).__name__)
+                log.warning("not heard of who counts", window=begun.window_id, reason=_why(error))
 
-    async def _give_up(self, window_id: int) -> None:
+    async def _give_up(self, begun: Window) -> None:
         # Where this can't be done either, it is by whoever next finds that nobody was heard of.
         with suppress(Stopped, Overloaded, Unavailable, WindowGone):
-            await self._do("counting", partial(plan_giving_up, window_id=window_id))
+            await self._do("counting", partial(plan_giving_up, begun=begun))
 
-    async def _build_or_not(self, window_id: int) -> None:
-        log.info("best sellers are being counted", window=window_id)
+    async def _build_or_not(self, begun: Window) -> None:
+        log.info("best sellers are being counted", window=begun.window_id)
         try:
-            await self._build(window_id, lambda _: None)
+            await self._build(begun, lambda _: None)
         except Ended:
-            await self._give_up(window_id)
+            await self._give_up(begun)
         except (Stopped, Overloaded, Unavailable, WindowGone) as error:
             # When nobody has been heard of for long enough it is begun anew: not at once, so that it can't be forever.
             if not self._closing.is_set():
-                log.warning("best sellers not counted", window=window_id, reason=str(error) or type(error).__name__)
+                log.warning("best sellers not counted", window=begun.window_id, reason=_why(error))
         except Exception:
             log.exception("defect")
         else:
-            log.info("best sellers are kept", window=window_id)
+            log.info("best sellers are kept", window=begun.window_id)
 
     async def _go_on(self) -> None:
         while not self._closing.is_set():
@@ -159,7 +159,7 @@ class Counting:
             except Stopped:
                 return
             except (Overloaded, Unavailable) as error:
-                log.warning("sales wait to be counted", reason=str(error) or type(error).__name__)
+                log.warning("sales wait to be counted", reason=_why(error))
                 pause_s = STAND_BACK_S
             except Exception:
                 log.exception("defect")
@@ -197,3 +197,7 @@ class Counting:
     async def _is_done(self, command: CountSales) -> bool:
         told = await self._committing.submit(command)
         return msgspec.json.decode(told.body, type=Counted).done
+
+
+def _why(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from jangteo.core.book import Book
-from jangteo.core.counting import THE_TALLY, CountSales, Step, Window
+from jangteo.core.counting import THE_TALLY, CountSales, State, Step, Window
 from jangteo.core.top_sellers import DEFAULT_DAYS, window_start
 from jangteo.storage import schema
 from jangteo.storage.moments import micros, moment
@@ -114,17 +114,17 @@ def plan_building(snapshot: Snapshot, days: int) -> CountSales:
     return planning.command()
 
 
-def plan_holding(snapshot: Snapshot, window_id: int) -> CountSales:
+def plan_holding(snapshot: Snapshot, begun: Window) -> CountSales:
     """Be heard of: the window is still being built. Raises WindowGone."""
     planning = _Planning(snapshot)
-    planning.hold(window_id)
+    planning.hold(begun)
     return planning.command()
 
 
-def plan_giving_up(snapshot: Snapshot, window_id: int) -> CountSales:
+def plan_giving_up(snapshot: Snapshot, begun: Window) -> CountSales:
     """Let go of a window that was being built. Raises WindowGone."""
     planning = _Planning(snapshot)
-    planning.give_up(window_id)
+    planning.give_up(begun)
     return planning.command()
 
 
@@ -136,12 +136,12 @@ def plan_removal(snapshot: Snapshot) -> CountSales | None:
     return None if planned is None else planned.command
 
 
-def count_window(snapshot: Snapshot, window_id: int, tell: Callable[[float], None]) -> Mapping[int, int]:
+def count_window(snapshot: Snapshot, begun: Window, tell: Callable[[float], None]) -> Mapping[int, int]:
     """All that a window that is being built lacks, from the orders: tells how much of it is done, of 1.
 
     `tell` may raise Unanswered, which ends it. Raises WindowGone.
     """
-    window = _building(read_windows(snapshot), window_id)
+    window = _building(read_windows(snapshot), begun)
     since = first = micros(window.since)
     last = micros(snapshot.now)
     sold: dict[int, int] = {}
@@ -157,17 +157,17 @@ def count_window(snapshot: Snapshot, window_id: int, tell: Callable[[float], Non
     noted: dict[int, int] = {}
     add_up(noted, (units for _, at, units in _notes(snapshot, _ALL) if at > first))
     _add(sold, noted.items(), -1)
-    _add(sold, read_whole_window(snapshot, window_id).items(), -1)
+    _add(sold, read_whole_window(snapshot, window.window_id).items(), -1)
     return sold
 
 
-def plan_finish(snapshot: Snapshot, window_id: int, lacking: Mapping[int, int]) -> CountSales | None:
+def plan_finish(snapshot: Snapshot, begun: Window, lacking: Mapping[int, int]) -> CountSales | None:
     """Make a window whole that was being built, and let go of the one that it replaces; None where it is whole.
 
     Raises WindowGone.
     """
     planning = _Planning(snapshot)
-    planning.finish(window_id, lacking)
+    planning.finish(begun, lacking)
     planned = planning.planned()
     return None if planned is None else planned.command
 
@@ -238,25 +238,24 @@ class _Planning:
         window_id = max(self._before, default=0) + 1
         self._put(Window(window_id, days, window_start(now, days), "building", now, now))
 
-    def hold(self, window_id: int) -> None:
+    def hold(self, begun: Window) -> None:
         """Whoever builds it asks for it still."""
-        self._put(replace(_building(self._before.values(), window_id), asked_at=self._snapshot.now))
+        self._put(replace(_building(self._before.values(), begun), asked_at=self._snapshot.now))
 
-    def give_up(self, window_id: int) -> None:
+    def give_up(self, begun: Window) -> None:
         """Nobody builds it any more."""
-        self._put(replace(_building(self._before.values(), window_id), state="let-go"))
+        self._put(replace(_building(self._before.values(), begun), state="let-go"))
 
-    def finish(self, window_id: int, lacking: Mapping[int, int]) -> None:
+    def finish(self, begun: Window, lacking: Mapping[int, int]) -> None:
         """It is whole with these, or was before."""
-        known = self._before.get(window_id)
-        if known is not None and known.state == "kept":
+        if _find(self._before.values(), begun, "kept") is not None:
             return
-        window = _building(self._before.values(), window_id)
+        window = _building(self._before.values(), begun)
         for other in self._before.values():
             if other.days == window.days and other.state == "kept":
                 self._put(replace(other, state="let-go"))
         self._put(replace(window, state="kept", asked_at=self._snapshot.now))
-        self._pages.turn(self._snapshot, window_id, lacking)
+        self._pages.turn(self._snapshot, window.window_id, lacking)
 
     def count(self) -> None:
         """What was sold since the last step, and what has left each window; unless that is not worth a step."""
@@ -321,11 +320,19 @@ def _notes(snapshot: Snapshot, count: int) -> list[Row]:
     return snapshot.rows("SELECT id, moment, units FROM uncounted_sales ORDER BY id LIMIT :count", count=count)
 
 
-def _building(windows: Iterable[Window], window_id: int) -> Window:
+def _building(windows: Iterable[Window], begun: Window) -> Window:
+    window = _find(windows, begun, "building")
+    if window is None:
+        raise WindowGone
+    return window
+
+
+def _find(windows: Iterable[Window], begun: Window, state: State) -> Window | None:
+    """The window as it is now. One that is gone leaves its id to another, which was begun at another moment."""
     for window in windows:
-        if window.window_id == window_id and window.state == "building":
+        if (window.window_id, window.begun_at, window.state) == (begun.window_id, begun.begun_at, state):
             return window
-    raise WindowGone
+    return None
 
 
 def _values(window: Window) -> Row:

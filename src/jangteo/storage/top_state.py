@@ -8,9 +8,12 @@ from msgspec import Struct
 from jangteo.core.counting import State, Window
 from jangteo.core.top_sellers import DEFAULT_DAYS
 from jangteo.storage.counting import HEARD_WITHIN, read_windows
-from jangteo.storage.port import Snapshot
+from jangteo.storage.moments import micros
+from jangteo.storage.port import Row, Snapshot
+from jangteo.storage.sales import add_up
 from jangteo.storage.sales_pages import read_whole_window
 
+_NOTES: Final = "SELECT moment, units FROM uncounted_sales"
 _NEVER: Final = datetime.fromtimestamp(0, UTC)
 """As in a new shop, in which nothing was counted yet."""
 
@@ -29,7 +32,7 @@ class WindowState(Struct, frozen=True, rename="camel"):
     asked_at: datetime | None
     """About when somebody last asked for it; None where it is kept in any case, or not at all."""
     products: int | None
-    """How many products have sold in it, as far as it is counted; None where it isn't whole."""
+    """How many products have sold in it, with what is noted; None where it isn't whole."""
 
 
 class TopState(Struct, frozen=True, rename="camel"):
@@ -43,18 +46,19 @@ class TopState(Struct, frozen=True, rename="camel"):
 
 def read_top_state(snapshot: Snapshot) -> TopState:
     """All that `jangteo top status` tells, by days and age."""
-    ((notes,),) = snapshot.rows("SELECT COUNT(*) FROM uncounted_sales")
+    notes = snapshot.rows(_NOTES)
     windows = sorted(read_windows(snapshot), key=lambda window: window.days)
-    return TopState(snapshot.now, [_state(snapshot, window) for window in windows], notes)
+    return TopState(snapshot.now, [_state(snapshot, window, notes) for window in windows], len(notes))
 
 
 def count_products(snapshot: Snapshot, days: int) -> int:
-    """How many products have sold in the window of so many days that is kept, as far as it is counted."""
+    """How many products have sold in the window of so many days that is kept, with what is noted."""
     kept = [window for window in read_windows(snapshot) if (window.days, window.state) == (days, "kept")]
-    return sum(_count_products(snapshot, window) for window in kept)
+    notes = snapshot.rows(_NOTES)
+    return sum(_count_products(snapshot, window, notes) for window in kept)
 
 
-def _state(snapshot: Snapshot, window: Window) -> WindowState:
+def _state(snapshot: Snapshot, window: Window, notes: list[Row]) -> WindowState:
     kept, building = window.state == "kept", window.state == "building"
     is_silent = building and window.asked_at < snapshot.now - HEARD_WITHIN
     return WindowState(
@@ -64,9 +68,11 @@ def _state(snapshot: Snapshot, window: Window) -> WindowState:
         begun_at=window.begun_at if building else None,
         silent_since=window.asked_at if is_silent else None,
         asked_at=window.asked_at if kept and window.days != DEFAULT_DAYS else None,
-        products=_count_products(snapshot, window) if kept else None,
+        products=_count_products(snapshot, window, notes) if kept else None,
     )
 
 
-def _count_products(snapshot: Snapshot, window: Window) -> int:
-    return sum(units > 0 for units in read_whole_window(snapshot, window.window_id).values())
+def _count_products(snapshot: Snapshot, window: Window, notes: list[Row]) -> int:
+    since, sold = micros(window.since), read_whole_window(snapshot, window.window_id)
+    add_up(sold, (units for moment, units in notes if moment > since))
+    return sum(units > 0 for units in sold.values())
