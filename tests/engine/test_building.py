@@ -156,7 +156,7 @@ def test_who_was_taken_for_dead_leaves_the_next_window_of_the_same_number_alone(
 
 
 def test_what_is_gone_is_not_counted_to_its_end(shop: Shop, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "HEARD_EVERY_S", 0.2)
+    monkeypatch.setattr(engine, "HEARD_EVERY_S", 0.05)
     monkeypatch.setattr(counting, "ORDERS_AT_ONCE", 1)
     shop.order(at=OPENED + SECOND)
     told: list[float] = []
@@ -172,7 +172,7 @@ def test_what_is_gone_is_not_counted_to_its_end(shop: Shop, clock: Clock, monkey
             rebuilding = asyncio.create_task(work.rebuild(DEFAULT_DAYS, held))
             assert await asyncio.to_thread(held.arrived.wait, 30)
             step(shop, clock.now + HEARD_WITHIN + SECOND)
-            await asyncio.sleep(0.5)
+            await asyncio.wait([task for task in asyncio.all_tasks() if "_be_heard" in repr(task.get_coro())])
             held.go_on.set()
             with pytest.raises(WindowGone):
                 await rebuilding
