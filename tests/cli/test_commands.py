@@ -25,6 +25,7 @@ def commands_of(command: Any) -> Mapping[str, Any]:
 
 COMMANDS = commands_of(typer.main.get_command(app))
 EVENTS = {f"events {name}": command for name, command in commands_of(COMMANDS["events"]).items()}
+TOP = {f"top {name}": command for name, command in commands_of(COMMANDS["top"]).items()}
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -44,16 +45,17 @@ def test_what_is_unknown_is_one_line_and_exit_code_2(arguments: list[str]) -> No
 
 
 def test_these_are_the_commands() -> None:
-    assert set(COMMANDS) == {"serve", "relay", "migrate", "audit", "copy", "events"}
+    assert set(COMMANDS) == {"serve", "relay", "migrate", "audit", "copy", "events", "top"}
     assert set(EVENTS) == {f"events {name}" for name in ("status", "list", "show", "retry", "replay", "resume")}
+    assert set(TOP) == {"top status", "top rebuild"}
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, *EVENTS])
+@pytest.mark.parametrize("name", [*COMMANDS, *EVENTS, *TOP])
 def test_every_option_has_help_and_a_variable_and_is_in_the_documentation(name: str, jangteo: Jangteo) -> None:
     chapter = documentation_of(name.partition(" ")[0])
     assert f"jangteo {name}" in chapter
     assert jangteo(*name.split(), "--help").code == 0
-    command = {**COMMANDS, **EVENTS}[name]
+    command = {**COMMANDS, **EVENTS, **TOP}[name]
     assert command.help
     for parameter in command.params:
         assert getattr(parameter, "help", None), parameter.name

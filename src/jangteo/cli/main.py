@@ -12,6 +12,7 @@ from jangteo.cli.events import events
 from jangteo.cli.migrate import migrate
 from jangteo.cli.relay import relay
 from jangteo.cli.serve import serve
+from jangteo.cli.top import top
 from jangteo.delivery.sinks import CannotUse
 from jangteo.storage.copying import BooksNotRight
 from jangteo.storage.errors import StorageError
@@ -33,6 +34,7 @@ app.command()(migrate)
 app.command()(audit)
 app.command()(copy)
 app.add_typer(events, name="events")
+app.add_typer(top, name="top")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the shape of an option's callback

@@ -30,7 +30,7 @@ class Window(Struct, frozen=True):
     """Being counted from the orders; whole; or given up, its pages to be removed."""
     begun_at: datetime
     asked_at: datetime
-    """About when somebody last asked for it."""
+    """About when somebody last asked for it; while it is being counted, whoever does that."""
 
 
 class WrittenPage(Struct, frozen=True):

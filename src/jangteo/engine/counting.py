@@ -1,23 +1,35 @@
 """The counting of what is sold, beside the orders: a task of every server that looks once a second, and does a step
 where that is worth one. Any number of servers may do so: who comes second has done nothing.
+
+A window is built beside that, in a lane of its own, however long it takes: whoever builds it is heard of all the while.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 from typing import Final, TypeVar
 
 import msgspec
 import structlog
 
-from jangteo.core.counting import Counted, CountSales
+from jangteo.core.counting import Counted, CountSales, Window
 from jangteo.engine.committing import Committing
 from jangteo.engine.lane import Overloaded, Stopped
 from jangteo.engine.reading import Reading
-from jangteo.storage.counting import WindowGone, count_window, plan_building, plan_finish, plan_step
+from jangteo.storage.counting import (
+    WindowGone,
+    count_window,
+    plan_building,
+    plan_finish,
+    plan_giving_up,
+    plan_holding,
+    plan_removal,
+    plan_step,
+)
 from jangteo.storage.errors import Unavailable
-from jangteo.storage.port import Lane, Question, Snapshot
+from jangteo.storage.port import Lane, Question, Snapshot, Unanswered
 
 log = structlog.get_logger()
 Answer = TypeVar("Answer")
@@ -25,6 +37,14 @@ Answer = TypeVar("Answer")
 LOOK_EVERY_S: Final = 1.0
 STAND_BACK_S: Final = 3.0
 """So long who came too late, or couldn't, leaves it to others."""
+HEARD_EVERY_S: Final = 30.0
+"""Whoever builds a window is heard of so often: see `storage.counting.HEARD_WITHIN`."""
+PATIENCE_S: Final = 60.0
+"""A database that can't be written is asked for so long before what was built is given up."""
+
+
+class Ended(Unanswered):
+    """What was being counted is not counted on, since somebody has wanted that."""
 
 
 class Counting:
@@ -40,9 +60,13 @@ class Counting:
         """Go on where the counting was left."""
         self._run(self._go_on())
 
+    def end(self) -> None:
+        """Have all that is under way end soon. To be called on the event loop."""
+        self._closing.set()
+
     async def stop(self) -> None:
         """End. What isn't counted yet is at the next start."""
-        self._closing.set()
+        self.end()
         await asyncio.gather(*self._running)
 
     async def step(self) -> float:
@@ -55,47 +79,78 @@ class Counting:
             self._reading.windows_asked |= asked
             return STAND_BACK_S
         for window in planned.command.step.new_windows:
-            self._run(self._build_or_not(window.window_id))
+            self._run(self._build_or_not(window))
         return 0 if planned.more else LOOK_EVERY_S
 
     async def rebuild(self, days: int, tell: Callable[[float], None]) -> None:
         """Count the window of so many days anew, from the orders; meanwhile the one there is goes on.
 
-        `tell` is told, in a thread, how much of it is done, of 1. Raises WindowGone where it took too long; and as
-        `Committing` and `Reading`.
+        `tell` is told, in a thread, how much of it is done, of 1. Raises Ended after `end`; WindowGone where the window
+        was let go of by others; and as `Committing` and `Reading`. No window is left half counted, as far as the
+        database can be written.
         """
-        begun: CountSales | None = None
-        while begun is None or not await self._is_done(begun):
-            begun = await self._ask("counting", partial(plan_building, days=days))
-        await self._build(begun.step.new_windows[0].window_id, tell)
+        begun = await self._do("counting", partial(plan_building, days=days))
+        if begun is None:
+            raise WindowGone
+        window = begun.step.new_windows[0]
+        try:
+            await self._build(window, tell)
+        except (Ended, Overloaded, Unavailable):
+            await self._give_up(window)
+            raise
 
     async def remove_old(self) -> None:
-        """Remove what was let go of."""
-        while await self.step() != LOOK_EVERY_S:
+        """Remove what was let go of, until nothing is left of it or `end` is called. Raises as `rebuild` does."""
+        while not self._closing.is_set() and await self._do("counting", plan_removal):
             pass
 
-    async def _build(self, window_id: int, tell: Callable[[float], None]) -> None:
-        lacking = await self._ask("building", partial(count_window, window_id=window_id, tell=tell))
-        finish: CountSales | None = None
-        while finish is None or not await self._is_done(finish):
-            finish = await self._ask("building", partial(plan_finish, window_id=window_id, lacking=lacking))
+    async def _build(self, begun: Window, tell: Callable[[float], None]) -> None:
+        heard = asyncio.get_running_loop().create_task(self._be_heard(begun))
 
-    async def _build_or_not(self, window_id: int) -> None:
-        log.info("best sellers are being counted", window=window_id)
+        def told(done: float) -> None:
+            if self._closing.is_set():
+                raise Ended
+            if heard.done():
+                raise WindowGone
+            tell(done)
+
         try:
-            await self._build(window_id, self._end_when_closing)
+            lacking = await self._ask("building", partial(count_window, begun=begun, tell=told))
+            await self._do("building", partial(plan_finish, begun=begun, lacking=lacking))
+        finally:
+            heard.cancel()
+            await asyncio.gather(heard, return_exceptions=True)
+
+    async def _be_heard(self, begun: Window) -> None:
+        """Say every now and then that the window is being built, until it is gone."""
+        while True:
+            await asyncio.sleep(HEARD_EVERY_S)
+            try:
+                await self._do("counting", partial(plan_holding, begun=begun))
+            except WindowGone:
+                return
+            except (Overloaded, Unavailable) as error:
+                log.warning("not heard of who counts", window=begun.window_id, reason=_why(error))
+
+    async def _give_up(self, begun: Window) -> None:
+        # Where this can't be done either, it is by whoever next finds that nobody was heard of.
+        with suppress(Stopped, Overloaded, Unavailable, WindowGone):
+            await self._do("counting", partial(plan_giving_up, begun=begun))
+
+    async def _build_or_not(self, begun: Window) -> None:
+        log.info("best sellers are being counted", window=begun.window_id)
+        try:
+            await self._build(begun, lambda _: None)
+        except Ended:
+            await self._give_up(begun)
         except (Stopped, Overloaded, Unavailable, WindowGone) as error:
-            # Ten minutes later it is begun anew.
+            # When nobody has been heard of for long enough it is begun anew: not at once, so that it can't be forever.
             if not self._closing.is_set():
-                log.warning("best sellers not counted", window=window_id, reason=str(error) or type(error).__name__)
+                log.warning("best sellers not counted", window=begun.window_id, reason=_why(error))
         except Exception:
             log.exception("defect")
         else:
-            log.info("best sellers are kept", window=window_id)
-
-    def _end_when_closing(self, _: float) -> None:
-        if self._closing.is_set():
-            raise Stopped
+            log.info("best sellers are kept", window=begun.window_id)
 
     async def _go_on(self) -> None:
         while not self._closing.is_set():
@@ -104,13 +159,32 @@ class Counting:
             except Stopped:
                 return
             except (Overloaded, Unavailable) as error:
-                log.warning("sales wait to be counted", reason=str(error) or type(error).__name__)
+                log.warning("sales wait to be counted", reason=_why(error))
                 pause_s = STAND_BACK_S
             except Exception:
                 log.exception("defect")
                 pause_s = STAND_BACK_S
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), pause_s)
+            await self._pause(pause_s)
+
+    async def _do(self, lane: Lane, plan: Callable[[Snapshot], CountSales | None]) -> CountSales | None:
+        """Plan a step and do it, anew where another one was done in between; None where there is nothing to do.
+
+        Where the database can't be read or written it is asked again for a while. Raises as `Committing` and `Reading`.
+        """
+        end = monotonic() + PATIENCE_S
+        while True:
+            try:
+                command = await self._ask(lane, plan)
+                if command is None or await self._is_done(command):
+                    return command
+            except (Overloaded, Unavailable):
+                if self._closing.is_set() or monotonic() > end:
+                    raise
+                await self._pause(STAND_BACK_S)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -123,3 +197,7 @@ class Counting:
     async def _is_done(self, command: CountSales) -> bool:
         told = await self._committing.submit(command)
         return msgspec.json.decode(told.body, type=Counted).done
+
+
+def _why(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -12,7 +12,7 @@ import structlog
 from jangteo.engine.lane import Lane
 from jangteo.storage import port
 from jangteo.storage.errors import Conflict, Unavailable
-from jangteo.storage.port import Question, Storage
+from jangteo.storage.port import Question, Snapshot, Storage, Unanswered
 
 log = structlog.get_logger()
 Answer = TypeVar("Answer")
@@ -56,7 +56,9 @@ class Reading:
             await lane.stop()
 
     async def ask(self, question: Question[Answer]) -> Answer:
-        """The answer as of now. Raises Overloaded, or Unavailable where the database can't be read."""
+        """The answer as of now. Raises Overloaded, Unavailable where the database can't be read, or what the question
+        raises: Unanswered.
+        """
         if question.window_days is not None:
             self.windows_asked.add(question.window_days)
         answer = cast("Answer", await self._lanes[question.lane].submit(question))
@@ -87,7 +89,14 @@ class _Reader:
 
     def _look(self, questions: Sequence[Question[Any]]) -> dict[Question[Any], Any]:
         with self._connection.snapshot(self._clock()) as snapshot:
-            return {question: question.answer(snapshot) for question in questions}
+            return {question: _answer(question, snapshot) for question in questions}
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _answer(question: Question[Any], snapshot: Snapshot) -> Any:
+    try:
+        return question.answer(snapshot)
+    except Unanswered as reason:
+        return reason

@@ -7,11 +7,11 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from jangteo.core.book import Book
-from jangteo.core.counting import THE_TALLY, CountSales, Step, Window
+from jangteo.core.counting import THE_TALLY, CountSales, State, Step, Window
 from jangteo.core.top_sellers import DEFAULT_DAYS, window_start
 from jangteo.storage import schema
 from jangteo.storage.moments import micros, moment
-from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot
+from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot, Unanswered
 from jangteo.storage.sales import add_up
 from jangteo.storage.sales_pages import ChangedPages, read_whole_window
 
@@ -25,8 +25,8 @@ KEPT_MOST: Final = 5
 """So many windows are kept besides the one of three days; others are counted directly."""
 KEPT_UNASKED: Final = timedelta(days=1)
 ASKED_NOTED_EVERY: Final = timedelta(hours=1)
-BUILT_WITHIN: Final = timedelta(minutes=10)
-"""Whoever takes longer is taken for dead, and the window is begun anew."""
+HEARD_WITHIN: Final = timedelta(minutes=2)
+"""Whoever builds a window and hasn't been heard of for so long is taken for dead, and the window is begun anew."""
 
 _ALL: Final = 2**62
 _LATEST: Final = 2**62
@@ -60,8 +60,8 @@ class Planned(NamedTuple):
     more: bool
 
 
-class WindowGone(Exception):
-    """The window that was being built is not there any more: it took too long, or another one was begun."""
+class WindowGone(Unanswered):
+    """The window is not being built any more: nobody had heard of whoever built it, so it was let go of."""
 
 
 def load_tally(session: Session) -> Iterable[tuple[int, int]]:
@@ -101,6 +101,7 @@ def plan_step(snapshot: Snapshot, asked: frozenset[int]) -> Planned | None:
     """The next step, where there is anything worth one. `asked`: somebody has asked for windows of so many days."""
     planning = _Planning(snapshot)
     planning.let_go()
+    planning.remove()
     planning.keep(asked | {DEFAULT_DAYS})
     planning.count()
     return planning.planned()
@@ -113,12 +114,34 @@ def plan_building(snapshot: Snapshot, days: int) -> CountSales:
     return planning.command()
 
 
-def count_window(snapshot: Snapshot, window_id: int, tell: Callable[[float], None]) -> Mapping[int, int]:
+def plan_holding(snapshot: Snapshot, begun: Window) -> CountSales:
+    """Be heard of: the window is still being built. Raises WindowGone."""
+    planning = _Planning(snapshot)
+    planning.hold(begun)
+    return planning.command()
+
+
+def plan_giving_up(snapshot: Snapshot, begun: Window) -> CountSales:
+    """Let go of a window that was being built. Raises WindowGone."""
+    planning = _Planning(snapshot)
+    planning.give_up(begun)
+    return planning.command()
+
+
+def plan_removal(snapshot: Snapshot) -> CountSales | None:
+    """Remove some of what was let go of; None where nothing is left of it."""
+    planning = _Planning(snapshot)
+    planning.remove()
+    planned = planning.planned()
+    return None if planned is None else planned.command
+
+
+def count_window(snapshot: Snapshot, begun: Window, tell: Callable[[float], None]) -> Mapping[int, int]:
     """All that a window that is being built lacks, from the orders: tells how much of it is done, of 1.
 
-    What `tell` raises ends it. Raises WindowGone.
+    `tell` may raise Unanswered, which ends it. Raises WindowGone.
     """
-    window = _building(read_windows(snapshot), window_id)
+    window = _building(read_windows(snapshot), begun)
     since = first = micros(window.since)
     last = micros(snapshot.now)
     sold: dict[int, int] = {}
@@ -129,19 +152,24 @@ def count_window(snapshot: Snapshot, window_id: int, tell: Callable[[float], Non
             break
         since = until
         tell((since - first) / max(last - first, 1))
+    tell(1)
     # What is noted is counted by the steps, in this window as in all others; what they have counted is on its pages.
     noted: dict[int, int] = {}
     add_up(noted, (units for _, at, units in _notes(snapshot, _ALL) if at > first))
     _add(sold, noted.items(), -1)
-    _add(sold, read_whole_window(snapshot, window_id).items(), -1)
+    _add(sold, read_whole_window(snapshot, window.window_id).items(), -1)
     return sold
 
 
-def plan_finish(snapshot: Snapshot, window_id: int, lacking: Mapping[int, int]) -> CountSales:
-    """Make a window whole that was being built, and let go of the one that it replaces. Raises WindowGone."""
+def plan_finish(snapshot: Snapshot, begun: Window, lacking: Mapping[int, int]) -> CountSales | None:
+    """Make a window whole that was being built, and let go of the one that it replaces; None where it is whole.
+
+    Raises WindowGone.
+    """
     planning = _Planning(snapshot)
-    planning.finish(window_id, lacking)
-    return planning.command()
+    planning.finish(begun, lacking)
+    planned = planning.planned()
+    return None if planned is None else planned.command
 
 
 def read_windows(snapshot: Snapshot) -> list[Window]:
@@ -167,13 +195,17 @@ class _Planning:
         self._more = False
 
     def let_go(self) -> None:
-        """Windows that nobody has asked for in a day, or whose builder is gone; and remove some of their pages."""
+        """Windows that nobody has asked for in a day, or whose builder is gone."""
         now = self._snapshot.now
         for window in self._before.values():
             unasked = window.state == "kept" and window.days != DEFAULT_DAYS and window.asked_at < now - KEPT_UNASKED
-            if unasked or (window.state == "building" and window.begun_at < now - BUILT_WITHIN):
+            if unasked or (window.state == "building" and window.asked_at < now - HEARD_WITHIN):
                 self._put(replace(window, state="let-go"))
-            elif window.state == "let-go" and not self._gone:
+
+    def remove(self) -> None:
+        """Some of the pages of what was let go of earlier, and a window of which none are left."""
+        for window in self._before.values():
+            if window.state == "let-go" and not self._gone:
                 self._remove(window)
 
     def _remove(self, window: Window) -> None:
@@ -206,24 +238,37 @@ class _Planning:
         window_id = max(self._before, default=0) + 1
         self._put(Window(window_id, days, window_start(now, days), "building", now, now))
 
-    def finish(self, window_id: int, lacking: Mapping[int, int]) -> None:
-        """It is whole with these."""
-        window = _building(self._before.values(), window_id)
+    def hold(self, begun: Window) -> None:
+        """Whoever builds it asks for it still."""
+        self._put(replace(_building(self._before.values(), begun), asked_at=self._snapshot.now))
+
+    def give_up(self, begun: Window) -> None:
+        """Nobody builds it any more."""
+        self._put(replace(_building(self._before.values(), begun), state="let-go"))
+
+    def finish(self, begun: Window, lacking: Mapping[int, int]) -> None:
+        """It is whole with these, or was before."""
+        if _find(self._before.values(), begun, "kept") is not None:
+            return
+        window = _building(self._before.values(), begun)
         for other in self._before.values():
             if other.days == window.days and other.state == "kept":
                 self._put(replace(other, state="let-go"))
         self._put(replace(window, state="kept", asked_at=self._snapshot.now))
-        self._pages.turn(self._snapshot, window_id, lacking)
+        self._pages.turn(self._snapshot, window.window_id, lacking)
 
     def count(self) -> None:
         """What was sold since the last step, and what has left each window; unless that is not worth a step."""
         snapshot, changed = self._snapshot, self._has_changes()
         windows = [window for window in self._before.values() if self._now[window.window_id].state != "let-go"]
         notes = _notes(snapshot, NOTES_AT_ONCE)
-        bites = [self._bite_of(window) for window in windows]
+        # What has left is taken out only with all notes at hand: behind them may be one of an order that was cancelled,
+        # or only just sold, and would be left out once its order has left.
+        all_notes = len(notes) < NOTES_AT_ONCE
+        bites = [self._bite_of(window) if all_notes else (micros(window.since), 0) for window in windows]
         if not changed and len(notes) < FEW and all(count < FEW for _, count in bites):
             return
-        self._more |= len(notes) == NOTES_AT_ONCE or any(count == ORDERS_AT_ONCE for _, count in bites)
+        self._more |= not all_notes or any(count == ORDERS_AT_ONCE for _, count in bites)
         self._counted = tuple(note for note, _, _ in notes)
         for window, (until, count) in zip(windows, bites, strict=True):
             since = micros(window.since)
@@ -275,11 +320,19 @@ def _notes(snapshot: Snapshot, count: int) -> list[Row]:
     return snapshot.rows("SELECT id, moment, units FROM uncounted_sales ORDER BY id LIMIT :count", count=count)
 
 
-def _building(windows: Iterable[Window], window_id: int) -> Window:
+def _building(windows: Iterable[Window], begun: Window) -> Window:
+    window = _find(windows, begun, "building")
+    if window is None:
+        raise WindowGone
+    return window
+
+
+def _find(windows: Iterable[Window], begun: Window, state: State) -> Window | None:
+    """The window as it is now. One that is gone leaves its id to another, which was begun at another moment."""
     for window in windows:
-        if window.window_id == window_id and window.state == "building":
+        if (window.window_id, window.begun_at, window.state) == (begun.window_id, begun.begun_at, state):
             return window
-    raise WindowGone
+    return None
 
 
 def _values(window: Window) -> Row:

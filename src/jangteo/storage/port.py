@@ -147,10 +147,15 @@ class Storage(Protocol):
         """Let go of the database."""
 
 
+class Unanswered(Exception):
+    """What a question raises of its own accord: whoever asked it is told, and the other questions are answered."""
+
+
 class Question(NamedTuple, Generic[Answer]):
     """Something to read: a function of a snapshot and its arguments. Equal questions have equal answers."""
 
     read: Callable[..., Answer]
+    """May raise Unanswered."""
     arguments: tuple[Any, ...] = ()
     lane: Lane = "quick"
     otherwise: "Question[Answer] | None" = None
