@@ -124,7 +124,7 @@ def keep_window(storage: Storage, tell: Callable[[str], None]) -> None:
 
 
 def bring_up_to_now(url: str, older_than: timedelta, tell: Callable[[str], None]) -> None:
-    """Have a shop that was made earlier end now: its orders and its window are moved on, if they are older than that."""
+    """Have a shop that was made earlier end now: its orders and its window are moved on, if they are older."""
     connection = open_storage(url).connect()
     try:
         now = system_clock()
