@@ -27,8 +27,8 @@ READERS: Final = (8, 1)
 COUNTED: Final = "with the counting"
 UNCOUNTED: Final = "without"
 LOADS: Final = {
-    f"orders of any of {shops.PRODUCTS_OF_CATALOGUE:,} products": "any_products.lua",
-    f"orders of any of {shops.PRODUCTS:,} products": "orders.lua",
+    f"{shops.PRODUCTS_OF_CATALOGUE:,} products sell": "any_products.lua",
+    f"{shops.PRODUCTS:,} products sell": "orders.lua",
 }
 _WARM_UP_S: Final = 2
 _DIRECTLY_WITHIN_S: Final = 600
@@ -96,7 +96,7 @@ class OneDatabase:
             ]
         for comparison in self.upkeep:
             counted, uncounted = comparison.contenders
-            what = f"{comparison.title}, {COUNTED} / {UNCOUNTED}"
+            what = f"{comparison.title}: orders {COUNTED} / {UNCOUNTED}"
             reached.append(Target(what, 0.9, counted.ratio_to(uncounted)))
         return reached
 
@@ -164,7 +164,7 @@ class _Measuring:
         self._tell(f"{kind}: asked while orders run")
         url = place.copy(extent.upkeep_lines, "asked")
         turn = _Turn(self._command(servers.shop, url), url, self._read_beside_orders, counts=True)
-        beside = Contender(f"{extent.upkeep_lines:,} order lines, while orders run", READERS[0], turn, warms_up=False)
+        beside = Contender(f"{extent.upkeep_lines:,}, orders run", READERS[0], turn, warms_up=False)
         in_turns(Comparison(f"{kind}, while orders run", [beside]), extent.rounds, extent.seconds, self._tell)
         # Each turn has warmed up before.
         self.measured.orders_beside_per_s = self.measured.orders_beside_per_s[1::2]

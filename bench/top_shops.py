@@ -103,6 +103,7 @@ class InSqlite(Place):
 
     def _finish(self, lines: int) -> None:
         self._unfinished(lines).rename(self._file(lines))
+        _remove(self._unfinished(lines))
 
     def _settle(self, url: str) -> None:
         pass
@@ -195,5 +196,5 @@ def _wait(url: str, is_quiet: Callable[[Connection], bool]) -> None:
 
 
 def _remove(path: Path) -> None:
-    for ending in ("", "-wal", "-shm", ".lock"):
+    for ending in ("", "-wal", "-shm", ".lock", ".relay.lock"):
         Path(f"{path}{ending}").unlink(missing_ok=True)
