@@ -10,8 +10,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import machine, plot, postgres, report, top, top_report, wrk
-from bench.best_sellers import OneDatabase
+from bench import machine, plot, postgres, report, top, wrk
 from bench.comparisons import QUICK, THOROUGH, Extent
 from bench.loads import CannotMeasure
 from bench.measuring import Bench
@@ -57,7 +56,6 @@ def _options() -> argparse.Namespace:
 def _bench(extent: Extent, *, deliveries_only: bool) -> int:
     console = Console()
     _BUILD.mkdir(exist_ok=True)
-    best_sellers: list[OneDatabase] = []
     with TemporaryDirectory(prefix="bench-", dir=_BUILD) as name, postgres.running() as server:
         folder = Path(name)
         measured_on = machine.describe(folder, server)
@@ -67,11 +65,8 @@ def _bench(extent: Extent, *, deliveries_only: bool) -> int:
                 bench.run_deliveries()
             else:
                 bench.run()
-            if extent is THOROUGH and not deliveries_only:
-                best_sellers = top.run(folder, server, top.SHORT, status.update)
     reached = list(of_deliveries(bench.comparisons)) if deliveries_only else targets(bench.comparisons)
     report.print_all(console, measured_on, bench, reached)
-    top_report.print_all(console, best_sellers)
     report.save(_RESULTS, measured_on, extent, bench, reached)
     told = [str(_RESULTS)]
     if extent is THOROUGH and not deliveries_only:
@@ -79,8 +74,11 @@ def _bench(extent: Extent, *, deliveries_only: bool) -> int:
         plot.draw(_DOCUMENT.with_suffix(".png"), bench.comparisons)
         told += [str(_DOCUMENT), str(_DOCUMENT.with_suffix(".png"))]
     console.print(f"Also in {', '.join(told)}", highlight=False)
-    if bench.right() and all(one.right() for one in best_sellers):
-        return 0
+    not_right = 0
+    if extent is THOROUGH and not deliveries_only:
+        not_right = top.measure(top.SHORT)
+    if bench.right():
+        return not_right
     print("bench: not all was right: see `not 2xx` in the tables, and the books below them", file=sys.stderr)
     return _NOT_RIGHT
 

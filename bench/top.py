@@ -6,7 +6,7 @@ With `--keep FOLDER` the shops are kept there, and used again the next time: to 
 import argparse
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -14,9 +14,8 @@ from typing import Final
 from rich.console import Console
 
 from bench import best_sellers, machine, postgres, top_report, wrk
-from bench.best_sellers import Extent, OneDatabase
+from bench.best_sellers import Extent
 from bench.loads import CannotMeasure
-from bench.postgres import Postgres
 from bench.top_shops import InPostgres, InSqlite
 
 SHORT: Final = Extent(
@@ -32,23 +31,36 @@ _NO_WRK: Final = 2
 _INTERRUPTED: Final = 130
 
 
-def run(
-    folder: Path,
-    server: Postgres,
-    extent: Extent,
-    tell: Callable[[str], None],
-    *,
-    kinds: Sequence[str] = KINDS,
-    keep: Path | None = None,
-) -> list[OneDatabase]:
-    """Measure on these databases: what is made in the folder is not kept."""
-    places = {"sqlite": InSqlite(keep or folder, folder, tell), "postgres": InPostgres(server, tell)}
-    return [best_sellers.measure(places[kind], extent, folder.absolute(), tell) for kind in kinds]
+def measure(extent: Extent, kinds: Sequence[str] = KINDS, keep: Path | None = None, *, document: bool = False) -> int:
+    """Measure on these databases, and say so: the exit code. Raises CannotMeasure."""
+    console = Console()
+    _BUILD.mkdir(exist_ok=True)
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="bench-", dir=_BUILD) as name, postgres.running(keep) as server:
+        folder = Path(name).absolute()
+        measured_on = machine.describe(folder, server)
+        with console.status("starting") as status:
+            tell = status.update
+            places = {"sqlite": InSqlite(keep or folder, folder, tell), "postgres": InPostgres(server, tell)}
+            measured = [best_sellers.measure(places[kind], extent, folder, tell) for kind in kinds]
+    top_report.print_all(console, measured)
+    top_report.save(_RESULTS, measured_on, extent, measured)
+    told = [str(_RESULTS)]
+    if document:
+        top_report.write_into(_DOCUMENT, top_report.markdown(measured_on, extent, measured))
+        top_report.draw(_DOCUMENT.with_suffix(".png"), measured)
+        told += [str(_DOCUMENT), str(_DOCUMENT.with_suffix(".png"))]
+    console.print(f"Also in {', '.join(told)}", highlight=False)
+    if all(one.right() for one in measured):
+        return 0
+    print("bench.top: not all was right: see `not 2xx`, `as counted`, and the books", file=sys.stderr)
+    return _NOT_RIGHT
 
 
 def main() -> int:
     """Measure, and say so: the exit code."""
-    options = _options()
+    given = _options()
     if not wrk.is_installed():
         print("bench.top needs wrk: apt-get install wrk", file=sys.stderr)
         return _NO_WRK
@@ -56,7 +68,9 @@ def main() -> int:
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
     try:
-        return _bench(options)
+        lines = tuple(given.lines)
+        extent = Extent(lines, given.rounds, given.seconds, given.upkeep_lines, given.upkeep_rounds)
+        return measure(extent, given.database, given.keep, document=given.document)
     except CannotMeasure as error:
         print(f"bench.top: {error}", file=sys.stderr)
         return _NOT_RIGHT
@@ -77,32 +91,6 @@ def _options() -> argparse.Namespace:
     options.add_argument("--keep", type=Path, metavar="FOLDER", help="a folder that every user can get to")
     options.add_argument("--document", action="store_true", help=f"also into {_DOCUMENT}, with a picture")
     return options.parse_args()
-
-
-def _bench(options: argparse.Namespace) -> int:
-    console = Console()
-    _BUILD.mkdir(exist_ok=True)
-    keep: Path | None = options.keep
-    if keep is not None:
-        keep.mkdir(parents=True, exist_ok=True)
-    extent = Extent(tuple(options.lines), options.rounds, options.seconds, options.upkeep_lines, options.upkeep_rounds)
-    with TemporaryDirectory(prefix="bench-", dir=_BUILD) as name, postgres.running(keep) as server:
-        folder = Path(name)
-        measured_on = machine.describe(folder, server)
-        with console.status("starting") as status:
-            measured = run(folder, server, extent, status.update, kinds=options.database, keep=keep)
-    top_report.print_all(console, measured)
-    top_report.save(_RESULTS, measured_on, extent, measured)
-    told = [str(_RESULTS)]
-    if options.document:
-        top_report.write_into(_DOCUMENT, top_report.markdown(measured_on, extent, measured))
-        top_report.draw(_DOCUMENT.with_suffix(".png"), measured)
-        told += [str(_DOCUMENT), str(_DOCUMENT.with_suffix(".png"))]
-    console.print(f"Also in {', '.join(told)}", highlight=False)
-    if all(one.right() for one in measured):
-        return 0
-    print("bench.top: not all was right: see `not 2xx`, `as counted`, and the books", file=sys.stderr)
-    return _NOT_RIGHT
 
 
 if __name__ == "__main__":

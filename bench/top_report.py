@@ -100,8 +100,6 @@ def draw(path: Path, measured: Sequence[OneDatabase]) -> None:
 
 
 def _tables(measured: Sequence[OneDatabase]) -> Iterator[Table]:
-    if not measured:
-        return
     yield "Targets", _TARGETS, [target_cells(target) for one in measured for target in one.targets()]
     for one in measured:
         yield f"{one.kind}, GET {BEST}", _READS, list(_read_cells(one))
