@@ -27,8 +27,8 @@ def print_all(console: Console, machine: Machine, bench: Bench, targets: Iterabl
     for what, value in machine.told():
         console.print(f"{what:<11} {value}", highlight=False, markup=False)
     for comparison in bench.comparisons:
-        _print_table(console, comparison.title, _HEADINGS, map(_cells, *_with_first(comparison)))
-    _print_table(console, "Targets", ("", "wanted", "measured", ""), map(_target_cells, targets))
+        print_table(console, comparison.title, _HEADINGS, map(_cells, *_with_first(comparison)))
+    print_table(console, "Targets", ("", "wanted", "measured", ""), map(target_cells, targets))
     for memory in bench.memory:
         console.print(f"memory, {memory.shop}: {_memory(memory.empty_mb, memory.stored_mb)}", highlight=False)
     for case, found in bench.books.items():
@@ -39,10 +39,10 @@ def print_all(console: Console, machine: Machine, bench: Bench, targets: Iterabl
 def markdown(machine: Machine, extent: Extent, bench: Bench, targets: Iterable[Target]) -> str:
     """Everything, as a part of a document."""
     parts = [BEGIN, f"Measured on {datetime.now(UTC):%Y-%m-%d}, {extent.rounds} rounds of {extent.seconds} s each.", ""]
-    parts += [*_rows(("machine", ""), machine.told()), "", "### Targets", ""]
-    parts += [*_rows(("", "wanted", "measured", ""), map(_target_cells, targets)), ""]
+    parts += [*rows(("machine", ""), machine.told()), "", "### Targets", ""]
+    parts += [*rows(("", "wanted", "measured", ""), map(target_cells, targets)), ""]
     for comparison in bench.comparisons:
-        parts += [f"### {comparison.title}", "", *_rows(_HEADINGS, map(_cells, *_with_first(comparison))), ""]
+        parts += [f"### {comparison.title}", "", *rows(_HEADINGS, map(_cells, *_with_first(comparison))), ""]
     parts += ["### Memory", ""]
     parts += [f"- {each.shop}: {_memory(each.empty_mb, each.stored_mb)}" for each in bench.memory]
     right = all(books.right for books in bench.books.values())
@@ -83,18 +83,20 @@ def _cells(contender: Contender, first: Contender) -> tuple[str, ...]:
         contender.name,
         str(contender.connections),
         f"{contender.requests_per_s:,.0f}",
-        _ms(contender.p50_ms),
-        _ms(contender.p99_ms),
+        ms(contender.p50_ms),
+        ms(contender.p99_ms),
         "" if contender is first else f"{contender.ratio_to(first):.2f}",
         f"{contender.failed:,}",
     )
 
 
-def _ms(value: float) -> str:
+def ms(value: float) -> str:
+    """Milliseconds, as far as they were measured."""
     return "" if math.isnan(value) else f"{value:.2f}"
 
 
-def _target_cells(target: Target) -> tuple[str, ...]:
+def target_cells(target: Target) -> tuple[str, ...]:
+    """A goal, as a row of a table."""
     limit = "at most" if target.at_most else "at least"
     return target.what, f"{limit} {target.wanted:g}", f"{target.measured:.2f}", "met" if target.met else "MISSED"
 
@@ -103,7 +105,8 @@ def _memory(empty_mb: float, stored_mb: float) -> str:
     return f"{empty_mb:,.0f} MB in an empty shop's processes, {stored_mb:,.0f} MB with the orders stored"
 
 
-def _print_table(console: Console, title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def print_table(console: Console, title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table in a terminal."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, collapse_padding=True)
     for place, heading in enumerate(headings):
         table.add_column(heading, justify="right" if place else "left", no_wrap=bool(place))
@@ -112,8 +115,9 @@ def _print_table(console: Console, title: str, headings: Sequence[str], rows: It
     console.print(table)
 
 
-def _rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+def rows(headings: Sequence[str], cells: Iterable[Sequence[str]]) -> Iterator[str]:
+    """A table in a document."""
     yield f"| {' | '.join(headings)} |"
     yield f"| --- |{' ---: |' * (len(headings) - 1)}"
-    for row in rows:
+    for row in cells:
         yield f"| {' | '.join(row)} |"

@@ -54,10 +54,15 @@ def serving(command: Sequence[str]) -> Iterator[Server]:
         _end(process)
 
 
-def fetch(url: str) -> bytes:
+def uncounted_shop(database: str, *options: str) -> list[str]:
+    """The command that serves a shop which doesn't count what it sells."""
+    return [sys.executable, "-m", "bench.uncounted", *shop(database, *options)[3:]]
+
+
+def fetch(url: str, within_s: float = _ANSWERS_WITHIN_S) -> bytes:
     """The body that a server answers with."""
     try:
-        with urlopen(url, timeout=_ANSWERS_WITHIN_S) as answer:
+        with urlopen(url, timeout=within_s) as answer:
             body: bytes = answer.read()
     except OSError as error:
         raise CannotMeasure(f"{url} does not answer: {error}") from error

@@ -19,6 +19,8 @@ from jangteo.storage.opening import open_storage
 BUYERS: Final = 10_000
 PRODUCTS: Final = 1_000
 PRODUCTS_OF_LIST: Final = 100
+PRODUCTS_OF_CATALOGUE: Final = 100_000
+PRICE_IN_CATALOGUE: Final = 1_000
 PLENTY: Final = 1_000_000_000_000
 _COMMANDS_AT_ONCE: Final = 5_000
 
@@ -47,6 +49,14 @@ def for_claims(claimants: int) -> Iterator[Command]:
 def for_list() -> Iterator[Command]:
     """As for orders, but with few products: those of a list."""
     return chain(_buyers(), _products(PRODUCTS_OF_LIST))
+
+
+def for_best_sellers() -> Iterator[Command]:
+    """As for orders, but with a large catalogue, in which everything costs the same."""
+    return chain(
+        _buyers(),
+        (AddProduct(f"Product {number}", PRICE_IN_CATALOGUE, PLENTY) for number in range(1, PRODUCTS_OF_CATALOGUE + 1)),
+    )
 
 
 def make(url: str, commands: Iterable[Command]) -> str:

@@ -47,6 +47,10 @@ class Contender:
         pairs = zip(self.rounds, other.rounds, strict=True)
         return median(ours.requests_per_s / theirs.requests_per_s for ours, theirs in pairs)
 
+    def p99_ratio_to(self, other: "Contender") -> float:
+        """How many times the other's p99, of the median round."""
+        return median(ours.p99_ms / theirs.p99_ms for ours, theirs in zip(self.rounds, other.rounds, strict=True))
+
     def p99_to_p50(self) -> float:
         """How much slower than the median request the slowest hundredth is, of the median round."""
         return median(load.p99_ms / load.p50_ms for load in self.rounds)

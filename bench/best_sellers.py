@@ -1,0 +1,240 @@
+"""What the best sellers cost: whoever asks for them, and whoever orders.
+
+Every turn has a server of its own: one that idles beside would count, too, what leaves its window meanwhile.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from bench import contenders, servers, shops
+from bench.comparisons import CROWD
+from bench.contenders import Http
+from bench.loads import Load
+from bench.targets import Target
+from bench.top_shops import Place, check, wait_until_counted, wait_until_told
+from bench.turns import Comparison, Contender, in_turns
+
+BEST: Final = "/products/top?limit=5&days=3"
+READERS: Final = (8, 1)
+COUNTED: Final = "with the counting"
+UNCOUNTED: Final = "without"
+LOADS: Final = {
+    f"{shops.PRODUCTS_OF_CATALOGUE:,} products sell": "any_products.lua",
+    f"{shops.PRODUCTS:,} products sell": "orders.lua",
+}
+_WARM_UP_S: Final = 2
+_DIRECTLY_WITHIN_S: Final = 600
+_AGREE_WITHIN: Final = 3
+"""So often both ways are compared: an order may leave the window between the two."""
+
+Start = Callable[[str], list[str]]
+
+
+class Extent(Struct, frozen=True):
+    """How much of this is measured, and for how long."""
+
+    lines: tuple[int, ...]
+    """Order lines of the shops that are asked; the first is what the others are held against."""
+    rounds: int
+    seconds: int
+    upkeep_lines: int
+    upkeep_rounds: int
+    direct_times: int = 3
+
+
+class Direct(Struct, frozen=True):
+    """Counted from the orders, one request after the other."""
+
+    lines: int
+    times_ms: list[float]
+    agrees: bool
+    """With what is counted."""
+
+
+@dataclass
+class OneDatabase:
+    """All that was measured on one of the databases."""
+
+    kind: str
+    reads: dict[int, list[Contender]] = field(default_factory=dict)
+    """Of so many order lines: for each number of readers."""
+    direct: list[Direct] = field(default_factory=list)
+    upkeep: list[Comparison] = field(default_factory=list)
+    beside_orders: Contender | None = None
+    orders_beside_per_s: list[float] = field(default_factory=list)
+    books: dict[str, shops.Books] = field(default_factory=dict)
+
+    def right(self) -> bool:
+        """Whether every request was answered with a success, both ways agree, and the books are right."""
+        all_reads = [*(each for those in self.reads.values() for each in those)]
+        sellers = [each for comparison in self.upkeep for each in comparison.contenders]
+        beside = [] if self.beside_orders is None else [self.beside_orders]
+        failed = any(each.failed for each in (*all_reads, *sellers, *beside))
+        books_right = all(books.right for books in self.books.values())
+        return not failed and books_right and all(each.agrees for each in self.direct)
+
+    def targets(self) -> list[Target]:
+        """The goals, with what was measured for them: of the shop where it is worst."""
+        (_, first), *others = self.reads.items()
+        crowds = [(those[0], first[0]) for _, those in others]
+        reached = []
+        if crowds:
+            name = f"{self.kind}: {READERS[0]} readers"
+            slower = max(shop.p99_ratio_to(empty) for shop, empty in crowds)
+            reached = [
+                Target(f"{name}, p99 / that of a shop without orders", 1.5, slower, at_most=True),
+                Target(f"{name}, p99 in ms", 5, max(shop.p99_ms for shop, _ in crowds), at_most=True),
+                Target(f"{name}, requests/s", 2_000, min(shop.requests_per_s for shop, _ in crowds)),
+            ]
+        for comparison in self.upkeep:
+            counted, uncounted = comparison.contenders
+            what = f"{comparison.title}: orders {COUNTED} / {UNCOUNTED}"
+            reached.append(Target(what, 0.9, counted.ratio_to(uncounted)))
+        return reached
+
+
+def measure(place: Place, extent: Extent, folder: Path, tell: Callable[[str], None]) -> OneDatabase:
+    """All of it, on one of the databases."""
+    measuring = _Measuring(place, extent, folder, tell)
+    measuring.reads()
+    measuring.upkeep()
+    return measuring.measured
+
+
+class _Turn:
+    """One server after the other serves the same shop, for one load each."""
+
+    def __init__(self, command: Sequence[str], url: str, load: Callable[[str, int], Load], *, counts: bool) -> None:
+        self._command = command
+        self._url = url
+        self._load = load
+        self._counts = counts
+
+    def __call__(self, seconds: int) -> Load:
+        """What has waited is done before, and what the load has left behind it afterwards."""
+        with servers.serving(self._command) as server:
+            if self._counts:
+                wait_until_counted(self._url)
+            self._load(server.address, _WARM_UP_S)
+            load = self._load(server.address, seconds)
+            wait_until_told(self._url)
+        return load
+
+
+class _Measuring:
+    def __init__(self, place: Place, extent: Extent, folder: Path, tell: Callable[[str], None]) -> None:
+        self.measured = OneDatabase(place.kind)
+        self._place = place
+        self._extent = extent
+        self._folder = folder
+        self._tell = tell
+
+    def reads(self) -> None:
+        """Shops of all sizes, asked in turn."""
+        kind, extent = self._place.kind, self._extent
+        made = {lines: self._place.shop(lines) for lines in extent.lines}
+        self.measured.reads = {
+            lines: [self._reading(f"{lines:,} order lines", url, readers) for readers in READERS]
+            for lines, url in made.items()
+        }
+        contending = [each for those in self.measured.reads.values() for each in those]
+        title = f"{kind}, GET {BEST}"
+        in_turns(Comparison(title, contending), extent.rounds, extent.seconds, self._tell)
+        for lines, url in made.items():
+            self._tell(f"{kind}, {lines:,} order lines: directly")
+            with servers.serving(self._command(servers.shop, url)) as server:
+                self.measured.direct.append(_direct(server.address, lines, extent.direct_times))
+            self._tell(f"{kind}, {lines:,} order lines: auditing")
+            self.measured.books[f"{kind}, {lines:,} order lines, the best sellers"] = check(url)
+
+    def upkeep(self) -> None:
+        """Orders with and without the counting, and the best sellers asked for while orders run."""
+        place, kind, extent = self._place, self._place.kind, self._extent
+        place.shop(extent.upkeep_lines)
+        for script in LOADS.values():
+            self._compare_orders(script)
+        self._tell(f"{kind}: asked while orders run")
+        url = place.copy(extent.upkeep_lines, "asked")
+        turn = _Turn(self._command(servers.shop, url), url, self._read_beside_orders, counts=True)
+        beside = Contender(f"{extent.upkeep_lines:,}, orders run", READERS[0], turn, warms_up=False)
+        in_turns(Comparison(f"{kind}, while orders run", [beside]), extent.rounds, extent.seconds, self._tell)
+        # Each turn has warmed up before.
+        self.measured.orders_beside_per_s = self.measured.orders_beside_per_s[1::2]
+        self.measured.beside_orders = beside
+        self._audit("asked while orders run", url)
+        place.remove("asked")
+
+    def _compare_orders(self, script: str) -> None:
+        place, extent = self._place, self._extent
+        (load,) = (name for name, each in LOADS.items() if each == script)
+        title = f"{place.kind}, {load}"
+        self._tell(f"{title}: copying a shop")
+        urls = {name: place.copy(extent.upkeep_lines, name) for name in ("counted", "uncounted")}
+
+        def those(address: str, seconds: int) -> Load:
+            return Http(address, "/orders", script, CROWD)(seconds)
+
+        def selling(name: str, url: str, start: Start, *, counts: bool) -> Contender:
+            return Contender(name, CROWD, _Turn(self._command(start, url), url, those, counts=counts), warms_up=False)
+
+        comparison = Comparison(
+            title,
+            [
+                selling(COUNTED, urls["counted"], servers.shop, counts=True),
+                selling(UNCOUNTED, urls["uncounted"], servers.uncounted_shop, counts=False),
+            ],
+        )
+        self.measured.upkeep.append(in_turns(comparison, extent.upkeep_rounds, extent.seconds, self._tell))
+        self._audit(load, urls["counted"])
+        for name in urls:
+            place.remove(name)
+
+    def _reading(self, name: str, url: str, readers: int) -> Contender:
+        def load(address: str, seconds: int) -> Load:
+            return Http(address, BEST, None, readers)(seconds)
+
+        return Contender(name, readers, _Turn(self._command(servers.shop, url), url, load, counts=True), warms_up=False)
+
+    def _read_beside_orders(self, address: str, seconds: int) -> Load:
+        orders = contenders.orders("", address, CROWD)
+        with ThreadPoolExecutor(1) as pool:
+            ordering = pool.submit(orders.run, seconds)
+            load = Http(address, BEST, None, READERS[0])(seconds)
+        self.measured.orders_beside_per_s.append(ordering.result().requests_per_s)
+        return load
+
+    def _command(self, start: Callable[..., list[str]], url: str) -> list[str]:
+        file = self._folder / f"{url.rpartition('/')[2]}.events.jsonl"
+        return start(url, "--platform", f"file:{file}")
+
+    def _audit(self, load: str, url: str) -> None:
+        self._tell(f"{self._place.kind}, {load}: auditing")
+        self.measured.books[f"{self._place.kind}, {load}"] = shops.audit(url)
+
+
+def _direct(address: str, lines: int, times: int) -> Direct:
+    times_ms = []
+    for _ in range(times):
+        began = perf_counter()
+        servers.fetch(f"{address}{BEST}&method=direct", _DIRECTLY_WITHIN_S)
+        times_ms.append((perf_counter() - began) * 1_000)
+    agrees = any(_standings(address, "summary") == _standings(address, "direct") for _ in range(_AGREE_WITHIN))
+    return Direct(lines, times_ms, agrees)
+
+
+def _standings(address: str, method: str) -> list[Any]:
+    best: list[Any] = msgspec.json.decode(servers.fetch(f"{address}{BEST}&method={method}", _DIRECTLY_WITHIN_S))
+    return best
+
+
+def median_ms(direct: Direct) -> float:
+    """Of the requests that were counted directly."""
+    return median(direct.times_ms)

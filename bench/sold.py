@@ -1,0 +1,195 @@
+"""Orders of the last three days, made within the database, and the window of the best sellers counted from them.
+
+The books are right: users have paid for these orders, and products were sold. Their events count as sent and forgotten,
+which makes them one row. So `jangteo audit` finds nothing wrong, until orders are placed without being counted.
+
+Run as `python -m bench.sold --database URL --lines 10000000` on a new database, or used by `python -m bench.top`.
+"""
+
+import argparse
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from time import perf_counter
+from typing import Final
+
+import psycopg
+
+from bench import shops
+from bench.loads import CannotMeasure
+from jangteo.app import system_clock
+from jangteo.core.counting import Counted, CountSales
+from jangteo.core.top_sellers import DEFAULT_DAYS
+from jangteo.engine.batch import Answer, Asked, commit
+from jangteo.storage import schema
+from jangteo.storage.counting import count_window, plan_building, plan_finish
+from jangteo.storage.moments import micros
+from jangteo.storage.opening import open_storage
+from jangteo.storage.port import Connection, Storage
+from jangteo.storage.postgres import PostgresConnection
+from jangteo.storage.postgres_sql import id_behind_largest
+
+LINES_OF_ORDER: Final = 3
+_UNITS_OF_ORDER: Final = 4
+_TOTAL: Final = _UNITS_OF_ORDER * shops.PRICE_IN_CATALOGUE
+_WINDOW: Final = timedelta(days=DEFAULT_DAYS)
+_AT_ONCE: Final = 100_000
+
+_NUMBERS: Final = """
+    WITH RECURSIVE numbers (n) AS (
+        SELECT CAST(:first AS BIGINT) UNION ALL SELECT n + 1 FROM numbers WHERE n < :last
+    )
+"""
+# Everyone buys in turn, and pays the same: so an order's number says all there is to know of it. Whoever charged has
+# entry and user of the same number, and the entries of the orders come behind those.
+_BUYER: Final = f"(n - 1) % {shops.BUYERS} + 1"
+_ENTRY: Final = f"n + {shops.BUYERS}"
+_ORDERS: Final = (
+    f"""
+    INSERT INTO orders (id, user_id, status, amount, discount, total, payment_entry, created_at)
+    {_NUMBERS}
+    SELECT n, {_BUYER}, 'paid', {_TOTAL}, 0, {_TOTAL}, {_ENTRY}, :since + n * CAST(:apart AS BIGINT)
+    FROM numbers ORDER BY n
+    """,
+    f"""
+    INSERT INTO ledger_entries (id, user_id, previous, kind, amount, balance_after, order_id, created_at)
+    {_NUMBERS}
+    SELECT {_ENTRY}, {_BUYER}, n, 'payment', -{_TOTAL}, {shops.PLENTY} - ((n - 1) / {shops.BUYERS} + 1) * {_TOTAL}, n,
+        :since + n * CAST(:apart AS BIGINT)
+    FROM numbers ORDER BY n
+    """,
+)
+# Lines are numbered from 0. A line's number times 2^32 over the golden ratio is spread evenly over 2^32, and those of
+# one order far from each other. To the third power some products are sold far more than others: the best is on a
+# fiftieth of all lines, the median product on one of 160,000. Their ids are then shuffled.
+_HASHED: Final = "n * 2654435761 % 4294967296 / 4096"
+_PLACE: Final = f"(h * h * h / 1048576) * {shops.PRODUCTS_OF_CATALOGUE} / 1099511627776"
+_LINES: Final = f"""
+    INSERT INTO order_lines (order_id, position, product_id, quantity, unit_price)
+    {_NUMBERS}
+    SELECT n / {LINES_OF_ORDER} + 1, n % {LINES_OF_ORDER},
+        ({_PLACE} * 61803 + 31415) % {shops.PRODUCTS_OF_CATALOGUE} + 1,
+        CASE n % {LINES_OF_ORDER} WHEN 2 THEN 2 ELSE 1 END, {shops.PRICE_IN_CATALOGUE}
+    FROM (SELECT n, {_HASHED} AS h FROM numbers) AS hashed ORDER BY n
+"""
+# A user's turns.
+_TURNS: Final = f"(CAST(:orders AS BIGINT) - id + {shops.BUYERS}) / {shops.BUYERS}"
+_USERS: Final = f"""
+    UPDATE users SET last_entry = id + {_TURNS} * {shops.BUYERS}, balance = balance - {_TURNS} * {_TOTAL}
+"""
+_PRODUCTS: Final = """
+    UPDATE products SET stock = stock - sales.units FROM (
+        SELECT product_id, CAST(SUM(quantity) AS BIGINT) AS units FROM order_lines GROUP BY product_id
+    ) AS sales
+    WHERE sales.product_id = products.id
+"""
+_EVENTS: Final = "UPDATE prunings SET events = :orders, until = (SELECT MAX(created_at) FROM orders)"
+# A moment is kept nowhere else that matters for what was sold.
+_MOVED: Final = (
+    "UPDATE orders SET created_at = created_at + :by",
+    "UPDATE prunings SET until = until + :by",
+    "UPDATE top_windows SET since = since + :by, begun_at = begun_at + :by, asked_at = asked_at + :by",
+    "UPDATE uncounted_sales SET moment = moment + :by",
+)
+
+
+def make(url: str, lines: int, tell: Callable[[str], None]) -> None:
+    """A new shop in an empty database, with so many lines of orders, rounded down to whole orders."""
+    shops.make(url, shops.for_best_sellers())
+    orders = lines // LINES_OF_ORDER
+    storage = open_storage(url)
+    if orders:
+        _fill(storage, orders, tell)
+    settle(url)
+    keep_window(storage, tell)
+
+
+def keep_window(storage: Storage, tell: Callable[[str], None]) -> None:
+    """Have the window of three days counted from the orders, as a server does it."""
+    # A connection that has written plans otherwise than one that only reads.
+    reading, writing = storage.connect(), storage.connect()
+    try:
+        with reading.snapshot(system_clock()) as snapshot:
+            begun = plan_building(snapshot, DEFAULT_DAYS)
+        _do(writing, begun)
+        window_id = begun.step.new_windows[0].window_id
+        with reading.snapshot(system_clock()) as snapshot:
+            lacking = count_window(snapshot, window_id, lambda done: tell(f"counting the window: {done:.0%}"))
+        with reading.snapshot(system_clock()) as snapshot:
+            finish = plan_finish(snapshot, window_id, lacking)
+        _do(writing, finish)
+    finally:
+        reading.close()
+        writing.close()
+
+
+def bring_up_to_now(url: str, older_than: timedelta, tell: Callable[[str], None]) -> None:
+    """Have a shop that was made earlier end now: its orders and its window are moved on, if they are older."""
+    connection = open_storage(url).connect()
+    try:
+        now = system_clock()
+        with connection.snapshot(now) as snapshot:
+            newest = snapshot.rows("SELECT MAX(created_at) FROM orders")[0][0]
+        by = 0 if newest is None else micros(now) - newest
+        if by < older_than // timedelta(microseconds=1):
+            return
+        tell(f"moving its orders on by {timedelta(microseconds=by)}")
+        with connection.transaction() as session:
+            for sql in _MOVED:
+                session.run(sql, by=by)
+    finally:
+        connection.close()
+    settle(url)
+
+
+def settle(url: str) -> None:
+    """Have PostgreSQL look at what was made in bulk; SQLite needs no such thing."""
+    if url.startswith("postgresql:"):
+        with psycopg.connect(url, autocommit=True) as raw:
+            raw.execute("VACUUM (ANALYZE)")
+
+
+def _fill(storage: Storage, orders: int, tell: Callable[[str], None]) -> None:
+    connection = storage.connect()
+    since, apart = micros(system_clock() - _WINDOW), _WINDOW // timedelta(microseconds=1) // orders
+    try:
+        for first in range(1, orders + 1, _AT_ONCE):
+            tell(f"making sold orders: {first - 1:,} of {orders:,}")
+            last = min(first + _AT_ONCE - 1, orders)
+            with connection.transaction() as session:
+                for sql in _ORDERS:
+                    session.run(sql, first=first, last=last, since=since, apart=apart)
+                session.run(_LINES, first=(first - 1) * LINES_OF_ORDER, last=last * LINES_OF_ORDER - 1)
+        tell("making sold orders: balances and stocks")
+        with connection.transaction() as session:
+            session.run(_USERS, orders=orders)
+            session.run(_PRODUCTS)
+            session.run(_EVENTS, orders=orders)
+            if isinstance(connection, PostgresConnection):
+                for table in (schema.orders, schema.ledger_entries):
+                    session.run(id_behind_largest(table))
+                # Events that are forgotten had ids, too.
+                session.run("SELECT setval('outbox_ids', :orders)", orders=orders)
+    finally:
+        connection.close()
+
+
+def _do(connection: Connection, command: CountSales) -> None:
+    (answer,) = commit(connection, [Asked(command)], system_clock).answers
+    if answer != Answer(Counted(done=True)):
+        raise CannotMeasure(f"the window can't be kept: {answer}")
+
+
+def main() -> None:
+    """Make a shop with orders of the last three days in the database that is named."""
+    options = argparse.ArgumentParser(prog="python -m bench.sold", description="A shop with orders of three days.")
+    options.add_argument("--database", required=True, metavar="URL", help="an empty database")
+    options.add_argument("--lines", type=int, default=10_000_000, help="of orders, three each")
+    given = options.parse_args()
+    began = perf_counter()
+    make(given.database, given.lines, partial(print, flush=True))
+    print(f"made in {perf_counter() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""What was measured of the best sellers, told: in a terminal, in a document, as JSON and as a picture."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import matplotlib as mpl
+import msgspec
+from matplotlib import pyplot as plt
+from rich.console import Console
+
+from bench.best_sellers import BEST, UNCOUNTED, Extent, OneDatabase, median_ms
+from bench.machine import Machine
+from bench.report import ms, print_table, rows, target_cells
+from bench.turns import Contender
+
+BEGIN: Final = "<!-- figures -->"
+END: Final = "<!-- end of figures -->"
+_TARGETS: Final = ("", "wanted", "measured", "")
+_READS: Final = ("", "readers", "requests/s", "p50 ms", "p99 ms", "p99 / first", "not 2xx")
+_DIRECT: Final = ("", "fastest ms", "median ms", "slowest ms", "as counted")
+_UPKEEP: Final = ("", "orders/s", UNCOUNTED, "ratio", "p99 ms", UNCOUNTED, "not 2xx")
+_COLOURS: Final = {"SQLite": "#2a7f62", "PostgreSQL": "#33658a"}
+
+Table = tuple[str, Sequence[str], list[tuple[str, ...]]]
+
+
+def print_all(console: Console, measured: Sequence[OneDatabase]) -> None:
+    """Everything, in a terminal."""
+    for title, headings, cells in _tables(measured):
+        print_table(console, title, headings, cells)
+    for one in measured:
+        for case, found in one.books.items():
+            verdict = "the books are right" if found.right else f"THE BOOKS ARE NOT RIGHT\n{found.told.rstrip()}"
+            console.print(f"{case}: {verdict}", highlight=False, markup=False, soft_wrap=True)
+
+
+def markdown(machine: Machine, extent: Extent, measured: Sequence[OneDatabase]) -> str:
+    """Everything, as a part of a document."""
+    told = (
+        f"Measured on {datetime.now(UTC):%Y-%m-%d}: {extent.rounds} rounds of {extent.seconds} s each, orders "
+        f"{extent.upkeep_rounds}; medians of the rounds."
+    )
+    parts = [BEGIN, told, "", *rows(("machine", ""), machine.told()), ""]
+    for title, headings, cells in _tables(measured):
+        parts += [f"### {title}", "", *rows(headings, cells), ""]
+    books = [found for one in measured for found in one.books.values()]
+    right = all(found.right for found in books)
+    return "\n".join(
+        [*parts, f"All {len(books)} shops were audited afterwards: {'right' if right else 'NOT RIGHT'}.", END]
+    )
+
+
+def write_into(document: Path, told: str) -> None:
+    """Replace what was measured before in the document, and leave the rest as it is; at its end where there is none."""
+    text = document.read_text() if document.exists() else ""
+    before, found, rest = text.partition(BEGIN)
+    if found:
+        document.write_text(before + told + rest.partition(END)[2])
+    else:
+        document.write_text(f"{text}\n{told}\n".lstrip())
+
+
+def save(path: Path, machine: Machine, extent: Extent, measured: Sequence[OneDatabase]) -> None:
+    """All of it as JSON."""
+    told = {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine,
+        "extent": extent,
+        "databases": {one.kind: _as_json(one) for one in measured},
+    }
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
+
+
+def draw(path: Path, measured: Sequence[OneDatabase]) -> None:
+    """Draw how long reading takes with more and more orders, both ways, into a PNG file."""
+    mpl.use("Agg")
+    figure, place = plt.subplots(figsize=(9, 5))
+    for one in measured:
+        colour = _COLOURS[one.kind]
+        counted = [(lines, those[0].p99_ms) for lines, those in one.reads.items() if lines]
+        directly = [(each.lines, max(each.times_ms)) for each in one.direct if each.lines]
+        for points, style, how in (
+            (counted, "o-", "counted, p99 of 8 readers"),
+            (directly, "s--", "directly, one reader"),
+        ):
+            if points:
+                place.plot(*zip(*points, strict=True), style, color=colour, label=f"{one.kind}, {how}")
+                place.annotate(f" {points[-1][1]:,.1f} ms", points[-1], color=colour, va="bottom", fontsize=9)
+    place.set(xscale="log", yscale="log", xlabel="order lines within three days", ylabel="ms")
+    place.grid(alpha=0.3)
+    place.spines[["top", "right"]].set_visible(False)
+    place.legend(frameon=False)
+    place.set_title("How long the best sellers take to read", loc="left", fontsize=10, fontweight="bold")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _tables(measured: Sequence[OneDatabase]) -> Iterator[Table]:
+    yield "Targets", _TARGETS, [target_cells(target) for one in measured for target in one.targets()]
+    for one in measured:
+        yield f"{one.kind}, GET {BEST}", _READS, list(_read_cells(one))
+        yield f"{one.kind}, GET {BEST}&method=direct", _DIRECT, list(_direct_cells(one))
+    yield "Orders, with the counting and without", _UPKEEP, [cells for one in measured for cells in _upkeep_cells(one)]
+
+
+def _read_cells(one: OneDatabase) -> Iterator[tuple[str, ...]]:
+    first = next(iter(one.reads.values()))
+    for those in one.reads.values():
+        for contender, empty in zip(those, first, strict=True):
+            ratio = "" if contender is empty else f"{contender.p99_ratio_to(empty):.2f}"
+            yield _cells(contender, contender.name, ratio)
+    if one.beside_orders is not None:
+        beside = f"{one.beside_orders.name} ({median(one.orders_beside_per_s):,.0f} orders/s)"
+        yield _cells(one.beside_orders, beside, "")
+
+
+def _cells(contender: Contender, name: str, ratio: str) -> tuple[str, ...]:
+    speed, failed = f"{contender.requests_per_s:,.0f}", f"{contender.failed:,}"
+    return name, str(contender.connections), speed, ms(contender.p50_ms), ms(contender.p99_ms), ratio, failed
+
+
+def _direct_cells(one: OneDatabase) -> Iterator[tuple[str, ...]]:
+    for each in one.direct:
+        times = (min(each.times_ms), median_ms(each), max(each.times_ms))
+        yield f"{each.lines:,} order lines", *(f"{time:,.1f}" for time in times), "yes" if each.agrees else "NO"
+
+
+def _upkeep_cells(one: OneDatabase) -> Iterator[tuple[str, ...]]:
+    for comparison in one.upkeep:
+        counted, uncounted = comparison.contenders
+        yield (
+            comparison.title,
+            *(f"{each.requests_per_s:,.0f}" for each in comparison.contenders),
+            f"{counted.ratio_to(uncounted):.2f}",
+            *(ms(each.p99_ms) for each in comparison.contenders),
+            f"{counted.failed + uncounted.failed:,}",
+        )
+
+
+def _as_json(one: OneDatabase) -> dict[str, object]:
+    beside = one.beside_orders
+    return {
+        "reads": {
+            lines: {f"{each.connections} readers": each.rounds for each in those} for lines, those in one.reads.items()
+        },
+        "direct": one.direct,
+        "upkeep": {each.title: {one.name: one.rounds for one in each.contenders} for each in one.upkeep},
+        "beside_orders": {} if beside is None else {beside.name: beside.rounds, "orders/s": one.orders_beside_per_s},
+        "targets": one.targets(),
+        "books_right": {case: found.right for case, found in one.books.items()},
+    }

@@ -1,0 +1,200 @@
+"""The shops in which the best sellers are measured: made once, kept where that is wanted, and copied for what sells."""
+
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from time import monotonic, sleep
+from typing import ClassVar, Final
+
+from bench import shops, sold
+from bench.loads import CannotMeasure
+from bench.postgres import Postgres
+from jangteo.app import system_clock
+from jangteo.storage.counting import plan_step
+from jangteo.storage.opening import open_storage
+from jangteo.storage.port import Connection
+from jangteo.storage.top_audit import compare_statistics
+
+_NEW_FOR: Final = timedelta(minutes=10)
+_QUIET_WITHIN_S: Final = 120
+_LOOK_EVERY_S: Final = 0.1
+
+
+class Place(ABC):
+    """Where shops are, on one of the databases."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+
+    def shop(self, lines: int) -> str:
+        """One with so many order lines within the last three days: made, or one from earlier that is moved to now."""
+
+        def tell(text: str) -> None:
+            self._tell(f"{self.kind}, {lines:,} lines: {text}")
+
+        if not self._has(lines):
+            tell("making a shop")
+            sold.make(self._begin(lines), lines, tell)
+            self._finish(lines)
+        url = self._url(lines)
+        sold.bring_up_to_now(url, _NEW_FOR, tell)
+        self._settle(url)
+        return url
+
+    @abstractmethod
+    def copy(self, lines: int, name: str) -> str:
+        """A copy of the one with so many lines, which is not kept."""
+
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Remove a copy."""
+
+    @abstractmethod
+    def _has(self, lines: int) -> bool: ...
+
+    @abstractmethod
+    def _url(self, lines: int) -> str: ...
+
+    @abstractmethod
+    def _begin(self, lines: int) -> str: ...
+
+    @abstractmethod
+    def _finish(self, lines: int) -> None: ...
+
+    @abstractmethod
+    def _settle(self, url: str) -> None: ...
+
+
+class InSqlite(Place):
+    """Files, of which those that sell are in a folder of their own."""
+
+    kind = "SQLite"
+
+    def __init__(self, folder: Path, copies: Path, tell: Callable[[str], None]) -> None:
+        super().__init__(tell)
+        self._folder = folder.absolute()
+        self._copies = copies.absolute()
+
+    def copy(self, lines: int, name: str) -> str:
+        """With what is still in the log of the other."""
+        path = self._copies / f"{name}.db"
+        with closing(sqlite3.connect(self._file(lines))) as one, closing(sqlite3.connect(path)) as other:
+            one.backup(other)
+        return f"sqlite:///{path}"
+
+    def remove(self, name: str) -> None:
+        """And what is beside it."""
+        _remove(self._copies / f"{name}.db")
+
+    def _has(self, lines: int) -> bool:
+        return self._file(lines).exists()
+
+    def _url(self, lines: int) -> str:
+        return f"sqlite:///{self._file(lines)}"
+
+    def _begin(self, lines: int) -> str:
+        _remove(self._unfinished(lines))
+        return f"sqlite:///{self._unfinished(lines)}"
+
+    def _finish(self, lines: int) -> None:
+        self._unfinished(lines).rename(self._file(lines))
+        _remove(self._unfinished(lines))
+
+    def _settle(self, url: str) -> None:
+        pass
+
+    def _file(self, lines: int) -> Path:
+        return self._folder / f"top-{lines}.db"
+
+    def _unfinished(self, lines: int) -> Path:
+        return self._folder / f"unfinished-{lines}.db"
+
+
+class InPostgres(Place):
+    """Databases of one server."""
+
+    kind = "PostgreSQL"
+
+    def __init__(self, postgres: Postgres, tell: Callable[[str], None]) -> None:
+        super().__init__(tell)
+        self._postgres = postgres
+
+    def copy(self, lines: int, name: str) -> str:
+        """Made by the server."""
+        self._postgres.drop(name)
+        url = self._postgres.create(name, f"top_{lines}")
+        self._settle(url)
+        return url
+
+    def remove(self, name: str) -> None:
+        """Together with whoever is connected."""
+        self._postgres.drop(name)
+
+    def _has(self, lines: int) -> bool:
+        return self._postgres.has(f"top_{lines}")
+
+    def _url(self, lines: int) -> str:
+        return self._postgres.url(f"top_{lines}")
+
+    def _begin(self, lines: int) -> str:
+        self._postgres.drop(f"unfinished_{lines}")
+        return self._postgres.create(f"unfinished_{lines}")
+
+    def _finish(self, lines: int) -> None:
+        self._postgres.rename(f"unfinished_{lines}", f"top_{lines}")
+
+    def _settle(self, url: str) -> None:
+        self._postgres.settle(url.rpartition("/")[2])
+
+
+def wait_until_counted(url: str) -> None:
+    """Until the server that serves it has no step of the counting to do."""
+    _wait(url, _nothing_to_count)
+
+
+def wait_until_told(url: str) -> None:
+    """Until it has no events to send."""
+    _wait(url, _nothing_to_send)
+
+
+def check(url: str) -> shops.Books:
+    """What the audit says of the best sellers alone: a shop with many orders takes it minutes otherwise."""
+    connection = open_storage(url).connect()
+    try:
+        with connection.snapshot(system_clock()) as snapshot:
+            _, wrong = compare_statistics(snapshot)
+    finally:
+        connection.close()
+    return shops.Books(not wrong, "\n".join(wrong))
+
+
+def _nothing_to_count(connection: Connection) -> bool:
+    with connection.snapshot(system_clock()) as snapshot:
+        return plan_step(snapshot, frozenset()) is None
+
+
+def _nothing_to_send(connection: Connection) -> bool:
+    with connection.snapshot(system_clock()) as snapshot:
+        return not snapshot.rows("SELECT id FROM bundles WHERE sent_at IS NULL LIMIT 1")
+
+
+def _wait(url: str, is_quiet: Callable[[Connection], bool]) -> None:
+    end = monotonic() + _QUIET_WITHIN_S
+    connection = open_storage(url).connect()
+    try:
+        while not is_quiet(connection):
+            if monotonic() > end:
+                raise CannotMeasure(f"a shop is still busy {_QUIET_WITHIN_S} s after its load")
+            sleep(_LOOK_EVERY_S)
+    finally:
+        connection.close()
+
+
+def _remove(path: Path) -> None:
+    for ending in ("", "-wal", "-shm", ".lock", ".relay.lock"):
+        Path(f"{path}{ending}").unlink(missing_ok=True)

@@ -1,0 +1,51 @@
+"""A shop that doesn't know its best sellers: what is sold is neither noted nor counted. Only to be measured beside one
+that does.
+
+`python -m bench.uncounted serve …` takes what `jangteo serve` takes; `python -m bench.uncounted writer …` is what it
+starts in place of `python -m jangteo.writer …`.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+from unittest.mock import patch
+
+from jangteo import app, writer
+from jangteo.cli.main import main as run_command
+from jangteo.engine.counting import Counting
+from jangteo.engine.writer_process import WriterProcess
+from jangteo.storage import sales
+
+_WRITER = "jangteo.writer"
+
+
+class _UncountedWriterProcess(WriterProcess):
+    def __init__(self, command: Callable[[int], Sequence[str]], **others: Any) -> None:
+        super().__init__(lambda descriptor: _uncounted(command(descriptor)), **others)
+
+
+def _uncounted(command: Sequence[str]) -> list[str]:
+    module = command.index(_WRITER)
+    return [*command[:module], "bench.uncounted", "writer", *command[module + 1 :]]
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
+def main() -> None:
+    """Serve, or write for whoever serves."""
+    with (
+        patch.object(sales, "save", _nothing),
+        patch.object(Counting, "start", _nothing),
+        patch.object(app, "WriterProcess", _UncountedWriterProcess),
+    ):
+        if sys.argv[1:2] == ["writer"]:
+            del sys.argv[1]
+            writer.main()
+        else:
+            run_command()
+
+
+if __name__ == "__main__":
+    main()
