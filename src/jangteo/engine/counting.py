@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 import msgspec
 import structlog
 
-from jangteo.core.counting import Counted, CountSales
+from jangteo.core.counting import Counted, CountSales, Window
 from jangteo.engine.committing import Committing
 from jangteo.engine.lane import Overloaded, Stopped
 from jangteo.engine.reading import Reading
@@ -55,7 +55,7 @@ class Counting:
             self._reading.windows_asked |= asked
             return STAND_BACK_S
         for window in planned.command.step.new_windows:
-            self._run(self._build_or_not(window.window_id))
+            self._run(self._build_or_not(window))
         return 0 if planned.more else LOOK_EVERY_S
 
     async def rebuild(self, days: int, tell: Callable[[float], None]) -> None:
@@ -67,31 +67,32 @@ class Counting:
         begun: CountSales | None = None
         while begun is None or not await self._is_done(begun):
             begun = await self._ask("counting", partial(plan_building, days=days))
-        await self._build(begun.step.new_windows[0].window_id, tell)
+        await self._build(begun.step.new_windows[0], tell)
 
     async def remove_old(self) -> None:
         """Remove what was let go of."""
         while await self.step() != LOOK_EVERY_S:
             pass
 
-    async def _build(self, window_id: int, tell: Callable[[float], None]) -> None:
-        lacking = await self._ask("building", partial(count_window, window_id=window_id, tell=tell))
+    async def _build(self, window: Window, tell: Callable[[float], None]) -> None:
+        lacking = await self._ask("building", partial(count_window, begun=window, tell=tell))
         finish: CountSales | None = None
         while finish is None or not await self._is_done(finish):
-            finish = await self._ask("building", partial(plan_finish, window_id=window_id, lacking=lacking))
+            finish = await self._ask("building", partial(plan_finish, begun=window, lacking=lacking))
 
-    async def _build_or_not(self, window_id: int) -> None:
-        log.info("best sellers are being counted", window=window_id)
+    async def _build_or_not(self, window: Window) -> None:
+        log.info("best sellers are being counted", window=window.window_id)
         try:
-            await self._build(window_id, self._end_when_closing)
+            await self._build(window, self._end_when_closing)
         except (Stopped, Overloaded, Unavailable, WindowGone) as error:
             # Ten minutes later it is begun anew.
             if not self._closing.is_set():
-                log.warning("best sellers not counted", window=window_id, reason=str(error) or type(error).__name__)
+                reason = str(error) or type(error).__name__
+                log.warning("best sellers not counted", window=window.window_id, reason=reason)
         except Exception:
             log.exception("defect")
         else:
-            log.info("best sellers are kept", window=window_id)
+            log.info("best sellers are kept", window=window.window_id)
 
     def _end_when_closing(self, _: float) -> None:
         if self._closing.is_set():

@@ -113,12 +113,12 @@ def plan_building(snapshot: Snapshot, days: int) -> CountSales:
     return planning.command()
 
 
-def count_window(snapshot: Snapshot, window_id: int, tell: Callable[[float], None]) -> Mapping[int, int]:
+def count_window(snapshot: Snapshot, begun: Window, tell: Callable[[float], None]) -> Mapping[int, int]:
     """All that a window that is being built lacks, from the orders: tells how much of it is done, of 1.
 
     What `tell` raises ends it. Raises WindowGone.
     """
-    window = _building(read_windows(snapshot), window_id)
+    window = _building(read_windows(snapshot), begun)
     since = first = micros(window.since)
     last = micros(snapshot.now)
     sold: dict[int, int] = {}
@@ -133,14 +133,14 @@ def count_window(snapshot: Snapshot, window_id: int, tell: Callable[[float], Non
     noted: dict[int, int] = {}
     add_up(noted, (units for _, at, units in _notes(snapshot, _ALL) if at > first))
     _add(sold, noted.items(), -1)
-    _add(sold, read_whole_window(snapshot, window_id).items(), -1)
+    _add(sold, read_whole_window(snapshot, window.window_id).items(), -1)
     return sold
 
 
-def plan_finish(snapshot: Snapshot, window_id: int, lacking: Mapping[int, int]) -> CountSales:
+def plan_finish(snapshot: Snapshot, begun: Window, lacking: Mapping[int, int]) -> CountSales:
     """Make a window whole that was being built, and let go of the one that it replaces. Raises WindowGone."""
     planning = _Planning(snapshot)
-    planning.finish(window_id, lacking)
+    planning.finish(begun, lacking)
     return planning.command()
 
 
@@ -206,24 +206,26 @@ class _Planning:
         window_id = max(self._before, default=0) + 1
         self._put(Window(window_id, days, window_start(now, days), "building", now, now))
 
-    def finish(self, window_id: int, lacking: Mapping[int, int]) -> None:
+    def finish(self, begun: Window, lacking: Mapping[int, int]) -> None:
         """It is whole with these."""
-        window = _building(self._before.values(), window_id)
+        window = _building(self._before.values(), begun)
         for other in self._before.values():
             if other.days == window.days and other.state == "kept":
                 self._put(replace(other, state="let-go"))
         self._put(replace(window, state="kept", asked_at=self._snapshot.now))
-        self._pages.turn(self._snapshot, window_id, lacking)
+        self._pages.turn(self._snapshot, window.window_id, lacking)
 
     def count(self) -> None:
         """What was sold since the last step, and what has left each window; unless that is not worth a step."""
         snapshot, changed = self._snapshot, self._has_changes()
         windows = [window for window in self._before.values() if self._now[window.window_id].state != "let-go"]
         notes = _notes(snapshot, NOTES_AT_ONCE)
-        bites = [self._bite_of(window) for window in windows]
+        # What has left is taken out once all is counted: what is noted of earlier moments doesn't count after that.
+        all_counted = len(notes) < NOTES_AT_ONCE
+        bites = [self._bite_of(window) if all_counted else (micros(window.since), 0) for window in windows]
         if not changed and len(notes) < FEW and all(count < FEW for _, count in bites):
             return
-        self._more |= len(notes) == NOTES_AT_ONCE or any(count == ORDERS_AT_ONCE for _, count in bites)
+        self._more |= not all_counted or any(count == ORDERS_AT_ONCE for _, count in bites)
         self._counted = tuple(note for note, _, _ in notes)
         for window, (until, count) in zip(windows, bites, strict=True):
             since = micros(window.since)
@@ -275,9 +277,10 @@ def _notes(snapshot: Snapshot, count: int) -> list[Row]:
     return snapshot.rows("SELECT id, moment, units FROM uncounted_sales ORDER BY id LIMIT :count", count=count)
 
 
-def _building(windows: Iterable[Window], window_id: int) -> Window:
+def _building(windows: Iterable[Window], begun: Window) -> Window:
     for window in windows:
-        if window.window_id == window_id and window.state == "building":
+        # Another window may have come by the id of one that is gone.
+        if (window.window_id, window.begun_at, window.state) == (begun.window_id, begun.begun_at, "building"):
             return window
     raise WindowGone
 
