@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from jangteo.api.routes import ROUTES
 from jangteo.core import deliveries
+from jangteo.core.counting import CountSales, Step, Window, WrittenPage
 from jangteo.core.coupons import ClaimCoupon, StartCampaign
 from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
@@ -30,6 +33,9 @@ from jangteo.engine.frames import (
 from jangteo.engine.outcomes import Told
 from tests.core.books import NOW
 
+WINDOW = Window(2, 7, NOW - timedelta(days=7, microseconds=1), "building", NOW, NOW)
+PAGE = WrittenPage(2**47 - 1, 2, 9, "[0,9]")
+STEP = Step((1, 2), (WINDOW,), (replace(WINDOW, state="kept"),), (1,), (PAGE,), (PAGE, PAGE), (2**46,))
 ASKED = [
     Asked(RegisterUser("김장터"), "key"),
     Asked(RegisterUser(None)),
@@ -44,6 +50,7 @@ ASKED = [
     Asked(CheckWritable()),
     Asked(MarkSent((8, 9))),
     Asked(HoldRelay("me", 5.0)),
+    Asked(CountSales(7, STEP)),
     Asked(deliveries.NoteRejected((deliveries.Rejected(5, 3, 2, "too large", 1.5),))),
     Asked(deliveries.NoteAccepted((5, 6))),
     Asked(deliveries.RetryEvents((5,))),
@@ -61,6 +68,10 @@ def test_every_command_arrives_as_it_was_sent() -> None:
     arrived = read_commands(whole)
     # A sequence may arrive as another kind of sequence; nothing else may differ.
     assert repr(arrived).replace("[", "(").replace("]", ")") == repr(ASKED).replace("[", "(").replace("]", ")")
+
+
+def test_the_step_that_arrives_says_everything() -> None:
+    assert all(getattr(STEP, name) for name in STEP.__struct_fields__)
 
 
 def test_every_command_of_the_api_can_be_sent() -> None:

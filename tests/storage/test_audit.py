@@ -185,7 +185,7 @@ def test_more_damage_is_found(demo_database: str, invariant: str, sql: str) -> N
 
 
 def test_statistics_that_differ_from_the_orders_are_found(sqlite_demo: str) -> None:
-    # The only thing kept for the statistics is the index that finds the window: here it misses two days of orders.
+    # The index that finds the orders of a window misses half of them.
     def forget_in_index(raw: sqlite3.Connection) -> None:
         index = raw.execute("SELECT sql, rootpage FROM sqlite_master WHERE name = 'orders_by_moment'").fetchone()
         raw.execute("PRAGMA writable_schema = ON")

@@ -16,7 +16,9 @@ from jangteo.storage.event_lists import read_events_of
 from jangteo.storage.moments import micros
 from jangteo.storage.opening import open_storage
 from jangteo.storage.port import Row
+from jangteo.storage.top_sellers import count_best_sellers
 from tests.postgres import Server
+from tests.storage.counted import CountedShop
 from tests.storage.shops import DAY, OPENED, Shop, order
 
 FIRST = "jangteo_1"
@@ -132,6 +134,34 @@ def test_orders_are_placed_afterwards(old: str) -> None:
         assert f'"id":"{name}-order-5-paid"' in event
         assert shop.wrong() == []
         assert [event.place for event in shop.look(read_events_of, 3)] == [9, 3]
+
+
+def test_best_sellers_are_counted_directly_until_their_window_is_built(old: str) -> None:
+    now = MOMENTS[4]
+    migrated(old).close()
+    with closing(CountedShop(old)) as shop:
+        assert shop.states() == []
+        assert not shop.is_kept(now, 3)
+        directly = shop.look(count_best_sellers, 5, 3, at=now).value
+        assert [(each.id, each.sold) for each in directly] == [(2, 1)]
+        window = shop.begin(now, 3)
+        shop.order(at=now)
+        shop.cancel(3, at=now)
+        assert shop.wrong(now) == []
+        shop.finish(window, shop.lacking(window, now), now)
+        assert shop.is_kept(now, 3)
+        assert shop.agreed(now) == [(1, 1)]
+        assert shop.wrong(now) == []
+
+
+def test_a_shop_without_orders_has_its_window_at_once(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'new.db'}"
+    to_first(engine_of(database))
+    migrated(database).close()
+    with closing(CountedShop(database)) as shop:
+        assert shop.states() == [(1, 3, "kept")]
+        assert shop.is_kept(OPENED, 3)
+        assert shop.agreed(OPENED) == []
 
 
 def test_it_is_migrated_once(old: str) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from jangteo.core import deliveries
 from jangteo.core.book import Command
+from jangteo.core.counting import CountSales, Step, Window, WrittenPage
 from jangteo.core.coupons import ClaimCoupon, StartCampaign
 from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
@@ -30,6 +32,8 @@ from jangteo.storage.postgres_wire import Found, Wire
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 TERMS = CouponTerms(discount=300, percent=None, max_discount=None, min_amount=0)
+WINDOW = Window(2, 7, NOW, "building", NOW, NOW)
+PAGE = WrittenPage(2**47 - 1, 2, 9, "[0,9]")
 BATCHES: tuple[tuple[Command, ...], ...] = (
     (RegisterUser("Kim Minji"), RegisterUser(None)),
     (AddProduct("rice", 1_000, 100), AddProduct("tea", 2_000, 100)),
@@ -47,6 +51,7 @@ BATCHES: tuple[tuple[Command, ...], ...] = (
         deliveries.NoteAccepted((5, 6)),
         deliveries.ReportPlatform("none", None, stopped=False, sent_events=12, within_s=2.5),
         deliveries.ForgetEvents((1, 2), -60.0),
+        CountSales(0, Step((1, 2), (WINDOW,), (replace(WINDOW, window_id=1),), (3,), (PAGE,), (PAGE,), (7,))),
     ),
 )
 # Whoever leaves the campaign to the shop has all campaigns looked at that still have coupons: there are few.

@@ -117,4 +117,4 @@ class Standings:
         most = sorted((max(page, default=0) for page in self._pages.values()), reverse=True)
         if len(most) < self._limit:
             return 1
-        return max(most[self._limit - 1] + min(self._changes.values(), default=0), 1)
+        return max(most[self._limit - 1] + min([0, *self._changes.values()]), 1)

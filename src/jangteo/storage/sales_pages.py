@@ -55,6 +55,12 @@ def read_whole_window(snapshot: Snapshot, window_id: int) -> dict[int, int]:
     }
 
 
+def read_most(snapshot: Snapshot, window_id: int) -> list[tuple[int, int, int]]:
+    """Of each page of a window: its number, the most of one product that it is found by, and the most that is on it."""
+    rows = snapshot.rows("SELECT id, best, sold FROM top_pages WHERE window_id = :window_id", window_id=window_id)
+    return [(_number(page_id), best, max(_read(sold), default=0)) for page_id, best, sold in rows]
+
+
 def leading(rows: Iterable[Row], count: int) -> Leading:
     """A window's first pages, from the rows that were found where so many were asked for."""
     pages = _pages(rows)
@@ -65,5 +71,9 @@ def _page_id(window_id: int, number: int) -> int:
     return window_id << _NUMBER_BITS | _LARGEST_NUMBER - number
 
 
+def _number(page_id: int) -> int:
+    return _LARGEST_NUMBER - (page_id & _LARGEST_NUMBER)
+
+
 def _pages(rows: Iterable[Row]) -> dict[int, Page]:
-    return {_LARGEST_NUMBER - (page_id & _LARGEST_NUMBER): _read(sold) for page_id, sold in rows}
+    return {_number(page_id): _read(sold) for page_id, sold in rows}

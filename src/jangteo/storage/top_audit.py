@@ -10,7 +10,7 @@ from jangteo.storage.counting import read_windows
 from jangteo.storage.moments import micros
 from jangteo.storage.port import AsOf, Snapshot
 from jangteo.storage.sales import add_up
-from jangteo.storage.sales_pages import read_whole_window
+from jangteo.storage.sales_pages import read_most, read_whole_window
 from jangteo.storage.top_sellers import count_best_sellers, read_best_sellers
 
 _SHOWN = 5
@@ -78,9 +78,14 @@ def _pages(snapshot: Snapshot, window: Window, sold: dict[int, int], name: str) 
         for product in sorted(summed.keys() | noted.keys() | sold.keys())
         if summed.get(product, 0) + noted.get(product, 0) != sold.get(product, 0)
     ]
+    wrong += [
+        f"{name}, page {number}: {best} at the most, {most} on it"
+        for number, best, most in read_most(snapshot, window.window_id)
+        if best != most
+    ]
     yield from wrong[:_SHOWN]
     if len(wrong) > _SHOWN:
-        yield f"{name}: {len(wrong) - _SHOWN} more products"
+        yield f"{name}: {len(wrong) - _SHOWN} more"
 
 
 def _answered(name: str, answer: AsOf[list[BestSeller]] | None, counted: _Counted) -> Iterator[str]:

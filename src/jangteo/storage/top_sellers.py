@@ -33,7 +33,7 @@ _DIRECTLY = """
     ORDER BY best.sold DESC, products.id
 """
 
-_KEPT = "FROM top_windows WHERE days = :days AND state = 'kept'"
+_KEPT = "FROM top_windows WHERE days = :days AND state = 'kept' ORDER BY id LIMIT 1"
 _WINDOW = f"SELECT id, since {_KEPT}"
 _NOTES = "SELECT moment, units FROM uncounted_sales ORDER BY id LIMIT :count"
 _LEADING = f"""
@@ -83,7 +83,8 @@ def read_best_sellers(snapshot: Snapshot, limit: int, days: int) -> AsOf[list[Be
             changes[product] = changes.get(product, 0) + sign * quantity
     best = _ranked(snapshot, window_id, pages, changes, limit)
     products = {row[0]: row for row in snapshot.find(_PRODUCTS, [product for product, _ in best])}
-    return AsOf(snapshot.now, [_with_sales(products[product], units) for product, units in best])
+    # As where they are counted directly: what isn't a product is left out.
+    return AsOf(snapshot.now, [_with_sales(products[each], units) for each, units in best if each in products])
 
 
 def count_best_sellers(snapshot: Snapshot, limit: int, days: int) -> AsOf[list[BestSeller]]:
