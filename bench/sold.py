@@ -112,12 +112,13 @@ def keep_window(storage: Storage, tell: Callable[[str], None]) -> None:
         with reading.snapshot(system_clock()) as snapshot:
             begun = plan_building(snapshot, DEFAULT_DAYS)
         _do(writing, begun)
-        window_id = begun.step.new_windows[0].window_id
+        window = begun.step.new_windows[0]
         with reading.snapshot(system_clock()) as snapshot:
-            lacking = count_window(snapshot, window_id, lambda done: tell(f"counting the window: {done:.0%}"))
+            lacking = count_window(snapshot, window, lambda done: tell(f"counting the window: {done:.0%}"))
         with reading.snapshot(system_clock()) as snapshot:
-            finish = plan_finish(snapshot, window_id, lacking)
-        _do(writing, finish)
+            finish = plan_finish(snapshot, window, lacking)
+        if finish is not None:
+            _do(writing, finish)
     finally:
         reading.close()
         writing.close()

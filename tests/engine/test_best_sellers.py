@@ -127,11 +127,13 @@ class BestSellers(RuleBasedStateMachine):
     def finish(self, number: int, *, at_once: bool) -> None:
         window, lacking = self.built[number % len(self.built)]
         try:
-            self.plans.append(self.shop.look(plan_finish, window, lacking, at=self.now))
+            finish = self.shop.look(plan_finish, window, lacking, at=self.now)
         except WindowGone:
             self.built.remove((window, lacking))
         else:
-            if at_once:
+            if finish is not None:
+                self.plans.append(finish)
+            if finish is not None and at_once:
                 self.do(-1)
 
     @invariant()

@@ -84,7 +84,9 @@ class CountedShop(Shop):
 
     def finish(self, window: Window, lacking: Mapping[int, int], at: datetime) -> None:
         """Make it whole."""
-        assert self.is_done(self.look(plan_finish, window, lacking, at=at), at=at)
+        finish = self.look(plan_finish, window, lacking, at=at)
+        assert finish is not None
+        assert self.is_done(finish, at=at)
 
     def keep(self, at: datetime, days: int) -> Window:
         """A window that is begun and built."""
