@@ -130,7 +130,7 @@ class Counting:
             except WindowGone:
                 return
             except (Overloaded, Unavailable) as error:
-                log.warning("not heard of who counts", window=begun.window_id, reason=_why(error))
+                log.warning("not heard of who counts", days=begun.days, reason=_why(error))
 
     async def _give_up(self, begun: Window) -> None:
         # Where this can't be done either, it is by whoever next finds that nobody was heard of.
@@ -138,7 +138,7 @@ class Counting:
             await self._do("counting", partial(plan_giving_up, begun=begun))
 
     async def _build_or_not(self, begun: Window) -> None:
-        log.info("best sellers are being counted", window=begun.window_id)
+        log.info("best sellers are being counted", days=begun.days)
         try:
             await self._build(begun, lambda _: None)
         except Ended:
@@ -146,11 +146,11 @@ class Counting:
         except (Stopped, Overloaded, Unavailable, WindowGone) as error:
             # When nobody has been heard of for long enough it is begun anew: not at once, so that it can't be forever.
             if not self._closing.is_set():
-                log.warning("best sellers not counted", window=begun.window_id, reason=_why(error))
+                log.warning("best sellers not counted", days=begun.days, reason=_why(error))
         except Exception:
             log.exception("defect")
         else:
-            log.info("best sellers are kept", window=begun.window_id)
+            log.info("best sellers are kept", days=begun.days)
 
     async def _go_on(self) -> None:
         while not self._closing.is_set():

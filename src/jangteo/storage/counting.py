@@ -1,4 +1,4 @@
-"""The counting of what is sold, in SQL: a step is planned from a snapshot, and written in a batch."""
+"""The counting of what is sold, in SQL: what a step changes is planned from a snapshot."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
@@ -6,12 +6,10 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from jangteo.core.book import Book
-from jangteo.core.counting import THE_TALLY, CountSales, State, Step, Window
+from jangteo.core.counting import CountSales, State, Step, Window
 from jangteo.core.top_sellers import DEFAULT_DAYS, window_start
-from jangteo.storage import schema
 from jangteo.storage.moments import micros, moment
-from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot, Unanswered
+from jangteo.storage.port import Row, Snapshot, Unanswered
 from jangteo.storage.sales import add_up
 from jangteo.storage.sales_pages import ChangedPages, read_whole_window
 
@@ -31,13 +29,6 @@ HEARD_WITHIN: Final = timedelta(minutes=2)
 _ALL: Final = 2**62
 _LATEST: Final = 2**62
 """No moment is later: what another server's clock has placed a little later than now counts too."""
-
-_TALLY: Final = GuardedChange(schema.top_tally, ("steps",), ("steps",))
-_WINDOW_COLUMNS: Final = ("days", "since", "state", "begun_at", "asked_at")
-_NEW_WINDOWS: Final = Insert(schema.top_windows, ("id", *_WINDOW_COLUMNS))
-_WINDOWS: Final = GuardedChange(schema.top_windows, _WINDOW_COLUMNS, ())
-_NEW_PAGES: Final = Insert(schema.top_pages, ("id", "window_id", "best", "sold"))
-_PAGES: Final = GuardedChange(schema.top_pages, ("best", "sold"), ())
 
 _BITE = """
     SELECT COUNT(*), MAX(created_at) FROM (
@@ -62,39 +53,6 @@ class Planned(NamedTuple):
 
 class WindowGone(Unanswered):
     """The window is not being built any more: nobody had heard of whoever built it, so it was let go of."""
-
-
-def load_tally(session: Session) -> Iterable[tuple[int, int]]:
-    """How many steps were done."""
-    sql = "SELECT id, steps FROM top_tally WHERE id IN (:ids) ORDER BY id"
-    return ((row[0], row[1]) for row in session.hold(schema.top_tally, sql, [THE_TALLY]))
-
-
-def save(session: Session, book: Book) -> None:
-    """The steps of a batch: one, since a second one comes too late."""
-    counted = book.upkeep.tally.replaced()
-    if counted:
-        session.change(_TALLY, [(after, THE_TALLY, before) for before, after in counted])
-    for step in book.upkeep.steps:
-        _save_step(session, step)
-
-
-def _save_step(session: Session, step: Step) -> None:
-    if step.new_windows:
-        session.insert(_NEW_WINDOWS, [(each.window_id, *_values(each)) for each in step.new_windows])
-    if step.changed_windows:
-        session.change(_WINDOWS, [(*_values(each), each.window_id) for each in step.changed_windows])
-    if step.new_pages:
-        session.insert(_NEW_PAGES, [(each.page_id, each.window_id, each.best, each.sold) for each in step.new_pages])
-    if step.changed_pages:
-        session.change(_PAGES, [(each.best, each.sold, each.page_id) for each in step.changed_pages])
-    for table, gone in (
-        (schema.uncounted_sales, step.counted),
-        (schema.top_windows, step.gone_windows),
-        (schema.top_pages, step.gone_pages),
-    ):
-        if gone:
-            session.remove(table, gone)
 
 
 def plan_step(snapshot: Snapshot, asked: frozenset[int]) -> Planned | None:
@@ -333,10 +291,6 @@ def _find(windows: Iterable[Window], begun: Window, state: State) -> Window | No
         if (window.window_id, window.begun_at, window.state) == (begun.window_id, begun.begun_at, state):
             return window
     return None
-
-
-def _values(window: Window) -> Row:
-    return window.days, micros(window.since), window.state, micros(window.begun_at), micros(window.asked_at)
 
 
 def _add(sold: dict[int, int], units_by_product: Iterable[tuple[int, int] | Row], sign: int) -> None:
