@@ -13,7 +13,7 @@ from jangteo.storage.port import Row, Snapshot, Unanswered
 from jangteo.storage.sales import add_up
 from jangteo.storage.sales_pages import ChangedPages, read_whole_window
 
-FEW: Final = 32
+FEW: Final = 16
 """So many notes of sales, or orders that have left a window, are not worth a step: whoever asks adds them up."""
 NOTES_AT_ONCE: Final = 1_000
 ORDERS_AT_ONCE: Final = 5_000

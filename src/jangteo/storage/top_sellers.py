@@ -15,7 +15,7 @@ from jangteo.storage.port import AsOf, Row, Snapshot
 from jangteo.storage.sales import add_up
 from jangteo.storage.sales_pages import leading, read_pages
 
-MANY: Final = 5_000
+MANY: Final = 10_000
 """So many notes of sales, or orders that have left a window: with more, all orders are counted instead."""
 _SPARE_PAGES: Final = 3
 """So many pages are read beyond those that the best can be on, since some of these may have left."""
