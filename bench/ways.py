@@ -1,0 +1,349 @@
+"""`python -m bench.ways`: weigh the ways in which the best sellers of the last three days could be had.
+
+All of them are tried in the same shop: what a batch of 64 orders takes more in its transaction, what it writes to the
+database's log, and how long the five best take to read. Every round tries all of them with the same batch.
+"""
+
+import argparse
+import signal
+import sys
+import tracemalloc
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from statistics import mean, median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Final
+from unittest.mock import patch
+
+import msgspec
+from rich.console import Console
+
+from bench import postgres, shops, sold
+from bench.loads import CannotMeasure
+from bench.report import print_table, rows
+from bench.ways_in_sql import (
+    HOUR,
+    IN_SQL,
+    ORDERS_OF_BATCH,
+    POSTGRES,
+    SQLITE,
+    Cost,
+    Measured,
+    Shop,
+    Standings,
+    Way,
+    batch,
+)
+from jangteo.core.book import Book
+from jangteo.core.counting import Counted
+from jangteo.core.top_sellers import DEFAULT_BEST, DEFAULT_DAYS
+from jangteo.engine.batch import Answer, Asked, commit
+from jangteo.storage import sales, schema, sqlite_log
+from jangteo.storage.counting import plan_step
+from jangteo.storage.moments import micros
+from jangteo.storage.port import Insert, Row, Session, Snapshot
+from jangteo.storage.top_sellers import read_best_sellers
+
+BEGIN: Final = "<!-- ways -->"
+END: Final = "<!-- end of ways -->"
+BATCHES_OF_STEP: Final = 64
+_STEPS: Final = 5
+_WARM_UP_ROUNDS: Final = 5
+_MANY_READS: Final = 1_000
+_FEW_READS: Final = 5
+_READ_FOR_S: Final = 0.5
+_BUILD: Final = Path("build")
+_RESULTS: Final = _BUILD / "ways.json"
+_DOCUMENT: Final = Path("docs/statistics.md")
+_HEADINGS: Final = ("", "ms a batch", "KiB of log a batch", "ms to read", "as counted directly")
+_NOT_RIGHT: Final = 1
+_INTERRUPTED: Final = 130
+# Any transaction writes something, which none of the ways is to blame for.
+_LEAST: Final = Insert(schema.stock_movements, ("product_id", "quantity", "created_at"))
+
+
+class Ranking(Way):
+    """Everything in the memory of the process that is asked."""
+
+    name = "a ranking in memory"
+    note = "each process fills its own, and must hear of every order of the others; names and stocks are not read"
+
+    def __init__(self, shop: Shop) -> None:
+        super().__init__(shop)
+        self._sold: dict[int, int] = {}
+        self._ranked: list[tuple[int, int]] = []
+        self._filled_s = 0.0
+        # What leaves the window, and when: moment, product, quantity of each line.
+        self._leaving = tuple(array("q") for _ in range(3))
+
+    def prepare(self) -> None:
+        """Read all lines."""
+        began = perf_counter()
+        for moment, product, quantity in self._lines():
+            for column, value in zip(self._leaving, (moment, product, quantity), strict=True):
+                column.append(value)
+            self._sold[product] = self._sold.get(product, 0) + quantity
+        self._ranked = sorted((-units, product) for product, units in self._sold.items())
+        self._filled_s = perf_counter() - began
+
+    def read(self) -> Standings:
+        """The first of them."""
+        return [(product, -units) for units, product in self._ranked[:DEFAULT_BEST]]
+
+    def finish(self, measured: Measured) -> None:
+        """Fill another one, to see what memory it takes; watched it takes longer."""
+        measured.beside["s to fill"] = self._filled_s
+        tracemalloc.start()
+        try:
+            other = Ranking(self._shop)
+            other.prepare()
+            measured.beside["MiB in each process"] = tracemalloc.get_traced_memory()[0] / 2**20
+        finally:
+            tracemalloc.stop()
+
+    def _lines(self) -> Iterator[Row]:
+        sql = """
+            SELECT created_at, product_id, quantity FROM orders JOIN order_lines ON order_lines.order_id = orders.id
+            WHERE created_at > :since AND created_at <= :until AND status = 'paid' ORDER BY created_at
+        """
+        with self._shop.reading.snapshot(self._shop.now) as snapshot:
+            last = micros(self._shop.now)
+            for since in range(self._shop.since, last, HOUR):
+                yield from snapshot.rows(sql, since=since, until=min(since + HOUR, last))
+
+
+class Notes(Way):
+    """What the shop does: notes, counted by steps on pages."""
+
+    name = "notes and pages"
+    note = f"with its share of a step; read after a step, and before one: {BATCHES_OF_STEP} batches came, as many left"
+    writes = True
+
+    def write(self, session: Session, book: Book) -> None:
+        """The note."""
+        sales.save(session, book)
+
+    def finish(self, measured: Measured) -> None:
+        """Steps, in which as many orders leave as have come; the first meets pages that nobody has changed yet."""
+        costs, planning_ms = zip(*[self._step(number) for number in range(_STEPS + 1)][1:], strict=True)
+        step = Cost(median(cost.ms for cost in costs), mean(cost.kib for cost in costs))
+        note = measured.write
+        measured.write = Cost(note.ms + step.ms / BATCHES_OF_STEP, note.kib + step.kib / BATCHES_OF_STEP)
+        measured.beside["ms for the note alone"] = note.ms
+        measured.beside["KiB of log for it"] = note.kib
+        measured.beside[f"ms to write a step of {BATCHES_OF_STEP} batches"] = step.ms
+        measured.beside["ms to plan it, beside the orders"] = median(planning_ms)
+        stepped_at = self._shop.now
+        self._note_batches(_STEPS + 1)
+        _, measured.read_at_most_ms = timed_reads(self.read)
+        self._shop.now = stepped_at
+        _, measured.beside["ms to read then, where none have left"] = timed_reads(self.read)
+
+    def _step(self, seed: int) -> tuple[Cost, float]:
+        shop = self._shop
+        self._note_batches(seed)
+        answers: list[object] = []
+        began = perf_counter()
+        with shop.reading.snapshot(shop.now) as snapshot:
+            planned = plan_step(snapshot, frozenset())
+        planning_ms = (perf_counter() - began) * 1_000
+        if planned is None:
+            raise CannotMeasure("there is no step to do")
+        asked = [Asked(planned.command)]
+        cost = shop.cost(lambda: answers.extend(commit(shop.writing, asked, lambda: shop.now).answers))
+        if answers != [Answer(Counted(done=True))]:
+            raise CannotMeasure(f"a step can't be done: {answers}")
+        return cost, planning_ms
+
+    def _note_batches(self, seed: int) -> None:
+        shop, random = self._shop, Random(seed)
+        for _ in range(BATCHES_OF_STEP):
+            shop.now += ORDERS_OF_BATCH * shop.apart
+            with shop.writing.transaction() as session:
+                sales.save(session, batch(shop.now, random))
+
+    def _find(self, snapshot: Snapshot) -> Standings:
+        found = read_best_sellers(snapshot, DEFAULT_BEST, DEFAULT_DAYS)
+        if found is None:
+            raise CannotMeasure("the window isn't kept")
+        return [(each.id, each.sold) for each in found.value]
+
+
+def timed_reads(read: Callable[[], Standings]) -> tuple[Standings, float]:
+    """What is found, and the median of the milliseconds that it takes, the first time left out."""
+    found, times_ms = read(), list[float]()
+    end = perf_counter() + _READ_FOR_S
+    while len(times_ms) < _FEW_READS or (len(times_ms) < _MANY_READS and perf_counter() < end):
+        began = perf_counter()
+        read()
+        times_ms.append((perf_counter() - began) * 1_000)
+    return found, median(times_ms)
+
+
+WAYS: Final = (*IN_SQL, Ranking, Notes)
+
+
+def measure(url: str, lines: int, rounds: int, tell: Callable[[str], None]) -> list[Measured]:
+    """All ways, in a shop that was just made and has so many order lines."""
+    shop = Shop(url, timedelta(days=DEFAULT_DAYS) / max(lines // sold.LINES_OF_ORDER, 1))
+    try:
+        # Here the log is folded between what is measured, and by nobody else.
+        with patch.object(sqlite_log, "FOLD_AFTER_CHANGES", sys.maxsize):
+            return _measure(shop, url, rounds, lambda text: tell(f"{shop.kind}, {lines:,} lines: {text}"))
+    finally:
+        shop.close()
+
+
+def _measure(shop: Shop, url: str, rounds: int, tell: Callable[[str], None]) -> list[Measured]:
+    tried = [(way(shop), Measured(way.name, way.note)) for way in WAYS if shop.kind in way.kinds]
+    for way, measured in tried:
+        tell(f"preparing {measured.name}")
+        way.prepare()
+    sold.settle(url)
+    found: list[Standings] = []
+    for way, measured in tried:
+        tell(f"reading {measured.name}")
+        standings, measured.read_ms = timed_reads(way.read)
+        found.append(standings)
+        measured.agrees = standings == found[0]
+    tell("writing")
+    _measure_writes(shop, [(way, measured) for way, measured in tried if way.writes], rounds)
+    for way, measured in tried:
+        tell(f"the rest of {measured.name}")
+        way.finish(measured)
+    return [measured for _, measured in tried]
+
+
+def _measure_writes(shop: Shop, tried: Sequence[tuple[Way, Measured]], rounds: int) -> None:
+    more: dict[str, list[Cost]] = {measured.name: [] for _, measured in tried}
+    random = Random(0)
+    for _ in range(_WARM_UP_ROUNDS + rounds):
+        book = batch(shop.now, random)
+        least = _cost_of(shop, book, lambda *_: None)
+        for way, measured in tried:
+            cost = _cost_of(shop, book, way.write)
+            more[measured.name].append(Cost(cost.ms - least.ms, cost.kib - least.kib))
+    for _, measured in tried:
+        costs = more[measured.name][_WARM_UP_ROUNDS:]
+        measured.write = Cost(median(cost.ms for cost in costs), mean(cost.kib for cost in costs))
+
+
+def _cost_of(shop: Shop, book: Book, write: Callable[[Session, Book], None]) -> Cost:
+    def work() -> None:
+        with shop.writing.transaction() as session:
+            session.insert(_LEAST, [(1, 1, micros(book.now))])
+            write(session, book)
+
+    return shop.cost(work)
+
+
+def markdown(lines: int, rounds: int, measured: dict[str, list[Measured]]) -> str:
+    """Everything, as a part of a document."""
+    parts = [BEGIN, f"Measured on {datetime.now(UTC):%Y-%m-%d}. {_told(lines, rounds)}", ""]
+    for kind, ways in measured.items():
+        parts += [f"### {kind}", "", *rows(_HEADINGS, map(_cells, ways)), ""]
+        parts += [*(f"- {remark}" for remark in _remarks(ways)), ""]
+    return "\n".join([*parts, END])
+
+
+def _told(lines: int, rounds: int) -> str:
+    return (
+        f"{lines:,} order lines of {shops.PRODUCTS_OF_CATALOGUE:,} products within three days; batches of "
+        f"{ORDERS_OF_BATCH} orders of {sold.LINES_OF_ORDER} lines, of any products; {rounds} rounds. Told of a batch "
+        "is what a way adds to a transaction of one row: the median of the times, the mean of what is logged."
+    )
+
+
+def _cells(one: Measured) -> tuple[str, ...]:
+    most = "" if one.read_at_most_ms is None else f" to {_figure(one.read_at_most_ms)}"
+    read, agrees = f"{_figure(one.read_ms)}{most}", "yes" if one.agrees else "NO"
+    return one.name, _figure(one.write.ms), _figure(one.write.kib), read, agrees
+
+
+def _figure(value: float) -> str:
+    """Three digits of it, or more where it is large."""
+    if not value:
+        return "0"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _remarks(ways: Sequence[Measured]) -> Iterator[str]:
+    for one in ways:
+        figures = (f"{_figure(value)} {what}" for what, value in one.beside.items())
+        said = "; ".join([*([one.note] if one.note else []), *figures])
+        if said:
+            yield f"{one.name}: {said}"
+
+
+def write_into(document: Path, told: str) -> bool:
+    """Replace what the document says between the markers: whether it has any."""
+    text = document.read_text() if document.exists() else ""
+    before, begun, rest = text.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not (begun and ended):
+        return False
+    document.write_text(before + told + after)
+    return True
+
+
+def _run(options: argparse.Namespace, folder: Path, tell: Callable[[str], None]) -> dict[str, list[Measured]]:
+    measured = {}
+    with postgres.running() as server:
+        urls = {SQLITE: f"sqlite:///{folder.absolute() / 'ways.db'}", POSTGRES: server.create("ways")}
+        for kind, url in urls.items():
+            if kind in options.database:
+                tell(f"{kind}: making a shop")
+                sold.make(url, options.lines, tell)
+                measured[kind] = measure(url, options.lines, options.rounds, tell)
+    return measured
+
+
+def _bench(options: argparse.Namespace) -> int:
+    console = Console()
+    _BUILD.mkdir(exist_ok=True)
+    with TemporaryDirectory(prefix="bench-", dir=_BUILD) as name, console.status("starting") as status:
+        measured = _run(options, Path(name), status.update)
+    console.print(_told(options.lines, options.rounds), highlight=False)
+    for kind, ways in measured.items():
+        print_table(console, kind, _HEADINGS, map(_cells, ways))
+        for remark in _remarks(ways):
+            console.print(f"  {remark}", highlight=False, markup=False, soft_wrap=True)
+    told = {"measured_at": datetime.now(UTC).isoformat(timespec="seconds"), "lines": options.lines}
+    told |= {"rounds": options.rounds, "databases": measured}
+    _RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
+    console.print(f"Also in {_RESULTS}", highlight=False)
+    if options.document and not write_into(_DOCUMENT, markdown(options.lines, options.rounds, measured)):
+        print(f"bench.ways: {_DOCUMENT} has no {BEGIN} and {END}", file=sys.stderr)
+        return _NOT_RIGHT
+    if all(one.agrees for ways in measured.values() for one in ways):
+        return 0
+    print("bench.ways: not all ways find the same best sellers", file=sys.stderr)
+    return _NOT_RIGHT
+
+
+def main() -> int:
+    """Measure, and say so: the exit code."""
+    options = argparse.ArgumentParser(prog="python -m bench.ways", description="Weigh ways to have the best sellers.")
+    options.add_argument("--lines", type=int, default=1_000_000, help="order lines, 100,000 or more")
+    options.add_argument("--rounds", type=int, default=30, help="batches for each way")
+    options.add_argument("--database", nargs="+", choices=(SQLITE, POSTGRES), default=(SQLITE, POSTGRES))
+    options.add_argument("--document", action="store_true", help=f"also into {_DOCUMENT}, between its markers")
+    # Whoever ends the bench ends its server: what is raised here goes through all the blocks that close it.
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda number, _: sys.exit(128 + number))
+    try:
+        return _bench(options.parse_args())
+    except CannotMeasure as error:
+        print(f"bench.ways: {error}", file=sys.stderr)
+        return _NOT_RIGHT
+    except KeyboardInterrupt:
+        print("bench.ways: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
