@@ -126,7 +126,7 @@ def until_kept(shop: ServedShop, days: int) -> None:
 
 
 def test_the_documentation_says_so(shop: ServedShop) -> None:
-    described = shop.http.get("/docs/openapi.json").json()["paths"][TOP]["get"]
+    described = shop.http.get("/schema/openapi.json").json()["paths"][TOP]["get"]
     parameters = {each["name"]: each["schema"] for each in described["parameters"]}
     assert {name: schema["default"] for name, schema in parameters.items()} == {
         "limit": 5,
@@ -137,6 +137,6 @@ def test_the_documentation_says_so(shop: ServedShop) -> None:
     assert (parameters["days"]["minimum"], parameters["days"]["maximum"]) == (1, 30)
     assert sorted(parameters["method"]["enum"]) == ["direct", "summary"]
     assert described["responses"]["200"]["headers"]["As-Of"]["schema"]["format"] == "date-time"
-    page = shop.http.get("/docs").text
+    page = shop.http.get("/schema", headers={"accept": "text/html"}).text
     assert "direct or summary" in page
     assert "5 if left out" in page
