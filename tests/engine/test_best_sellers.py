@@ -115,12 +115,12 @@ class BestSellers(RuleBasedStateMachine):
     def do(self, number: int) -> None:
         self.shop.is_done(self.plans.pop(number % len(self.plans)), self.now)
 
-    @rule(number=st.integers(0, 5))
-    def build(self, number: int) -> None:
+    @rule(number=st.integers(0, 5), lag=some_lag)
+    def build(self, number: int, lag: timedelta) -> None:
         building = [window for window in self.shop.look(read_windows, at=self.now) if window.state == "building"]
         if building:
             window = building[number % len(building)]
-            self.built.append((window, self.shop.look(count_window, window, lambda _: None, at=self.now)))
+            self.built.append((window, self.shop.look(count_window, window, lambda _: None, at=self.now - lag)))
 
     @precondition(lambda self: self.built)
     @rule(number=st.sampled_from([-1, -1, 0, 1]), at_once=st.booleans())

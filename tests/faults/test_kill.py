@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -10,8 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
+from jangteo.storage.opening import open_storage
 from tests.faults.customers import told
 from tests.serving import Http, ServerProcess, audit, serve_in_process
+from tests.storage.counted import kept_and_direct
 
 ROUNDS = 20
 CLIENTS = 16
@@ -76,6 +80,7 @@ def test_twenty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None
         server = serve_in_process(database)
         with Http(base_url=server.address, timeout=30) as http:
             everything_is_there(http, load)
+        counted_right(database)
         paid |= {answer["orderId"] for path, answer, _ in load.acknowledged if path == "/orders"}
     assert server.interrupt()[0] == 0
     audited = audit(database)
@@ -88,6 +93,13 @@ async def until_killed(load: Load, server: ServerProcess) -> None:
     await asyncio.wait_for(load.reached.wait(), 60)
     server.kill()
     await running
+
+
+def counted_right(database: str) -> None:
+    """Whatever was counted of the best sellers, and whatever was only noted."""
+    with closing(open_storage(database).connect()) as connection, connection.snapshot(datetime.now(UTC)) as snapshot:
+        kept, direct = kept_and_direct(snapshot, 100, 3)
+    assert kept == direct != []
 
 
 def everything_is_there(http: Http, load: Load) -> None:

@@ -24,11 +24,15 @@ from jangteo.core.upkeep import CheckWritable, HoldRelay, MarkSent
 from jangteo.core.wallets import ChargeBalance, RegisterUser
 from jangteo.engine.batch import Answer, Asked, commit
 from jangteo.storage import postgres_wire
+from jangteo.storage.moments import micros
 from jangteo.storage.opening import open_storage
 from jangteo.storage.port import Row, Session
 from jangteo.storage.postgres import PLAN_BY_KEYS
 from jangteo.storage.postgres_values import Sent
 from jangteo.storage.postgres_wire import Found, Wire
+from jangteo.storage.top_sellers import read_best_sellers
+from tests.storage.counted import counted_shop
+from tests.storage.shops import DAY
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 TERMS = CouponTerms(discount=300, percent=None, max_discount=None, min_amount=0)
@@ -56,6 +60,30 @@ BATCHES: tuple[tuple[Command, ...], ...] = (
 )
 # Whoever leaves the campaign to the shop has all campaigns looked at that still have coupons: there are few.
 LOOKED_THROUGH = {"campaigns"}
+SMALL = {"top_windows", "top_tally"}
+MANY_ORDERS = (
+    """
+    INSERT INTO products (id, name, price, stock, created_at)
+    SELECT number, 'tea', 1, 1, 1 FROM generate_series(10, 20000) AS number ON CONFLICT DO NOTHING
+    """,
+    """
+    INSERT INTO orders (id, user_id, status, amount, discount, total, payment_entry, created_at)
+    SELECT number, 1, 'paid', 2, 0, 2, number, %(now)s - number::bigint * 50000000
+    FROM generate_series(1000, 50000) AS number
+    """,
+    """
+    INSERT INTO order_lines (order_id, position, product_id, quantity, unit_price)
+    SELECT orders.id, place, place + 1, 1, 1 FROM orders, generate_series(0, 1) AS place
+    """,
+    """
+    INSERT INTO top_pages (id, window_id, best, sold)
+    SELECT 70368744177664 + number, 1, number, '[' || number || ']' FROM generate_series(1, 5000) AS number
+    """,
+    """
+    INSERT INTO uncounted_sales (moment, units)
+    SELECT %(now)s, '[1,1]' FROM generate_series(1, 3000) AS number
+    """,
+)
 BY_KEY = {"Index Cond", "Recheck Cond"}
 PLANNED = {"SELECT", "WITH", "UPDATE", "DELETE"}
 # Asked for once, when a connection is opened.
@@ -69,15 +97,21 @@ def scans(plan: Any) -> Iterator[Any]:
         yield from scans(inner)
 
 
-def statements_of(database: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """All that a writer asks for when it commits the batches, each of them alone and together."""
-    ask, asked_for = Wire.ask, set[str]()
+def noted(asked_for: set[str], monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """All that is asked for from here on."""
+    ask = Wire.ask
 
     def noting(wire: Wire, sql: str, values: Sequence[Sent] = ()) -> Found:
         asked_for.add(sql)
         return ask(wire, sql, values)
 
     monkeypatch.setattr(Wire, "ask", noting)
+    return asked_for
+
+
+def statements_of(database: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """All that a writer asks for when it commits the batches, each of them alone and together."""
+    asked_for = noted(set(), monkeypatch)
     with closing(open_storage(database).connect()) as connection:
         for number, batch in enumerate(BATCHES):
             for commands in (batch[:1], batch):
@@ -100,6 +134,31 @@ def test_everything_is_found_by_its_keys(postgres_database: str, monkeypatch: py
             plan = raw.execute(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {sql}".encode()).fetchall()[0][0]
             through = {each["Relation Name"] for each in scans(plan[0]["Plan"]) if not BY_KEY & each.keys()}
             assert through <= LOOKED_THROUGH, sql
+
+
+@pytest.mark.parametrize("analyzed", [True, False])
+def test_best_sellers_are_read_and_counted_without_looking_through_the_orders(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch, *, analyzed: bool
+) -> None:
+    with counted_shop(postgres_database) as shop, psycopg.connect(postgres_database, autocommit=True) as raw:
+        shop.keep(NOW, 7)
+        for batch in MANY_ORDERS:
+            raw.execute(batch, {"now": micros(NOW)})
+        if analyzed:
+            raw.execute("ANALYZE")
+        statements = noted(set(), monkeypatch)
+        shop.look(read_best_sellers, 100, 3, at=NOW)
+        # Behind, and long after: what has left is found, and what has come back.
+        for at in (NOW, NOW + 5 * DAY, NOW - 5 * DAY):
+            shop.count(at)
+            shop.look(read_best_sellers, 100, 3, at=at)
+        looked_at = {sql for sql in statements if "FROM" in sql and sql.startswith(("SELECT", "\n"))}
+        for sql in looked_at:
+            plan = raw.execute(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {sql}".encode()).fetchall()[0][0]
+            through = {each["Relation Name"] for each in scans(plan[0]["Plan"]) if each["Node Type"] == "Seq Scan"}
+            # Whoever removes a window takes its pages in any order.
+            assert through <= (SMALL | {"top_pages"} if sql.startswith("SELECT id FROM top_pages") else SMALL), sql
+        assert len(looked_at) > 10
 
 
 def test_what_was_planned_for_a_small_table_is_planned_anew(
