@@ -74,16 +74,13 @@ class Standings:
 
     def missing(self) -> set[int]:
         """The pages of products that have sold so much since that they may be among the best."""
-        needed = self._needed() - self._bound
-        return {
-            page
-            for product, change in self._changes.items()
-            if change >= needed and change > 0 and (page := page_of(product)) not in self._pages
-        }
+        needed = max(self._needed() - self._bound, 1)
+        # In a rush there are thousands of changes, and nearly all of them are too small to matter.
+        return {page_of(product) for product, change in self._changes.items() if change >= needed} - self._pages.keys()
 
     def add(self, pages: Mapping[int, Page]) -> None:
-        """Rank anew, with these pages too."""
-        self._pages |= pages
+        """Rank anew, with those of the missing pages that there are: of the others nothing was counted yet."""
+        self._pages |= {number: pages.get(number, ()) for number in self.missing()}
         self.best = self._ranked()
 
     def are_final(self) -> bool:
@@ -107,9 +104,8 @@ class Standings:
             for product, units in products_of(number, page)
             if units >= floor
         }
-        for product, change in changes.items():
-            if change > 0 or product in standings:
-                standings[product] = units_on(pages.get(page_of(product), ()), product) + change
+        for product in [product for product in changes if page_of(product) in pages]:
+            standings[product] = units_on(pages[page_of(product)], product) + changes[product]
         return rank(standings, self._limit)
 
     def _floor(self) -> int:

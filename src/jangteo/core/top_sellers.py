@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from heapq import nsmallest
 from typing import Final
 
 DEFAULT_DAYS: Final = 3
@@ -17,10 +18,5 @@ def window_start(now: datetime, days: int = DEFAULT_DAYS) -> datetime:
 
 def rank(sold: Mapping[int, int], limit: int = DEFAULT_BEST) -> list[tuple[int, int]]:
     """The best sellers as (product id, units sold), best first; of equals the lower product id first."""
-    best_first = sorted(((product, units) for product, units in sold.items() if units > 0), key=_best_first)
-    return best_first[:limit]
-
-
-def _best_first(standing: tuple[int, int]) -> tuple[int, int]:
-    product, units = standing
-    return -units, product
+    best_first = nsmallest(limit, [(-units, product) for product, units in sold.items() if units > 0])
+    return [(product, -minus_units) for minus_units, product in best_first]
