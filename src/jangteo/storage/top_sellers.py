@@ -46,7 +46,7 @@ _LEFT = f"""
     FROM (
         SELECT id FROM orders
         WHERE created_at > (SELECT since {_KEPT}) AND created_at <= :until AND status = 'paid'
-        ORDER BY created_at LIMIT :count
+        LIMIT :count
     ) AS departed JOIN order_lines ON order_lines.order_id = departed.id
 """
 _COME_BACK = f"""
@@ -54,7 +54,7 @@ _COME_BACK = f"""
     FROM (
         SELECT id FROM orders
         WHERE created_at > :until AND created_at <= (SELECT since {_KEPT}) AND status = 'paid'
-        ORDER BY created_at LIMIT :count
+        LIMIT :count
     ) AS returned JOIN order_lines ON order_lines.order_id = returned.id
 """
 _PRODUCTS = "SELECT id, name, price, stock FROM products WHERE id IN (:ids)"
