@@ -88,8 +88,10 @@ _EVENTS: Final = "UPDATE prunings SET events = :orders, until = (SELECT MAX(crea
 _MOVED: Final = (
     "UPDATE orders SET created_at = created_at + :by",
     "UPDATE prunings SET until = until + :by",
-    "UPDATE top_windows SET since = since + :by, begun_at = begun_at + :by, asked_at = asked_at + :by",
-    "UPDATE uncounted_sales SET moment = moment + :by",
+    # What is counted is of the moments of before. It is counted anew.
+    "DELETE FROM top_windows WHERE :by > 0",
+    "DELETE FROM top_pages WHERE :by > 0",
+    "DELETE FROM uncounted_sales WHERE :by > 0",
 )
 
 
@@ -125,8 +127,9 @@ def keep_window(storage: Storage, tell: Callable[[str], None]) -> None:
 
 
 def bring_up_to_now(url: str, older_than: timedelta, tell: Callable[[str], None]) -> None:
-    """Have a shop that was made earlier end now: its orders and its window are moved on, if they are older."""
-    connection = open_storage(url).connect()
+    """Have a shop that was made earlier end now: its orders are moved on and counted anew, if they are older."""
+    storage = open_storage(url)
+    connection = storage.connect()
     try:
         now = system_clock()
         with connection.snapshot(now) as snapshot:
@@ -141,6 +144,7 @@ def bring_up_to_now(url: str, older_than: timedelta, tell: Callable[[str], None]
     finally:
         connection.close()
     settle(url)
+    keep_window(storage, tell)
 
 
 def settle(url: str) -> None:

@@ -49,6 +49,10 @@ class Snapshot(Protocol):
     def now(self) -> datetime:
         """The moment the snapshot was opened."""
 
+    @property
+    def memory(self) -> dict[Any, Any]:
+        """What questions have left for later ones on this connection: to be used only where it is known to hold."""
+
     def rows(self, sql: str, **values: Value) -> list[Row]:
         """Run one statement and fetch what it finds."""
 

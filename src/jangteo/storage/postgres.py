@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from secrets import randbits
 from time import monotonic, sleep
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 import structlog
@@ -104,6 +104,7 @@ class PostgresConnection:
         self._writer: int | None = None
         self._transactions = 0
         self._constants: dict[str, list[Row]] = {}
+        self._memory: dict[Any, Any] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -135,7 +136,7 @@ class PostgresConnection:
     def snapshot(self, now: datetime) -> Iterator[Snapshot]:
         """What was committed before."""
         with self._undone_on_failure():
-            snapshot = PostgresSnapshot(self._open(), now)
+            snapshot = PostgresSnapshot(self._open(), now, self._memory)
             yield snapshot
             snapshot.close()
 
@@ -150,6 +151,7 @@ class PostgresConnection:
             self._wire = None
             self._wire = Wire(open_connection(self._url))
             self._plans_by_keys = False
+            self._memory.clear()
         self._wire.renew_plans()
         return self._wire
 

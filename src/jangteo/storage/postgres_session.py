@@ -29,9 +29,10 @@ COMMIT: Final = "COMMIT"
 class PostgresSnapshot:
     """One moment of the database."""
 
-    def __init__(self, wire: Wire, now: datetime) -> None:
+    def __init__(self, wire: Wire, now: datetime, memory: dict[Any, Any]) -> None:
         self._wire = wire
         self.now = now
+        self.memory = memory
         wire.ask(_BEGIN_READING)
 
     def rows(self, sql: str, **values: Value) -> list[Row]:

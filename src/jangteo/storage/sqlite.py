@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Table
@@ -69,9 +69,10 @@ def translate(error: Exception) -> StorageError:
 class SqliteSnapshot:
     """What one connection sees of everything committed before."""
 
-    def __init__(self, raw: sqlite3.Connection, now: datetime) -> None:
+    def __init__(self, raw: sqlite3.Connection, now: datetime, memory: dict[Any, Any]) -> None:
         self._raw = raw
         self.now = now
+        self.memory = memory
 
     def rows(self, sql: str, **values: Value) -> list[Row]:
         """Run one statement and fetch what it finds."""
@@ -160,6 +161,7 @@ class SqliteConnection:
         self._path = path
         self._folding = LogFolding(lambda: open_connection(path))
         self._raw: sqlite3.Connection | None = None
+        self._memory: dict[Any, Any] = {}
         self._constants: dict[str, list[Row]] = {}
 
     @contextmanager
@@ -174,7 +176,7 @@ class SqliteConnection:
     def snapshot(self, now: datetime) -> Iterator[Snapshot]:
         """What was committed before."""
         with self._between("BEGIN") as raw:
-            yield SqliteSnapshot(raw, now)
+            yield SqliteSnapshot(raw, now, self._memory)
 
     def close(self) -> None:
         """Close the file; the last connection to close folds the log into the database."""
@@ -188,6 +190,7 @@ class SqliteConnection:
         try:
             if self._raw is None:
                 self._raw = open_connection(self._path)
+                self._memory.clear()
             self._raw.execute(begin)
             yield self._raw
             self._raw.execute("COMMIT")

@@ -4,8 +4,7 @@ Both are exact to the moment of their snapshot. What is counted of a window is w
 that comes what has been sold since the last step of the counting; off it goes what has left the window since then.
 """
 
-from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from jangteo.core.rows import BestSeller
 from jangteo.core.sales_pages import Standings
@@ -33,58 +32,71 @@ _DIRECTLY = """
     ORDER BY best.sold DESC, products.id
 """
 
-_KEPT = "FROM top_windows WHERE days = :days AND state = 'kept' ORDER BY id LIMIT 1"
-_WINDOW = f"SELECT id, since {_KEPT}"
+# How far it is counted, and how much there is that isn't. A limit also tells the database that there are few: it looks
+# them up instead of reading all there are.
+_STATE = """
+    SELECT top_windows.id, since, steps,
+        (SELECT COUNT(*) FROM (SELECT id FROM uncounted_sales ORDER BY id LIMIT :count) AS notes),
+        (SELECT COUNT(*) FROM (
+            SELECT id FROM orders WHERE created_at > since AND created_at <= :until AND status = 'paid' LIMIT :count
+        ) AS departed),
+        (SELECT COUNT(*) FROM (
+            SELECT id FROM orders WHERE created_at > :until AND created_at <= since AND status = 'paid' LIMIT :count
+        ) AS returned)
+    FROM top_windows CROSS JOIN top_tally WHERE days = :days AND state = 'kept' ORDER BY top_windows.id LIMIT 1
+"""
 _NOTES = "SELECT moment, units FROM uncounted_sales ORDER BY id LIMIT :count"
-_LEADING = f"""
-    SELECT id, sold FROM top_pages WHERE window_id = (SELECT id {_KEPT})
-    ORDER BY best DESC, id DESC LIMIT :count
-"""
-# The limit also tells the database that there are few: it looks up their lines instead of reading all there are.
-_LEFT = f"""
-    SELECT order_lines.order_id, product_id, quantity
+_LEADING = "SELECT id, sold FROM top_pages WHERE window_id = :window_id ORDER BY best DESC, id DESC LIMIT :count"
+_BETWEEN = """
+    SELECT product_id, quantity
     FROM (
-        SELECT id FROM orders
-        WHERE created_at > (SELECT since {_KEPT}) AND created_at <= :until AND status = 'paid'
-        LIMIT :count
-    ) AS departed JOIN order_lines ON order_lines.order_id = departed.id
-"""
-_COME_BACK = f"""
-    SELECT order_lines.order_id, product_id, quantity
-    FROM (
-        SELECT id FROM orders
-        WHERE created_at > :until AND created_at <= (SELECT since {_KEPT}) AND status = 'paid'
-        LIMIT :count
-    ) AS returned JOIN order_lines ON order_lines.order_id = returned.id
+        SELECT id FROM orders WHERE created_at > :since AND created_at <= :until AND status = 'paid' LIMIT :count
+    ) AS passed JOIN order_lines ON order_lines.order_id = passed.id
 """
 _PRODUCTS = "SELECT id, name, price, stock FROM products WHERE id IN (:ids)"
 
 
+class _State(NamedTuple):
+    """All that the best depend on, in numbers."""
+
+    window_id: int
+    since: int
+    steps: int
+    notes: int
+    departed: int
+    """So many orders have left the window since."""
+    returned: int
+    """So many are in it again, since another server's clock was ahead of this one."""
+
+
+class _Known(NamedTuple):
+    """Who the best were in a state.
+
+    They still are where it is the same. A page is only written, and a note only removed, by a step; an order that is
+    cancelled leaves a note; and of orders that have left, or returned, there are as many only where they are the same.
+    """
+
+    state: _State
+    best: list[tuple[int, int]]
+
+
 def read_best_sellers(snapshot: Snapshot, limit: int, days: int) -> AsOf[list[BestSeller]] | None:
     """The best sellers of the window that ends now, best first; None where it isn't kept, or the counting is behind."""
-    wanted = {"days": days, "until": micros(window_start(snapshot.now, days)), "count": MANY}
-    # All of it goes out together.
-    windows = snapshot.ask(_WINDOW, days=days)
-    notes_found = snapshot.ask(_NOTES, count=MANY)
-    pages = snapshot.ask(_LEADING, days=days, count=limit + _SPARE_PAGES)
-    left_found = snapshot.ask(_LEFT, **wanted)
-    kept, notes, left = list(windows), list(notes_found), list(left_found)
-    if not kept:
+    until = micros(window_start(snapshot.now, days))
+    known: _Known | None = snapshot.memory.get((read_best_sellers, limit, days))
+    # Both go out together.
+    found = snapshot.ask(_STATE, days=days, until=until, count=MANY)
+    products = snapshot.find(_PRODUCTS, [product for product, _ in known.best]) if known else ()
+    state = next((_State(*row) for row in found), None)
+    if state is None or max(state.notes, state.departed, state.returned) == MANY:
         return None
-    window_id, since = kept[0]
-    # Another server's clock may be ahead of this one.
-    returned = snapshot.rows(_COME_BACK, **wanted) if since > wanted["until"] else []
-    if len(notes) == MANY or _are_many(left) or _are_many(returned):
-        return None
-    changes: dict[int, int] = {}
-    add_up(changes, (units for moment, units in notes if moment > since))
-    for sign, lines in ((-1, left), (1, returned)):
-        for _, product, quantity in lines:
-            changes[product] = changes.get(product, 0) + sign * quantity
-    best = _ranked(snapshot, window_id, pages, changes, limit)
-    products = {row[0]: row for row in snapshot.find(_PRODUCTS, [product for product, _ in best])}
+    if known is None or known.state != state:
+        known = _Known(state, _ranked(snapshot, state, _changes(snapshot, state, until), limit))
+        snapshot.memory[read_best_sellers, limit, days] = known
+        products = snapshot.find(_PRODUCTS, [product for product, _ in known.best])
+    by_id = {row[0]: row for row in products}
     # As where they are counted directly: what isn't a product is left out.
-    return AsOf(snapshot.now, [_with_sales(products[each], units) for each, units in best if each in products])
+    return AsOf(snapshot.now, [_with_sales(by_id[each], units) for each, units in known.best if each in by_id])
 
 
 def count_best_sellers(snapshot: Snapshot, limit: int, days: int) -> AsOf[list[BestSeller]]:
@@ -99,24 +111,27 @@ def _with_sales(product: Row, units: int) -> BestSeller:
     return BestSeller(product_id, name, price, stock, units)
 
 
-def _ranked(
-    snapshot: Snapshot, window_id: int, pages: Iterable[Row], changes: dict[int, int], limit: int
-) -> list[tuple[int, int]]:
+def _changes(snapshot: Snapshot, state: _State, until: int) -> dict[int, int]:
+    """What has come and gone since it was counted, by product."""
+    notes = snapshot.ask(_NOTES, count=MANY)
+    departed = snapshot.ask(_BETWEEN, since=state.since, until=until, count=MANY) if state.departed else ()
+    returned = snapshot.ask(_BETWEEN, since=until, until=state.since, count=MANY) if state.returned else ()
+    changes: dict[int, int] = {}
+    add_up(changes, (units for moment, units in notes if moment > state.since))
+    for sign, lines in ((-1, departed), (1, returned)):
+        for product, quantity in lines:
+            changes[product] = changes.get(product, 0) + sign * quantity
+    return changes
+
+
+def _ranked(snapshot: Snapshot, state: _State, changes: dict[int, int], limit: int) -> list[tuple[int, int]]:
     count = limit + _SPARE_PAGES
     while True:
+        pages = snapshot.rows(_LEADING, window_id=state.window_id, count=count)
         standings = Standings(leading(pages, count), changes, limit)
         missing = standings.missing()
         if missing:
-            standings.add(read_pages(snapshot, window_id, missing))
+            standings.add(read_pages(snapshot, state.window_id, missing))
         if standings.are_final():
             return standings.best
         count *= 4
-        pages = snapshot.rows(
-            "SELECT id, sold FROM top_pages WHERE window_id = :window_id ORDER BY best DESC, id DESC LIMIT :count",
-            window_id=window_id,
-            count=count,
-        )
-
-
-def _are_many(lines: list[Row]) -> bool:
-    return len(lines) >= MANY and len({order for order, _, _ in lines}) == MANY
