@@ -7,7 +7,7 @@ that comes what has been sold since the last step of the counting; off it goes w
 from typing import Final, NamedTuple
 
 from jangteo.core.rows import BestSeller
-from jangteo.core.sales_pages import Standings
+from jangteo.core.sales_pages import Leading, Standings
 from jangteo.core.top_sellers import window_start
 from jangteo.storage.moments import micros
 from jangteo.storage.port import AsOf, Row, Snapshot
@@ -77,6 +77,7 @@ class _Known(NamedTuple):
     """
 
     state: _State
+    leading: Leading
     best: list[tuple[int, int]]
 
 
@@ -90,11 +91,12 @@ def read_best_sellers(snapshot: Snapshot, limit: int, days: int) -> AsOf[list[Be
     state = next((_State(*row) for row in found), None)
     if state is None or max(state.notes, state.departed, state.returned) == MANY:
         return None
-    if known is None or known.state != state:
-        known = _Known(state, _ranked(snapshot, state, _changes(snapshot, state, until), limit))
-        snapshot.memory[read_best_sellers, limit, days] = known
-        products = snapshot.find(_PRODUCTS, [product for product, _ in known.best])
     by_id = {row[0]: row for row in products}
+    if known is None or known.state != state:
+        known = _rank(snapshot, state, until, limit, known)
+        snapshot.memory[read_best_sellers, limit, days] = known
+        if any(product not in by_id for product, _ in known.best):
+            by_id = {row[0]: row for row in snapshot.find(_PRODUCTS, [product for product, _ in known.best])}
     # As where they are counted directly: what isn't a product is left out.
     return AsOf(snapshot.now, [_with_sales(by_id[each], units) for each, units in known.best if each in by_id])
 
@@ -111,9 +113,27 @@ def _with_sales(product: Row, units: int) -> BestSeller:
     return BestSeller(product_id, name, price, stock, units)
 
 
+def _rank(snapshot: Snapshot, state: _State, until: int, limit: int, known: _Known | None) -> _Known:
+    count = limit + _SPARE_PAGES
+    # Only a step writes pages.
+    same_pages = known is not None and (known.state.window_id, known.state.steps) == (state.window_id, state.steps)
+    pages = () if same_pages else snapshot.ask(_LEADING, window_id=state.window_id, count=count)
+    changes = _changes(snapshot, state, until)
+    first = known.leading if known is not None and same_pages else leading(pages, count)
+    while True:
+        standings = Standings(first, changes, limit)
+        missing = standings.missing()
+        if missing:
+            standings.add(read_pages(snapshot, state.window_id, missing))
+        if standings.are_final():
+            return _Known(state, first, standings.best)
+        count *= 4
+        first = leading(snapshot.rows(_LEADING, window_id=state.window_id, count=count), count)
+
+
 def _changes(snapshot: Snapshot, state: _State, until: int) -> dict[int, int]:
     """What has come and gone since it was counted, by product."""
-    notes = snapshot.ask(_NOTES, count=MANY)
+    notes = snapshot.ask(_NOTES, count=MANY) if state.notes else ()
     departed = snapshot.ask(_BETWEEN, since=state.since, until=until, count=MANY) if state.departed else ()
     returned = snapshot.ask(_BETWEEN, since=until, until=state.since, count=MANY) if state.returned else ()
     changes: dict[int, int] = {}
@@ -122,16 +142,3 @@ def _changes(snapshot: Snapshot, state: _State, until: int) -> dict[int, int]:
         for product, quantity in lines:
             changes[product] = changes.get(product, 0) + sign * quantity
     return changes
-
-
-def _ranked(snapshot: Snapshot, state: _State, changes: dict[int, int], limit: int) -> list[tuple[int, int]]:
-    count = limit + _SPARE_PAGES
-    while True:
-        pages = snapshot.rows(_LEADING, window_id=state.window_id, count=count)
-        standings = Standings(leading(pages, count), changes, limit)
-        missing = standings.missing()
-        if missing:
-            standings.add(read_pages(snapshot, state.window_id, missing))
-        if standings.are_final():
-            return standings.best
-        count *= 4
