@@ -22,6 +22,10 @@ SHORT: Final = Extent(
     lines=(0, 100_000, 1_000_000), rounds=3, seconds=3, upkeep_lines=1_000_000, upkeep_rounds=5, direct_times=1
 )
 """As a part of `make bench`."""
+WHOLE: Final = Extent(
+    lines=(0, 100_000, 1_000_000, 10_000_000), rounds=5, seconds=4, upkeep_lines=1_000_000, upkeep_rounds=7
+)
+"""What the document tells of."""
 KINDS: Final = ("sqlite", "postgres")
 _BUILD: Final = Path("build")
 _RESULTS: Final = _BUILD / "top.json"
@@ -81,12 +85,15 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     options = argparse.ArgumentParser(prog="python -m bench.top", description="Measure what the best sellers cost.")
-    lines = [0, 100_000, 1_000_000, 10_000_000]
-    options.add_argument("--lines", type=int, nargs="+", default=lines, help="order lines; the first is the reference")
-    options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--seconds", type=int, default=4, help="of each load")
-    options.add_argument("--upkeep-lines", type=int, default=1_000_000, help="of the shop in which orders are placed")
-    options.add_argument("--upkeep-rounds", type=int, default=7)
+    options.add_argument(
+        "--lines", type=int, nargs="+", default=WHOLE.lines, help="order lines; the first is the reference"
+    )
+    options.add_argument("--rounds", type=int, default=WHOLE.rounds)
+    options.add_argument("--seconds", type=int, default=WHOLE.seconds, help="of each load")
+    options.add_argument(
+        "--upkeep-lines", type=int, default=WHOLE.upkeep_lines, help="of the shop in which orders are placed"
+    )
+    options.add_argument("--upkeep-rounds", type=int, default=WHOLE.upkeep_rounds)
     options.add_argument("--database", nargs="+", choices=KINDS, default=KINDS)
     options.add_argument("--keep", type=Path, metavar="FOLDER", help="a folder that every user can get to")
     options.add_argument("--document", action="store_true", help=f"also into {_DOCUMENT}, with a picture")
