@@ -167,8 +167,7 @@ class Notes(Way):
                 sales.save(session, batch(shop.now, random))
 
     def _find(self, snapshot: Snapshot) -> Standings:
-        # As asked for the first time since something has changed.
-        snapshot.memory.clear()
+        snapshot.memory.clear()  # as asked for the first time since something has changed
         found = read_best_sellers(snapshot, DEFAULT_BEST, DEFAULT_DAYS)
         if found is None:
             raise CannotMeasure("the window isn't kept")
