@@ -31,6 +31,8 @@ def test_the_others_go_on_and_tell_the_platform(postgres_database: str, tmp_path
             files.append(files.pop(place))
             # Held up first, so that something is on its way to it for sure when it is killed.
             killed.process.send_signal(signal.SIGSTOP)
+            # What it has answered before is read while the others answer; what is under way then stays so.
+            await customers.more_answers(50)
             await customers.under_way(killed.address, 4)
             # From a thread, so that the customers go on meanwhile.
             await asyncio.to_thread(killed.kill)
