@@ -134,6 +134,19 @@ def test_a_shop_that_goes_there_and_back_is_the_same(filled: str, postgres_datab
     assert told[-1].rows == told[-1].all_rows == sum(map(len, shop.values()))
 
 
+def test_windows_that_an_empty_target_keeps_give_way(filled: str, database: str) -> None:
+    with closing(open_storage(database)) as empty:
+        empty.prepare()
+    with closing(open_storage(database).connect()) as connection, connection.transaction() as session:
+        # As after somebody has asked for a week, and a rebuild.
+        session.run("UPDATE top_windows SET id = 3")
+        session.run(
+            "INSERT INTO top_windows (id, days, since, state, begun_at, asked_at) VALUES (2, 7, 5, 'kept', 5, 5)"
+        )
+    copy(filled, database)
+    assert shop_in(database) == shop_in(filled)
+
+
 def test_a_copied_shop_goes_on(filled: str, database: str) -> None:
     copy(filled, database)
     with closing(open_storage(database).connect()) as connection, connection.snapshot(NOW) as snapshot:

@@ -11,6 +11,7 @@ import pytest
 from jangteo.core.orders import CancelOrder
 from jangteo.core.products import ChangeProduct, MoveStock
 from jangteo.storage import counting, top_sellers
+from jangteo.storage.port import Row, Snapshot, Value
 from tests.storage.counted import PRODUCTS, CountedShop, counted_shop
 from tests.storage.shops import DAY, OPENED
 
@@ -116,3 +117,33 @@ def test_one_cancelled_and_another_left_are_not_taken_for_the_same(shop: Counted
     assert shop.agreed(end) == [(2, 5)]
     shop.do(CancelOrder(1), at=end)
     assert shop.agreed(end + MICRO) == []
+
+
+def test_only_so_many_answers_are_remembered(shop: CountedShop) -> None:
+    for limit in range(1, 101):
+        shop.look(top_sellers.read_best_sellers, limit, 3, at=NOW)
+        shop.look(top_sellers.count_best_sellers, limit, limit % 30 + 1, at=NOW)
+
+    def remembered(snapshot: Snapshot) -> int:
+        return len(snapshot.memory)
+
+    assert 0 < shop.look(remembered) <= top_sellers.REMEMBERED
+
+
+def test_orders_are_counted_once_in_a_snapshot_whatever_the_limits(shop: CountedShop) -> None:
+    def two_limits(snapshot: Snapshot) -> list[int]:
+        times = 0
+        rows = snapshot.rows
+
+        def counted(sql: str, **values: Value) -> list[Row]:
+            nonlocal times
+            times += 1
+            return rows(sql, **values)
+
+        snapshot.rows = counted  # type: ignore[method-assign]
+        found = [len(top_sellers.count_best_sellers(snapshot, limit, 3).value) for limit in (1, 2, 100)]
+        return [times, *found]
+
+    assert shop.look(two_limits, at=NOW) == [1, 1, 2, 2]
+    shop.buy((2, 1), at=NOW)
+    assert shop.look(two_limits, at=NOW) == [1, 1, 2, 3], "another snapshot of the same moment"

@@ -39,6 +39,10 @@ STAND_BACK_S: Final = 3.0
 """So long who came too late, or couldn't, leaves it to others."""
 HEARD_EVERY_S: Final = 30.0
 """Whoever builds a window is heard of so often: see `storage.counting.HEARD_WITHIN`."""
+FAREWELL_S: Final = 5.0
+"""So long a closing shop waits for a step that is under way."""
+TOO_LATE_S: Final = 0.02
+"""Who came too late plans anew so much later, and each time a little later still."""
 PATIENCE_S: Final = 60.0
 """A database that can't be written is asked for so long before what was built is given up."""
 
@@ -67,7 +71,13 @@ class Counting:
     async def stop(self) -> None:
         """End. What isn't counted yet is at the next start."""
         self.end()
-        await asyncio.gather(*self._running)
+        give_up_at = monotonic() + FAREWELL_S
+        while self._running and (left_s := give_up_at - monotonic()) > 0:
+            await asyncio.wait(set(self._running), timeout=left_s)
+        # Where nobody answers any more, nothing is lost: what comes of a step is found by the next one.
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
 
     async def step(self) -> float:
         """Do what there is to do now: so many seconds later there may be more. Raises as `Committing` and `Reading`."""
@@ -171,12 +181,14 @@ class Counting:
 
         Where the database can't be read or written it is asked again for a while. Raises as `Committing` and `Reading`.
         """
-        end = monotonic() + PATIENCE_S
+        end, too_late = monotonic() + PATIENCE_S, 0
         while True:
             try:
                 command = await self._ask(lane, plan)
                 if command is None or await self._is_done(command):
                     return command
+                await asyncio.sleep(min(too_late, 10) * TOO_LATE_S)
+                too_late += 1
             except (Overloaded, Unavailable):
                 if self._closing.is_set() or monotonic() > end:
                     raise

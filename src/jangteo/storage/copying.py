@@ -150,7 +150,7 @@ def _transactions(snapshot: Snapshot) -> Row:
 def _copy_tables(snapshot: Snapshot, session: Session, counts: Mapping[str, int]) -> Iterator[Copied]:
     rows, all_rows = 0, sum(counts.values())
     for table in _IN_EVERY_SHOP:
-        session.remove(table, [1])
+        session.remove(table, [row[0] for row in session.rows(f"SELECT id FROM {table.name}")])
     for table in SHOP:
         insert, table_rows = Insert(table, tuple(table.c.keys())), 0
         for page in _pages(snapshot, table):

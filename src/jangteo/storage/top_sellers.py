@@ -4,11 +4,11 @@ Both are exact to the moment of their snapshot. What is counted of a window is w
 that comes what has been sold since the last step of the counting; off it goes what has left the window since then.
 """
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from jangteo.core.rows import BestSeller
 from jangteo.core.sales_pages import Leading, Standings
-from jangteo.core.top_sellers import window_start
+from jangteo.core.top_sellers import MAX_BEST, window_start
 from jangteo.storage.moments import micros
 from jangteo.storage.port import AsOf, Row, Snapshot
 from jangteo.storage.sales import add_up
@@ -16,6 +16,8 @@ from jangteo.storage.sales_pages import leading, read_pages
 
 MANY: Final = 10_000
 """So many notes of sales, or orders that have left a window: with more, all orders are counted instead."""
+REMEMBERED: Final = 32
+"""So many answers a connection remembers, of whatever limits and days were asked for last."""
 _SPARE_PAGES: Final = 3
 """So many pages are read beyond those that the best can be on, since some of these may have left."""
 
@@ -94,7 +96,7 @@ def read_best_sellers(snapshot: Snapshot, limit: int, days: int) -> AsOf[list[Be
     by_id = {row[0]: row for row in products}
     if known is None or known.state != state:
         known = _rank(snapshot, state, until, limit, known)
-        snapshot.memory[read_best_sellers, limit, days] = known
+        _remember(snapshot, (read_best_sellers, limit, days), known)
         if any(product not in by_id for product, _ in known.best):
             by_id = {row[0]: row for row in snapshot.find(_PRODUCTS, [product for product, _ in known.best])}
     # As where they are counted directly: what isn't a product is left out.
@@ -102,10 +104,19 @@ def read_best_sellers(snapshot: Snapshot, limit: int, days: int) -> AsOf[list[Be
 
 
 def count_best_sellers(snapshot: Snapshot, limit: int, days: int) -> AsOf[list[BestSeller]]:
-    """The same, counted from the orders, however many there are."""
-    since = micros(window_start(snapshot.now, days))
-    rows = snapshot.rows(_DIRECTLY, since=since, count=limit)
-    return AsOf(snapshot.now, [BestSeller(*row) for row in rows])
+    """The same, counted from the orders, however many there are: once in a snapshot, whatever the limits asked for."""
+    counted_in, rows = snapshot.memory.get((count_best_sellers, days), (None, []))
+    if counted_in is not snapshot:
+        since = micros(window_start(snapshot.now, days))
+        rows = snapshot.rows(_DIRECTLY, since=since, count=MAX_BEST)
+        _remember(snapshot, (count_best_sellers, days), (snapshot, rows))
+    return AsOf(snapshot.now, [BestSeller(*row) for row in rows[:limit]])
+
+
+def _remember(snapshot: Snapshot, question: tuple[Any, ...], known: object) -> None:
+    if len(snapshot.memory) >= REMEMBERED:
+        snapshot.memory.clear()
+    snapshot.memory[question] = known
 
 
 def _with_sales(product: Row, units: int) -> BestSeller:
