@@ -1,6 +1,6 @@
--- Orders of two lines, by any of 10,000 users, of any two of 1,000 products. The same orders in every run, made before
--- the first is sent: what is measured is the server, not the making of requests.
-local USERS, PRODUCTS, REQUESTS = 10000, 1000, 20000
+-- Orders of two lines, by any of 10,000 users, of any two of 1,000 products, or of as many as whoever runs this says. The
+-- same orders in every run, made before the first is sent: what is measured is the server, not the making of requests.
+local USERS, PRODUCTS, REQUESTS = 10000, PRODUCTS or 1000, 20000
 local BODY = '{"userId": %d, "items": [{"productId": %d, "quantity": 1}, {"productId": %d, "quantity": 2}]}'
 local requests, sent = {}, 0
 

@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 
+from jangteo.storage import counting
 from tests.storage.shops import Shop
 
 
@@ -14,3 +15,9 @@ def kept(database: str) -> Iterator[Shop]:
     with closing(Shop(database)) as shop:
         shop.set_up()
         yield shop
+
+
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is too little for a step."""
+    monkeypatch.setattr(counting, "FEW", 0)

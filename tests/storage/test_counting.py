@@ -24,12 +24,6 @@ def shop(database: str) -> Iterator[CountedShop]:
         assert shop.wrong(NOW) == []
 
 
-@pytest.fixture
-def always(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is too little for a step."""
-    monkeypatch.setattr(counting, "FEW", 0)
-
-
 def uncounted(shop: CountedShop) -> int:
     return len(shop.ids("uncounted_sales"))
 

@@ -34,12 +34,6 @@ def shop(database: str) -> Iterator[CountedShop]:
         assert shop.wrong(NOW) == []
 
 
-@pytest.fixture
-def always(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is too little for a step."""
-    monkeypatch.setattr(counting, "FEW", 0)
-
-
 def test_a_window_is_begun_when_somebody_asks_and_kept_once_it_is_built(shop: CountedShop) -> None:
     shop.buy((1, 3), (FAR, 1), at=NOW - 6 * DAY)
     assert shop.plan(NOW) is None
