@@ -18,7 +18,7 @@ from bench.loads import CannotMeasure, Load, load_of
 from bench.servers import environment
 from bench.turns import Contender
 from jangteo.app import system_clock
-from jangteo.storage.opening import open_storage
+from jangteo.storage.urls import open_storage
 from tests.nats_server import running_nats
 from tests.receiving import running_receiver
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import uvicorn
 
-from jangteo.engine import collector
+from jangteo.engine import gc_tuning
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -89,7 +89,7 @@ def serve(echo: Echo) -> None:
     print(f"The echo is open at http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
     for closing in (signal.SIGINT, signal.SIGTERM):
         signal.signal(closing, lambda *_: None)
-    collector.calm()
+    gc_tuning.calm()
     config = uvicorn.Config(echo, loop="uvloop", http="httptools", interface="asgi3", log_config=None, access_log=False)
     uvicorn.Server(config).run(sockets=[listening])
 

@@ -20,11 +20,11 @@ from bench.loads import Load
 from bench.postgres import Postgres
 from jangteo.app import system_clock
 from jangteo.core.orders import OrderLine, PlaceOrder
-from jangteo.engine import collector
+from jangteo.engine import gc_tuning
 from jangteo.engine.batch import Asked, apply
-from jangteo.engine.frames import Frames, commands_frame, packed
+from jangteo.engine.writer.protocol import Frames, commands_frame, packed
 from jangteo.settings import DATABASE_VARIABLE
-from jangteo.storage.opening import open_storage
+from jangteo.storage.urls import open_storage
 
 _SECONDS: Final = 4
 _ORDERS: Final = 3_000
@@ -81,7 +81,7 @@ def _orders() -> Iterator[Asked]:
 def _in_process(database: str) -> tuple[float, float]:
     """What a batch of one takes until it is to be committed, and the commit."""
     connection = open_storage(database).connect()
-    collector.calm()
+    gc_tuning.calm()
     asked, committed = [], []
     for order in _orders():
         before = perf_counter()
@@ -98,7 +98,7 @@ def _over_socket(database: str) -> float:
     """The same through the process that commits, as the server talks to it."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        command = [sys.executable, "-m", "jangteo.writer", str(theirs.fileno()), "256"]
+        command = [sys.executable, "-m", "jangteo.engine.writer", str(theirs.fileno()), "256"]
         with subprocess.Popen(
             command, env={**os.environ, DATABASE_VARIABLE: database}, pass_fds=(theirs.fileno(),)
         ) as writer:

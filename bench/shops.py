@@ -10,11 +10,11 @@ from bench.servers import environment
 from jangteo.app import system_clock
 from jangteo.core.book import Command
 from jangteo.core.coupons import StartCampaign
+from jangteo.core.entities import CouponTerms
 from jangteo.core.products import AddProduct
-from jangteo.core.rows import CouponTerms
 from jangteo.core.wallets import ChargeBalance, RegisterUser
 from jangteo.engine.batch import Asked, apply
-from jangteo.storage.opening import open_storage
+from jangteo.storage.urls import open_storage
 
 BUYERS: Final = 10_000
 PRODUCTS: Final = 1_000

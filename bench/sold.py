@@ -18,16 +18,16 @@ import psycopg
 from bench import shops
 from bench.loads import CannotMeasure
 from jangteo.app import system_clock
+from jangteo.core.best_sellers import DEFAULT_DAYS
 from jangteo.core.counting import Counted, CountSales
-from jangteo.core.top_sellers import DEFAULT_DAYS
 from jangteo.engine.batch import Answer, Asked, commit
 from jangteo.storage import schema
-from jangteo.storage.counting import count_window, plan_building, plan_finish
-from jangteo.storage.moments import micros
-from jangteo.storage.opening import open_storage
+from jangteo.storage.best_sellers.refresh import count_window, plan_building, plan_finish
 from jangteo.storage.port import Connection, Storage
-from jangteo.storage.postgres import PostgresConnection
-from jangteo.storage.postgres_sql import id_behind_largest
+from jangteo.storage.postgres.connection import PostgresConnection
+from jangteo.storage.postgres.statements import id_behind_largest
+from jangteo.storage.timestamps import micros
+from jangteo.storage.urls import open_storage
 
 LINES_OF_ORDER: Final = 3
 _UNITS_OF_ORDER: Final = 4

@@ -11,11 +11,11 @@ from typing import Final
 from bench import shops
 from jangteo.app import system_clock
 from jangteo.storage import schema
-from jangteo.storage.moments import micros
-from jangteo.storage.opening import open_storage
 from jangteo.storage.port import Connection
-from jangteo.storage.postgres import PostgresConnection
-from jangteo.storage.postgres_sql import id_behind_largest
+from jangteo.storage.postgres.connection import PostgresConnection
+from jangteo.storage.postgres.statements import id_behind_largest
+from jangteo.storage.timestamps import micros
+from jangteo.storage.urls import open_storage
 
 _DAYS: Final = timedelta(days=30)
 _AT_ONCE: Final = 100_000

@@ -13,10 +13,10 @@ from bench import shops, sold
 from bench.loads import CannotMeasure
 from bench.postgres import Postgres
 from jangteo.app import system_clock
-from jangteo.storage.counting import plan_step
-from jangteo.storage.opening import open_storage
+from jangteo.storage.best_sellers.audit import compare_statistics
+from jangteo.storage.best_sellers.refresh import plan_step
 from jangteo.storage.port import Connection
-from jangteo.storage.top_audit import compare_statistics
+from jangteo.storage.urls import open_storage
 
 _NEW_FOR: Final = timedelta(minutes=10)
 _QUIET_WITHIN_S: Final = 120

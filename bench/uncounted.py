@@ -2,7 +2,7 @@
 that does.
 
 `python -m bench.uncounted serve …` takes what `jangteo serve` takes; `python -m bench.uncounted writer …` is what it
-starts in place of `python -m jangteo.writer …`.
+starts in place of `python -m jangteo.engine.writer …`.
 """
 
 import sys
@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from unittest.mock import patch
 
-from jangteo import app, writer
+from jangteo import app
 from jangteo.cli.main import main as run_command
-from jangteo.engine.counting import Counting
-from jangteo.engine.writer_process import WriterProcess
-from jangteo.storage import sales
+from jangteo.engine.best_sellers import Counting
+from jangteo.engine.writer import __main__
+from jangteo.engine.writer.client import WriterProcess
+from jangteo.storage.best_sellers import deltas
 
-_WRITER = "jangteo.writer"
+_WRITER = "jangteo.engine.writer"
 
 
 class _UncountedWriterProcess(WriterProcess):
@@ -36,13 +37,13 @@ def _nothing(*_: object) -> None:
 def main() -> None:
     """Serve, or write for whoever serves."""
     with (
-        patch.object(sales, "save", _nothing),
+        patch.object(deltas, "save", _nothing),
         patch.object(Counting, "start", _nothing),
         patch.object(app, "WriterProcess", _UncountedWriterProcess),
     ):
         if sys.argv[1:2] == ["writer"]:
             del sys.argv[1]
-            writer.main()
+            __main__.main()
         else:
             run_command()
 

@@ -38,15 +38,17 @@ from bench.ways_in_sql import (
     Way,
     batch,
 )
+from jangteo.core.best_sellers import DEFAULT_BEST, DEFAULT_DAYS
 from jangteo.core.book import Book
 from jangteo.core.counting import Counted
-from jangteo.core.top_sellers import DEFAULT_BEST, DEFAULT_DAYS
 from jangteo.engine.batch import Answer, Asked, commit
-from jangteo.storage import sales, schema, sqlite_log
-from jangteo.storage.counting import plan_step
-from jangteo.storage.moments import micros
+from jangteo.storage import schema
+from jangteo.storage.best_sellers import deltas
+from jangteo.storage.best_sellers.query import read_best_sellers
+from jangteo.storage.best_sellers.refresh import plan_step
 from jangteo.storage.port import Insert, Row, Session, Snapshot
-from jangteo.storage.top_sellers import read_best_sellers
+from jangteo.storage.sqlite import checkpoints
+from jangteo.storage.timestamps import micros
 
 BEGIN: Final = "<!-- ways -->"
 END: Final = "<!-- end of ways -->"
@@ -125,7 +127,7 @@ class Notes(Way):
 
     def write(self, session: Session, book: Book) -> None:
         """The note."""
-        sales.save(session, book)
+        deltas.save(session, book)
 
     def finish(self, measured: Measured) -> None:
         """Steps, in which as many orders leave as have come; the first meets pages that nobody has changed yet."""
@@ -164,7 +166,7 @@ class Notes(Way):
         for _ in range(BATCHES_OF_STEP):
             shop.now += ORDERS_OF_BATCH * shop.apart
             with shop.writing.transaction() as session:
-                sales.save(session, batch(shop.now, random))
+                deltas.save(session, batch(shop.now, random))
 
     def _find(self, snapshot: Snapshot) -> Standings:
         snapshot.memory.clear()  # as asked for the first time since something has changed
@@ -193,7 +195,7 @@ def measure(url: str, lines: int, rounds: int, tell: Callable[[str], None]) -> l
     shop = Shop(url, timedelta(days=DEFAULT_DAYS) / max(lines // sold.LINES_OF_ORDER, 1))
     try:
         # Here the log is folded between what is measured, and by nobody else.
-        with patch.object(sqlite_log, "FOLD_AFTER_CHANGES", sys.maxsize):
+        with patch.object(checkpoints, "FOLD_AFTER_CHANGES", sys.maxsize):
             return _measure(shop, url, rounds, lambda text: tell(f"{shop.kind}, {lines:,} lines: {text}"))
     finally:
         shop.close()

@@ -15,15 +15,15 @@ import psycopg
 from bench import shops
 from bench.loads import CannotMeasure
 from jangteo.app import system_clock
+from jangteo.core.best_sellers import DEFAULT_BEST, DEFAULT_DAYS, window_start
 from jangteo.core.book import Book
 from jangteo.core.counting import sales_of
-from jangteo.core.rows import Order, OrderItem
-from jangteo.core.top_sellers import DEFAULT_BEST, DEFAULT_DAYS, window_start
-from jangteo.storage.moments import micros
-from jangteo.storage.opening import open_storage, sqlite_path
+from jangteo.core.entities import Order, OrderItem
+from jangteo.storage.best_sellers.query import count_best_sellers
 from jangteo.storage.port import Session, Snapshot, Value
-from jangteo.storage.sqlite import open_connection
-from jangteo.storage.top_sellers import count_best_sellers
+from jangteo.storage.sqlite.connection import open_connection
+from jangteo.storage.timestamps import micros
+from jangteo.storage.urls import open_storage, sqlite_path
 
 SQLITE: Final = "SQLite"
 POSTGRES: Final = "PostgreSQL"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from jangteo.settings import Settings
-from jangteo.storage.opening import open_storage
+from jangteo.storage.urls import open_storage
 from tests.postgres import EMPTY_SHOP, Server, running_server
 from tests.serving import STARTED, ServedShop, serve_in_thread
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from jangteo.delivery.sinks import Sink
+from jangteo.delivery.sinks.base import Sink
 
 T = TypeVar("T", bound=Sink)
 

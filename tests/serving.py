@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import uvicorn
 
+from jangteo.api.http.server import config
 from jangteo.app import Shop, platform_of
-from jangteo.server import config
 from jangteo.settings import Settings
 
 JANGTEO = str(Path(sys.executable).with_name("jangteo"))

@@ -11,18 +11,19 @@ from jangteo import __version__
 from jangteo.api.asgi import Api, Receive, Scope, Send
 from jangteo.api.documentation import pages
 from jangteo.api.routes import ROUTES
-from jangteo.delivery.outbound import Outbound
-from jangteo.delivery.platforms import open_sink, shown_platform
+from jangteo.delivery.lease import LeasedTurn, LockedTurn
 from jangteo.delivery.relay import Relay
-from jangteo.delivery.turns import LeasedTurn, LockedTurn
-from jangteo.engine.committing import Committing, Writer, WriterThread
-from jangteo.engine.counting import Counting
-from jangteo.engine.reading import Reading
-from jangteo.engine.writer_process import WriterProcess
-from jangteo.engine.writers import Writers
+from jangteo.delivery.sender import Outbound
+from jangteo.delivery.sinks.platforms import open_sink, shown_platform
+from jangteo.engine.best_sellers import Counting
+from jangteo.engine.commands import Committing, Writer
+from jangteo.engine.reads import Reading
+from jangteo.engine.writer.client import WriterProcess
+from jangteo.engine.writer.pool import Writers
+from jangteo.engine.writer.thread import WriterThread
 from jangteo.settings import DATABASE_VARIABLE, Settings
-from jangteo.storage.opening import files_of, open_storage, relay_lock_of, sqlite_path
 from jangteo.storage.port import Storage
+from jangteo.storage.urls import files_of, open_storage, relay_lock_of, sqlite_path
 
 Clock = Callable[[], datetime]
 
@@ -89,7 +90,13 @@ class Shop:
         if settings.writer == "thread":
             return WriterThread(self.storage, clock, batch_max=settings.batch_max, queue_max=queue_max)
         return WriterProcess(
-            lambda descriptor: (sys.executable, "-m", "jangteo.writer", str(descriptor), str(settings.batch_max)),
+            lambda descriptor: (
+                sys.executable,
+                "-m",
+                "jangteo.engine.writer",
+                str(descriptor),
+                str(settings.batch_max),
+            ),
             environment={DATABASE_VARIABLE: settings.database},
             kept_files=self.storage.kept_files,
             queue_max=queue_max,

@@ -7,9 +7,9 @@ from typing import Final
 
 from jangteo.core.book import Command
 from jangteo.core.coupons import ClaimCoupon, StartCampaign
+from jangteo.core.entities import CouponTerms
 from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct
-from jangteo.core.rows import CouponTerms
 from jangteo.core.wallets import ChargeBalance, RegisterUser
 from jangteo.engine.batch import Asked, apply
 from jangteo.storage.port import Session, Storage

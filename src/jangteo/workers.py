@@ -11,9 +11,10 @@ from threading import Thread
 
 from uvicorn.supervisors import Multiprocess
 
-from jangteo import logs, server
+from jangteo import logs
+from jangteo.api.http import server
 from jangteo.app import Shop
-from jangteo.engine import collector
+from jangteo.engine import gc_tuning
 from jangteo.settings import Settings
 
 
@@ -28,7 +29,7 @@ class Worker:
     def __call__(self) -> Shop:
         """The shop of this process. It doesn't outlive the parent, which alone can be told to close."""
         logs.configure()
-        collector.calm()
+        gc_tuning.calm()
         Thread(target=self._end_with_parent, name="end-with-parent", daemon=True).start()
         return Shop(self.settings)
 

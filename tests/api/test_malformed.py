@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from jangteo.api.http.server import BoundedHttp
 from jangteo.core.limits import LARGEST
-from jangteo.server import BoundedHttp
 from tests.serving import ServedShop
 
 LINE = {"productId": 1, "quantity": 1}

@@ -15,7 +15,7 @@ import typer
 from jangteo import demo
 from jangteo.app import system_clock
 from jangteo.cli import main
-from jangteo.storage.opening import open_storage
+from jangteo.storage.urls import open_storage
 from tests.serving import JANGTEO, ServedShop, audit
 from tests.terminal import shown_on_a_terminal
 

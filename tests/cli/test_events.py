@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jangteo.core.deliveries import ForgetEvents, NoteRejected, Rejected, ReportPlatform
-from jangteo.storage.event_lists import read_state
+from jangteo.core.relay import ForgetEvents, NoteRejected, Rejected, ReportPlatform
+from jangteo.storage.event_queries import read_state
 from tests.cli.conftest import Jangteo
 from tests.serving import ServedShop
 from tests.storage.shops import DAY, OPENED, Shop

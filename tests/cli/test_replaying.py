@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jangteo.cli import progress, replaying
-from jangteo.core.deliveries import NoteReplay, StartReplay
+from jangteo.cli import progress
+from jangteo.cli import replay as following
+from jangteo.core.relay import NoteReplay, StartReplay
 from jangteo.storage.chores import read_replay, read_replayed
-from jangteo.storage.event_lists import read_state
-from jangteo.storage.moments import micros
+from jangteo.storage.event_queries import read_state
+from jangteo.storage.timestamps import micros
 from tests.cli.conftest import Jangteo
 from tests.serving import JANGTEO, ServedShop
 from tests.storage.shops import DAY, OPENED, Shop
@@ -116,7 +117,7 @@ def test_elsewhere_than_on_a_terminal_it_tells_lines(
         [NoteReplay(1, 1, 2, finished=False), NoteReplay(1, 2, 3, finished=False), NoteReplay(1, 3, 6, finished=True)]
     )
     # What a relay would do while the command waits.
-    monkeypatch.setattr(replaying, "sleep", lambda _: sent.do(next(notes)))
+    monkeypatch.setattr(following, "sleep", lambda _: sent.do(next(notes)))
     monkeypatch.setattr(progress, "_TELL_EVERY_S", 0)
     told = jangteo(*replay(sent, *FROM_THE_BEGINNING))
     assert (told.code, told.err) == (0, "")
@@ -133,7 +134,7 @@ def test_a_line_is_not_told_more_often_than_every_few_seconds(
     sent: Shop, jangteo: Jangteo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notes = iter([NoteReplay(1, 1, 2, finished=False), NoteReplay(1, 3, 6, finished=True)])
-    monkeypatch.setattr(replaying, "sleep", lambda _: sent.do(next(notes)))
+    monkeypatch.setattr(following, "sleep", lambda _: sent.do(next(notes)))
     monkeypatch.setattr(progress, "monotonic", lambda: 5.0)
     assert jangteo(*replay(sent, *FROM_THE_BEGINNING)).out.splitlines() == [
         "6 events to be sent again.",

@@ -19,9 +19,16 @@ import pytest
 from jangteo.cli import progress
 from jangteo.core.counting import Window
 from jangteo.core.orders import OrderLine, PlaceOrder
-from jangteo.engine.counting import Counting
-from jangteo.storage import counting
-from jangteo.storage.counting import WindowGone, count_window, plan_building, plan_finish, plan_step, read_windows
+from jangteo.engine.best_sellers import Counting
+from jangteo.storage.best_sellers import refresh
+from jangteo.storage.best_sellers.refresh import (
+    WindowGone,
+    count_window,
+    plan_building,
+    plan_finish,
+    plan_step,
+    read_windows,
+)
 from tests.cli.conftest import Jangteo
 from tests.serving import JANGTEO, ServedShop
 from tests.storage.shops import Shop
@@ -60,7 +67,7 @@ def build(shop: Shop, days: int, at: datetime) -> None:
 @pytest.fixture
 def sold(kept: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """Sold of three products within the last hours, of which none is counted yet; orders are counted one by one."""
-    monkeypatch.setattr(counting, "ORDERS_AT_ONCE", 1)
+    monkeypatch.setattr(refresh, "ORDERS_AT_ONCE", 1)
     kept.do(*(PlaceOrder(user, (OrderLine(user, 5),), None) for user in (1, 2, 3)), at=now() - 4 * HOUR)
     for hours in (2, 1):
         kept.order(2, at=now() - hours * HOUR)
@@ -91,7 +98,7 @@ def test_status_of_a_new_shop(kept: Shop, jangteo: Jangteo) -> None:
 def test_status_tells_of_every_window_and_of_what_waits(
     sold: Shop, jangteo: Jangteo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "FEW", 1)
+    monkeypatch.setattr(refresh, "FEW", 1)
     at = now()
     build(sold, 1, at - 2 * HOUR)
     step(sold, at - HOUR)
@@ -155,7 +162,7 @@ def test_a_window_is_counted_anew(
 
 
 def test_damage_by_hand_is_found_and_repaired(sold: Shop, jangteo: Jangteo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "FEW", 1)
+    monkeypatch.setattr(refresh, "FEW", 1)
     build(sold, 7, now())
     step(sold, now())
     sold.change("UPDATE top_pages SET sold = '[0,90]', best = 90")
@@ -175,8 +182,8 @@ def test_damage_by_hand_is_found_and_repaired(sold: Shop, jangteo: Jangteo, monk
 def test_beside_a_server_with_orders_going_on(
     kept: Shop, open_shop: Callable[..., ServedShop], jangteo: Jangteo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "FEW", 1)
-    monkeypatch.setattr("jangteo.engine.counting.LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(refresh, "FEW", 1)
+    monkeypatch.setattr("jangteo.engine.best_sellers.LOOK_EVERY_S", 0.02)
     kept.change("INSERT INTO top_pages (id, window_id, best, sold) VALUES (77, 1, 1000000, '[1,1000000]')")
     server = open_shop()
     wrong: list[Any] = []
@@ -276,8 +283,8 @@ def test_a_window_that_others_have_let_go_of_is_one_clear_line(
 def test_what_the_database_says_is_one_clear_line(
     sold: Shop, jangteo: Jangteo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jangteo.engine.counting.PATIENCE_S", 0)
-    monkeypatch.setattr("jangteo.engine.counting.STAND_BACK_S", 0)
+    monkeypatch.setattr("jangteo.engine.best_sellers.PATIENCE_S", 0)
+    monkeypatch.setattr("jangteo.engine.best_sellers.STAND_BACK_S", 0)
     sold.change("ALTER TABLE top_windows RENAME TO damaged")
     told = jangteo(*rebuild(sold))
     assert told.code == 2

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from jangteo.core.book import Book
-from jangteo.core.rows import Campaign, Coupon, CouponTerms, Order, Product, Wallet
+from jangteo.core.entities import Campaign, Coupon, CouponTerms, Order, Product, Wallet
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 DAY = timedelta(days=1)

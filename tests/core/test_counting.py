@@ -8,8 +8,8 @@ import pytest
 
 from jangteo.core.book import Book, Needs
 from jangteo.core.counting import THE_TALLY, Counted, CountSales, Step, sales_of
+from jangteo.core.entities import Order, OrderItem
 from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
-from jangteo.core.rows import Order, OrderItem
 from tests.core.books import DAY, NOW, book
 
 

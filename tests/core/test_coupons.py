@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from jangteo.core.coupons import ClaimCoupon, HeldCoupon, StartCampaign, discount_on, held, status_of
+from jangteo.core.entities import CouponTerms
 from jangteo.core.refusals import (
     CampaignNotFound,
     CampaignNotOpen,
@@ -12,7 +13,6 @@ from jangteo.core.refusals import (
     CouponsSoldOut,
     UserNotFound,
 )
-from jangteo.core.rows import CouponTerms
 from tests.core.books import DAY, NO_CHANGES, NOW, book, campaign, changes, coupon
 
 MOMENT = timedelta(microseconds=1)

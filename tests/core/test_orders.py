@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from jangteo.core.entities import CouponTerms, Order, OrderItem, Product, Wallet
 from jangteo.core.limits import LARGEST
 from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
 from jangteo.core.refusals import (
@@ -15,7 +16,6 @@ from jangteo.core.refusals import (
     ProductNotFound,
     UserNotFound,
 )
-from jangteo.core.rows import CouponTerms, Order, OrderItem, Product, Wallet
 from tests.core.books import DAY, NO_CHANGES, NOW, book, changes, coupon
 
 FROM_5000 = CouponTerms(1_000, None, None, 5_000)

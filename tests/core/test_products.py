@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from jangteo.core.entities import Product
 from jangteo.core.limits import LARGEST
 from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
 from jangteo.core.refusals import LimitExceeded, OutOfStock, ProductNotFound
-from jangteo.core.rows import Product
 from tests.core.books import NO_CHANGES, book, changes
 
 

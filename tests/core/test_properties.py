@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from jangteo.core.book import Book, Command
 from jangteo.core.coupons import ClaimCoupon, discount_on
+from jangteo.core.entities import CouponTerms
 from jangteo.core.limits import LARGEST
 from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
 from jangteo.core.products import ChangeProduct, MoveStock
 from jangteo.core.refusals import Refusal
-from jangteo.core.rows import CouponTerms
 from jangteo.core.wallets import ChargeBalance
 from tests.core.books import book, campaign, changes
 

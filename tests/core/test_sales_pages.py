@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jangteo.core.best_sellers import rank
 from jangteo.core.sales_pages import (
     PAGE_PRODUCTS,
     Leading,
@@ -19,7 +20,6 @@ from jangteo.core.sales_pages import (
     products_of,
     units_on,
 )
-from jangteo.core.top_sellers import rank
 
 LAST = PAGE_PRODUCTS - 1
 

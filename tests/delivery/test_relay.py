@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from jangteo.core.upkeep import MarkSent
-from jangteo.delivery import patience, relay
-from jangteo.delivery.json_lines import JsonLines
-from jangteo.engine.lane import Overloaded
+from jangteo.core.relay import MarkSent
+from jangteo.delivery import backoff, relay
+from jangteo.delivery.sinks.json_lines import JsonLines
+from jangteo.engine.worker_pool import Overloaded
 from tests.faults.customers import fact
 from tests.serving import ServedShop
 
@@ -119,7 +119,7 @@ def test_what_is_refused_or_answered_again_is_not_told(watched: list[Watched], s
 def test_a_failing_platform_delays_events_but_no_order(
     watched: list[Watched], shop: ServedShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 0.001)
     http = shop.http
     watched[0].failures = 4
     user, product = http.user(balance=9_000), http.product()

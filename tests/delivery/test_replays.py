@@ -9,10 +9,10 @@ from threading import Event
 
 import pytest
 
-from jangteo.core.deliveries import StartReplay
-from jangteo.delivery import chores, trials
+from jangteo.core.relay import StartReplay
+from jangteo.delivery import maintenance, retry_schedule
 from jangteo.engine.batch import Asked, commit
-from jangteo.storage.opening import open_storage
+from jangteo.storage.urls import open_storage
 from tests.serving import ServedShop
 
 
@@ -58,8 +58,8 @@ def moody(monkeypatch: pytest.MonkeyPatch) -> Moody:
 def test_what_comes_behind_an_event_that_is_rejected_now_waits_for_it(
     moody: Moody, open_shop: Callable[..., ServedShop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chores, "_REPLAYED_AT_ONCE", 1)
-    monkeypatch.setattr(trials, "PAUSES_S", (0.5,))
+    monkeypatch.setattr(maintenance, "_REPLAYED_AT_ONCE", 1)
+    monkeypatch.setattr(retry_schedule, "PAUSES_S", (0.5,))
     shop = open_shop()
     user, product = shop.http.user(balance=9_000), shop.http.product()
     shop.http.order(user, (product, 1))

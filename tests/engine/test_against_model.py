@@ -18,14 +18,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from jangteo.core.book import Command
 from jangteo.core.coupons import CampaignStanding, ClaimCoupon, HeldCoupon, StartCampaign
+from jangteo.core.entities import CouponTerms, Order, Product
 from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct, MoveStock
-from jangteo.core.rows import CouponTerms, Order, Product
 from jangteo.core.wallets import ChargeBalance, RegisterUser, UserBalance
 from jangteo.engine.batch import Answer, Asked, commit
-from jangteo.storage import orders, outbox, products, top_sellers, wallets
+from jangteo.storage import orders, outbox, products, wallets
 from jangteo.storage.audit import findings
-from jangteo.storage.opening import open_storage
+from jangteo.storage.best_sellers import query
+from jangteo.storage.urls import open_storage
 from tests.engine.model import Model
 from tests.postgres import EMPTY_SHOP, Server
 
@@ -141,7 +142,7 @@ class Shops(RuleBasedStateMachine):
                 assert [entry.amount for entry in reversed(getattr(entries, "items", []))] == self.model.ledger[user]
             listed = products.read_products(snapshot, None, None).items
             assert {product.id: product.stock for product in listed} == self.model.stock
-            for best in (top_sellers.read_best_sellers(snapshot, 5, 3), top_sellers.count_best_sellers(snapshot, 5, 3)):
+            for best in (query.read_best_sellers(snapshot, 5, 3), query.count_best_sellers(snapshot, 5, 3)):
                 assert best is not None
                 assert [(each.id, each.sold) for each in best.value] == self.model.best_sellers(self.now)
             for number, order in self.model.orders.items():

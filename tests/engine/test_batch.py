@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from jangteo.core.book import Book, Needs
+from jangteo.core.entities import Order, Product
 from jangteo.core.orders import OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct, ChangeProduct
 from jangteo.core.refusals import KeyReused, OutOfStock, UserNotFound
-from jangteo.core.rows import Order, Product
 from jangteo.core.wallets import ChargeBalance, RegisterUser, UserBalance
 from jangteo.engine.batch import ANSWERS_KEPT_FOR, Answer, Asked, Failed, commit
 from jangteo.storage import wallets
 from jangteo.storage.errors import Conflict
-from jangteo.storage.opening import open_storage
 from jangteo.storage.port import Connection
+from jangteo.storage.urls import open_storage
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 

@@ -27,10 +27,17 @@ from hypothesis.stateful import (
 
 from jangteo.core.counting import CountSales, Window
 from jangteo.core.orders import CancelOrder
-from jangteo.storage import counting
-from jangteo.storage.counting import WindowGone, count_window, plan_building, plan_finish, plan_step, read_windows
+from jangteo.storage.best_sellers import refresh
+from jangteo.storage.best_sellers.refresh import (
+    WindowGone,
+    count_window,
+    plan_building,
+    plan_finish,
+    plan_step,
+    read_windows,
+)
 from tests.postgres import EMPTY_SHOP, Server
-from tests.storage.counted import PRODUCTS, Best, CountedShop, bought, kept_and_direct
+from tests.storage.refreshed import PRODUCTS, Best, CountedShop, bought, kept_and_direct
 from tests.storage.shops import DAY, OPENED
 
 MICRO = timedelta(microseconds=1)
@@ -165,7 +172,7 @@ class BestSellers(RuleBasedStateMachine):
 def little_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is too little for a step, and hardly anything goes into one."""
     for name, number in (("FEW", 1), ("NOTES_AT_ONCE", 3), ("ORDERS_AT_ONCE", 3), ("PAGES_AT_ONCE", 2)):
-        monkeypatch.setattr(counting, name, number)
+        monkeypatch.setattr(refresh, name, number)
 
 
 @pytest.mark.timeout(300)

@@ -8,10 +8,10 @@ import sys
 import pytest
 
 from jangteo.core.wallets import RegisterUser
-from jangteo.engine import writer_process
 from jangteo.engine.batch import Asked
-from jangteo.engine.lane import Overloaded, Stopped
-from jangteo.engine.writer_process import WriterProcess
+from jangteo.engine.worker_pool import Overloaded, Stopped
+from jangteo.engine.writer import client
+from jangteo.engine.writer.client import WriterProcess
 from jangteo.storage.errors import Unavailable
 
 ASKED = Asked(RegisterUser(None))
@@ -27,7 +27,7 @@ def writer(program: str, *, queue_max: int = 10) -> WriterProcess:
 
 
 def test_those_who_wait_for_a_writer_that_dies_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_process, "REPLACED_AFTER_S", 0.01)
+    monkeypatch.setattr(client, "REPLACED_AFTER_S", 0.01)
 
     async def play() -> None:
         told_events: list[bool] = []

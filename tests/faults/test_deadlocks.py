@@ -15,16 +15,17 @@ import pytest
 
 from jangteo.core.book import Command
 from jangteo.core.coupons import ClaimCoupon, HeldCoupon, StartCampaign
+from jangteo.core.entities import CouponTerms, Order
+from jangteo.core.health import CheckWritable
 from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
 from jangteo.core.refusals import KeyReused
-from jangteo.core.rows import CouponTerms, Order
-from jangteo.core.upkeep import CheckWritable, HoldRelay, MarkSent
+from jangteo.core.relay import HoldRelay, MarkSent
 from jangteo.core.wallets import ChargeBalance, RegisterUser
 from jangteo.engine.batch import Answer, Asked, apply, commit
 from jangteo.storage import outbox
-from jangteo.storage.opening import open_storage
 from jangteo.storage.port import Connection
+from jangteo.storage.urls import open_storage
 from tests.serving import audit
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

@@ -12,8 +12,8 @@ import pytest
 
 from jangteo.core.wallets import ChargeBalance, RegisterUser, UserBalance
 from jangteo.engine.batch import Answer, Asked, commit
-from jangteo.storage.opening import open_storage
 from jangteo.storage.port import Connection
+from jangteo.storage.urls import open_storage
 from tests.postgres import Server, running_server
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

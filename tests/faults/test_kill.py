@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from jangteo.storage.opening import open_storage
+from jangteo.storage.urls import open_storage
 from tests.faults.customers import told
 from tests.serving import Http, ServerProcess, audit, serve_in_process
-from tests.storage.counted import kept_and_direct
+from tests.storage.refreshed import kept_and_direct
 
 ROUNDS = 20
 CLIENTS = 16

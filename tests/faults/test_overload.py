@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from jangteo.api.routes import ROUTES
-from jangteo.engine.committing import WriterThread
+from jangteo.engine.writer.thread import WriterThread
 from tests.serving import Http, ServedShop
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from jangteo.storage.event_lists import read_state
-from jangteo.storage.opening import open_storage
+from jangteo.storage.event_queries import read_state
+from jangteo.storage.urls import open_storage
 from tests.faults.customers import fact
 from tests.receiving import RunningReceiver, running_receiver
 from tests.serving import Http, ServerProcess, audit, serve_in_process

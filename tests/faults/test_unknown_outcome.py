@@ -12,11 +12,12 @@ import pytest
 
 from jangteo.core.wallets import ChargeBalance, CurrentBalance, RegisterUser, UserBalance
 from jangteo.engine.batch import Answer, Asked, Done, commit
-from jangteo.engine.reading import Reading
-from jangteo.storage import postgres as postgres_side
-from jangteo.storage import postgres_wire, wallets
-from jangteo.storage.opening import open_storage
+from jangteo.engine.reads import Reading
+from jangteo.storage import wallets
 from jangteo.storage.port import Connection, Question
+from jangteo.storage.postgres import connection as postgres_side
+from jangteo.storage.postgres import pipeline
+from jangteo.storage.urls import open_storage
 from tests.faults.cutting import CuttingProxy, Direction
 from tests.postgres import Server, terminate_all
 
@@ -44,7 +45,7 @@ def connection(
     postgres: Server, postgres_database: str, proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Connection]:
     # That plans are renewed would be a turn more, whenever it comes.
-    monkeypatch.setattr(postgres_wire, "PLANS_KEPT_S", 3_600.0)
+    monkeypatch.setattr(pipeline, "PLANS_KEPT_S", 3_600.0)
     opened = open_storage(postgres_database.replace(str(postgres.port), str(proxy.port))).connect()
     done(opened, Asked(RegisterUser(None)))
     # Whatever is sent for the first time takes more turns.

@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from jangteo.storage.counting import read_windows
-from jangteo.storage.opening import open_storage
+from jangteo.storage.best_sellers.refresh import read_windows
+from jangteo.storage.urls import open_storage
 from tests.serving import Http, ServerProcess, audit, serve_in_process
-from tests.storage.counted import kept_and_direct
+from tests.storage.refreshed import kept_and_direct
 
 CLIENTS = 12
 LOOKS = 150

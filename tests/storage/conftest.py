@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from jangteo.storage import counting
+from jangteo.storage.best_sellers import refresh
 from tests.storage.shops import Shop
 
 
@@ -20,4 +20,4 @@ def kept(database: str) -> Iterator[Shop]:
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is too little for a step."""
-    monkeypatch.setattr(counting, "FEW", 0)
+    monkeypatch.setattr(refresh, "FEW", 0)

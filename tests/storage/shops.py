@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 from jangteo.core.book import Command
 from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct
-from jangteo.core.upkeep import MarkSent
+from jangteo.core.relay import MarkSent
 from jangteo.core.wallets import ChargeBalance, RegisterUser
 from jangteo.engine.batch import Asked, Failed, commit
 from jangteo.storage.audit import findings
-from jangteo.storage.opening import open_storage
 from jangteo.storage.port import Row
+from jangteo.storage.urls import open_storage
 
 Answer = TypeVar("Answer")
 OPENED = datetime(2026, 11, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ import pytest
 
 from jangteo import demo
 from jangteo.storage.audit import CHECKS, findings
-from jangteo.storage.opening import open_storage
+from jangteo.storage.urls import open_storage
 from tests.postgres import EMPTY_SHOP, Server
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

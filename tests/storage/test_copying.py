@@ -13,18 +13,17 @@ from typing import Any
 import pytest
 
 from jangteo import demo
-from jangteo.core.deliveries import ForgetEvents, NoteRejected, Rejected, StartReplay
 from jangteo.core.orders import OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct
-from jangteo.core.upkeep import HoldRelay, MarkSent
+from jangteo.core.relay import ForgetEvents, HoldRelay, MarkSent, NoteRejected, Rejected, StartReplay
 from jangteo.engine.batch import Asked, commit
 from jangteo.storage import copying, migrations, outbox
+from jangteo.storage.best_sellers.refresh import plan_step
 from jangteo.storage.copying import OF_PROCESSES, SHOP, BooksNotRight, Copied, copy_shop
-from jangteo.storage.counting import plan_step
 from jangteo.storage.errors import Broken, CannotOpen
-from jangteo.storage.opening import open_storage, same_database
 from jangteo.storage.port import Row
 from jangteo.storage.schema import metadata
+from jangteo.storage.urls import open_storage, same_database
 from tests.postgres import Server
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

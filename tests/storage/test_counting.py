@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from jangteo.storage import counting, top_sellers
-from jangteo.storage.counting import FEW
-from tests.storage.counted import CountedShop, bought, counted_shop
+from jangteo.storage.best_sellers import query, refresh
+from jangteo.storage.best_sellers.refresh import FEW
+from tests.storage.refreshed import CountedShop, bought, counted_shop
 from tests.storage.shops import DAY, OPENED
 
 HOUR, SECOND, MICRO = timedelta(hours=1), timedelta(seconds=1), timedelta(microseconds=1)
@@ -58,7 +58,7 @@ def test_what_left_before_it_was_counted_is_on_no_page(shop: CountedShop) -> Non
 def test_a_step_that_is_full_says_that_there_is_more(
     shop: CountedShop, always: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "NOTES_AT_ONCE", 3)
+    monkeypatch.setattr(refresh, "NOTES_AT_ONCE", 3)
     for number in range(7):
         shop.buy((1, 1), (FAR, 1), at=NOW + number * HOUR)
     at, left = NOW + 7 * HOUR, []
@@ -70,7 +70,7 @@ def test_a_step_that_is_full_says_that_there_is_more(
         left.append(uncounted(shop))
         assert shop.agreed(at) == [(1, 7), (FAR, 7)]
     assert left == [4, 1, 0]
-    monkeypatch.setattr(counting, "ORDERS_AT_ONCE", 3)
+    monkeypatch.setattr(refresh, "ORDERS_AT_ONCE", 3)
     after, rounds = NOW + 5 * DAY, []
     for _ in range(3):
         planned = shop.plan(after)
@@ -87,7 +87,7 @@ def test_orders_may_leave_while_more_of_them_is_noted_than_a_step_counts(
     shop: CountedShop, always: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Nobody has counted for three days; and the last notes are that some of it was given back.
-    monkeypatch.setattr(counting, "NOTES_AT_ONCE", 2)
+    monkeypatch.setattr(refresh, "NOTES_AT_ONCE", 2)
     orders = [shop.buy((1, 3), at=NOW + number * SECOND) for number in range(4)]
     shop.cancel(*orders[:2], at=NOW + HOUR)
     later = NOW + 3 * DAY + 2 * SECOND
@@ -103,7 +103,7 @@ def test_orders_may_leave_while_more_of_them_is_noted_than_a_step_counts(
 def test_orders_of_one_microsecond_leave_together(
     shop: CountedShop, always: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "ORDERS_AT_ONCE", 2)
+    monkeypatch.setattr(refresh, "ORDERS_AT_ONCE", 2)
     shop.buy((1, 1), at=NOW - MICRO)
     shop.do(*[bought((2, 1), (FAR, 2))] * 5, at=NOW)
     shop.buy((1, 1), at=NOW + MICRO)
@@ -191,7 +191,7 @@ MANY_ORDERS = [(1, True), (2, True), (3, False), (4, False)]
 def test_more_than_a_reader_adds_up_is_not_answered(
     shop: CountedShop, always: None, monkeypatch: pytest.MonkeyPatch, orders: int, *, answered: bool
 ) -> None:
-    monkeypatch.setattr(top_sellers, "MANY", 3)
+    monkeypatch.setattr(query, "MANY", 3)
     for _ in range(orders):
         # It is the orders that are many, not their lines.
         shop.buy((1, 1), (2, 1), (FAR, 1), at=NOW)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from jangteo.core.book import Command
-from jangteo.core.deliveries import (
+from jangteo.core.relay import (
     NoteAccepted,
     NoteRejected,
     NoteReplay,
@@ -19,8 +19,8 @@ from jangteo.core.deliveries import (
     StartReplay,
 )
 from jangteo.storage.chores import read_replay, read_replayed
-from jangteo.storage.event_lists import PlatformState, read_state
-from jangteo.storage.moments import micros
+from jangteo.storage.event_queries import PlatformState, read_state
+from jangteo.storage.timestamps import micros
 from tests.storage.shops import DAY, OPENED, Shop
 
 NOW = OPENED + 10 * DAY

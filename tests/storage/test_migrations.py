@@ -12,13 +12,13 @@ from sqlalchemy import Engine, create_engine, inspect, text
 
 from jangteo.core.orders import CancelOrder
 from jangteo.storage import migrations, outbox
-from jangteo.storage.event_lists import read_events_of
-from jangteo.storage.moments import micros
-from jangteo.storage.opening import open_storage
+from jangteo.storage.best_sellers.query import count_best_sellers
+from jangteo.storage.event_queries import read_events_of
 from jangteo.storage.port import Row
-from jangteo.storage.top_sellers import count_best_sellers
+from jangteo.storage.timestamps import micros
+from jangteo.storage.urls import open_storage
 from tests.postgres import Server
-from tests.storage.counted import CountedShop
+from tests.storage.refreshed import CountedShop
 from tests.storage.shops import DAY, OPENED, Shop, order
 
 FIRST = "jangteo_1"

@@ -12,13 +12,13 @@ import msgspec
 from jangteo.core.book import Command
 from jangteo.core.orders import OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct
-from jangteo.core.upkeep import MarkSent
+from jangteo.core.relay import MarkSent
 from jangteo.core.wallets import ChargeBalance, RegisterUser
 from jangteo.engine.batch import Asked, apply, commit
 from jangteo.storage import outbox
-from jangteo.storage.opening import open_storage
 from jangteo.storage.outbox import Bundles
 from jangteo.storage.port import Connection
+from jangteo.storage.urls import open_storage
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 

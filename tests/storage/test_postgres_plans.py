@@ -13,25 +13,26 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from jangteo.core import deliveries
+from jangteo.core import relay
 from jangteo.core.book import Command
 from jangteo.core.counting import CountSales, Step, Window, WrittenPage
 from jangteo.core.coupons import ClaimCoupon, StartCampaign
+from jangteo.core.entities import CouponTerms
+from jangteo.core.health import CheckWritable
 from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
-from jangteo.core.rows import CouponTerms
-from jangteo.core.upkeep import CheckWritable, HoldRelay, MarkSent
+from jangteo.core.relay import HoldRelay, MarkSent
 from jangteo.core.wallets import ChargeBalance, RegisterUser
 from jangteo.engine.batch import Answer, Asked, commit
-from jangteo.storage import postgres_wire
-from jangteo.storage.moments import micros
-from jangteo.storage.opening import open_storage
+from jangteo.storage.best_sellers.query import read_best_sellers
 from jangteo.storage.port import Row, Session
-from jangteo.storage.postgres import PLAN_BY_KEYS
-from jangteo.storage.postgres_values import Sent
-from jangteo.storage.postgres_wire import Found, Wire
-from jangteo.storage.top_sellers import read_best_sellers
-from tests.storage.counted import counted_shop
+from jangteo.storage.postgres import pipeline
+from jangteo.storage.postgres.connection import PLAN_BY_KEYS
+from jangteo.storage.postgres.encoding import Sent
+from jangteo.storage.postgres.pipeline import Found, Wire
+from jangteo.storage.timestamps import micros
+from jangteo.storage.urls import open_storage
+from tests.storage.refreshed import counted_shop
 from tests.storage.shops import DAY
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -51,10 +52,10 @@ BATCHES: tuple[tuple[Command, ...], ...] = (
         MarkSent((1,)),
         HoldRelay("a relay", 6.0),
         CheckWritable(),
-        deliveries.NoteRejected((deliveries.Rejected(5, 3, 2, "too large", None),)),
-        deliveries.NoteAccepted((5, 6)),
-        deliveries.ReportPlatform("none", None, stopped=False, sent_events=12, within_s=2.5),
-        deliveries.ForgetEvents((1, 2), -60.0),
+        relay.NoteRejected((relay.Rejected(5, 3, 2, "too large", None),)),
+        relay.NoteAccepted((5, 6)),
+        relay.ReportPlatform("none", None, stopped=False, sent_events=12, within_s=2.5),
+        relay.ForgetEvents((1, 2), -60.0),
         CountSales(0, Step((1, 2), (WINDOW,), (replace(WINDOW, window_id=1),), (3,), (PAGE,), (PAGE,), (7,))),
     ),
 )
@@ -164,7 +165,7 @@ def test_best_sellers_are_read_and_counted_without_looking_through_the_orders(
 def test_what_was_planned_for_a_small_table_is_planned_anew(
     postgres_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_wire, "PLANS_KEPT_S", 0.0)
+    monkeypatch.setattr(pipeline, "PLANS_KEPT_S", 0.0)
 
     def plans(session: Session) -> list[Row]:
         return [row for row in session.rows("SELECT statement FROM pg_prepared_statements") if "FROM coupons" in row[0]]
@@ -175,7 +176,7 @@ def test_what_was_planned_for_a_small_table_is_planned_anew(
         with connection.transaction() as session:
             assert plans(session) == []
         commit(connection, [Asked(ClaimCoupon(3, 1))], lambda: NOW)
-        monkeypatch.setattr(postgres_wire, "PLANS_KEPT_S", 60.0)
+        monkeypatch.setattr(pipeline, "PLANS_KEPT_S", 60.0)
         commit(connection, [Asked(ClaimCoupon(4, 1))], lambda: NOW)
         with connection.transaction() as session:
             assert plans(session) != []

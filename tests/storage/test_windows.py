@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from jangteo.storage import counting
-from jangteo.storage.counting import (
+from jangteo.storage.best_sellers import refresh
+from jangteo.storage.best_sellers.refresh import (
     FEW,
     HEARD_WITHIN,
     KEPT_MOST,
@@ -18,7 +18,7 @@ from jangteo.storage.counting import (
     plan_building,
     plan_finish,
 )
-from tests.storage.counted import PRODUCTS, CountedShop, counted_shop
+from tests.storage.refreshed import PRODUCTS, CountedShop, counted_shop
 from tests.storage.shops import DAY, OPENED
 
 HOUR, SECOND, MICRO = timedelta(hours=1), timedelta(seconds=1), timedelta(microseconds=1)
@@ -50,7 +50,7 @@ def test_a_window_is_begun_when_somebody_asks_and_kept_once_it_is_built(shop: Co
 def test_what_happens_while_a_window_is_built_is_counted_once(
     shop: CountedShop, always: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "ORDERS_AT_ONCE", 2)
+    monkeypatch.setattr(refresh, "ORDERS_AT_ONCE", 2)
     old = NOW - 7 * DAY
     orders = [shop.buy((product, 3), (FAR, 1), at=old + number * SECOND) for number, product in enumerate(PRODUCTS)]
     window = shop.begin(NOW, 7)
@@ -78,7 +78,7 @@ def test_what_happens_while_a_window_is_built_is_counted_once(
 def test_how_far_it_is_built_is_told_and_the_telling_may_end_it(
     shop: CountedShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "ORDERS_AT_ONCE", 2)
+    monkeypatch.setattr(refresh, "ORDERS_AT_ONCE", 2)
     for number in range(6):
         shop.buy((1, 1), at=NOW - number * DAY)
     window, told = shop.begin(NOW, 7), list[float]()
@@ -152,14 +152,14 @@ def test_what_nobody_asks_for_in_a_day_is_let_go_and_removed_in_bites(
     shop.buy(*[(product, 1) for product in PRODUCTS], at=NOW)
     shop.keep(NOW, 7)
     shop.keep(NOW, 5)
-    monkeypatch.setattr(counting, "FEW", 0)
+    monkeypatch.setattr(refresh, "FEW", 0)
     end = NOW + KEPT_UNASKED
     shop.step(end)
-    monkeypatch.setattr(counting, "FEW", FEW)
+    monkeypatch.setattr(refresh, "FEW", FEW)
     assert shop.states() == [THREE_DAYS, (2, 7, "kept"), (3, 5, "kept")]
     # One of them is asked for again.
     shop.step(end, 5)
-    monkeypatch.setattr(counting, "PAGES_AT_ONCE", 2)
+    monkeypatch.setattr(refresh, "PAGES_AT_ONCE", 2)
     pages, more = len(shop.ids("top_pages")), list[bool]()
     shop.step(end + MICRO)
     assert shop.states() == [THREE_DAYS, (2, 7, "let-go"), (3, 5, "kept")]

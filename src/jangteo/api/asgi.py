@@ -7,7 +7,7 @@ from typing import Any, Final
 import structlog
 
 from jangteo.api import problems
-from jangteo.api.incoming import (
+from jangteo.api.requests import (
     Malformed,
     read_body,
     read_headers,
@@ -15,12 +15,12 @@ from jangteo.api.incoming import (
     read_query,
     receive_body,
 )
-from jangteo.api.matching import Map
-from jangteo.api.replies import Reply, failure, problem_reply, reply, told_reply
+from jangteo.api.responses import Reply, failure, problem_reply, reply, told_reply
 from jangteo.api.route import Route
-from jangteo.engine.committing import Committing
-from jangteo.engine.lane import Overloaded, Stopped
-from jangteo.engine.reading import Reading
+from jangteo.api.router import Map
+from jangteo.engine.commands import Committing
+from jangteo.engine.reads import Reading
+from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.storage.errors import Unavailable
 from jangteo.storage.port import Question
 

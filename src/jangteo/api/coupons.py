@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 from jangteo.api.bodies import Body
 from jangteo.core.coupons import CampaignStanding, ClaimCoupon, HeldCoupon, StartCampaign
+from jangteo.core.entities import CouponTerms
 from jangteo.core.limits import Days, Id, Moment, Money, Name, Percent, PositiveCount, PositiveMoney
 from jangteo.core.refusals import CampaignNotFound, UserNotFound
-from jangteo.core.rows import CouponTerms
 from jangteo.storage import coupons
 from jangteo.storage.port import Page, Question
 

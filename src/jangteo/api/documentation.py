@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jangteo.api import event_schemas, examples, problems
 from jangteo.api.openapi import document
 from jangteo.api.problems import Kind
-from jangteo.api.replies import Reply
+from jangteo.api.responses import Reply
 from jangteo.api.route import Route
 
 Scope = MutableMapping[str, Any]

@@ -10,8 +10,8 @@ import msgspec
 from msgspec.structs import replace
 
 from jangteo.api.examples import ANSWERS
+from jangteo.core.entities import Order
 from jangteo.core.events import Event, order_cancelled, order_paid
-from jangteo.core.rows import Order
 from jangteo.storage.outbox import CloudEvent, cloud_event
 
 EVENTS: Final = "/schema/events"

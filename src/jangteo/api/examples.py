@@ -10,9 +10,9 @@ from jangteo.api.bodies import NoBody
 from jangteo.api.health import Live
 from jangteo.core import refusals as no
 from jangteo.core.coupons import CampaignStanding, HeldCoupon
+from jangteo.core.entities import BestSeller, LedgerEntry, Order, OrderItem, Product
+from jangteo.core.health import Ready
 from jangteo.core.orders import OrderLine
-from jangteo.core.rows import BestSeller, LedgerEntry, Order, OrderItem, Product
-from jangteo.core.upkeep import Ready
 from jangteo.core.wallets import CurrentBalance, UserBalance
 
 _MONDAY: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from jangteo.core.upkeep import CheckWritable
+from jangteo.core.health import CheckWritable
 
 
 class Live(Struct, frozen=True):

@@ -5,10 +5,10 @@ from typing import Annotated
 from msgspec import Meta
 
 from jangteo.api.bodies import Body, NoBody
+from jangteo.core.entities import Order
 from jangteo.core.limits import MAX_ORDER_LINES, Id
 from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
 from jangteo.core.refusals import OrderNotFound, UserNotFound
-from jangteo.core.rows import Order
 from jangteo.storage import orders
 from jangteo.storage.port import Page, Question
 

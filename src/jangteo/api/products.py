@@ -3,10 +3,10 @@
 from msgspec import UNSET, UnsetType
 
 from jangteo.api.bodies import Body
+from jangteo.core.entities import Product
 from jangteo.core.limits import Change, Count, Money, Name
 from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
 from jangteo.core.refusals import ProductNotFound
-from jangteo.core.rows import Product
 from jangteo.storage import products
 from jangteo.storage.port import Page, Question
 

@@ -6,13 +6,13 @@ The documentation at `/schema` is made from this table. Malformed requests (400)
 
 from typing import Final
 
-from jangteo.api import coupons, health, orders, products, top_sellers, wallets
+from jangteo.api import best_sellers, coupons, health, orders, products, wallets
 from jangteo.api.bodies import NoBody, Paging, WholeOrPaged
 from jangteo.api.route import Route, get, patch, post
 from jangteo.core import refusals as no
 from jangteo.core.coupons import CampaignStanding, HeldCoupon
-from jangteo.core.rows import BestSeller, LedgerEntry, Order, Product
-from jangteo.core.upkeep import Ready
+from jangteo.core.entities import BestSeller, LedgerEntry, Order, Product
+from jangteo.core.health import Ready
 from jangteo.core.wallets import CurrentBalance, UserBalance
 
 # fmt: off
@@ -25,7 +25,7 @@ ROUTES: Final[tuple[Route, ...]] = (
 
     post("/products", products.add_product, products.NewProduct, 201, Product),
     get("/products", products.list_products, list[Product], query=WholeOrPaged),
-    get("/products/top", top_sellers.list_best_sellers, list[BestSeller], query=top_sellers.WhichBest),
+    get("/products/top", best_sellers.list_best_sellers, list[BestSeller], query=best_sellers.WhichBest),
     get("/products/{productId}", products.read_product, Product, no.ProductNotFound),
     patch("/products/{productId}", products.change_product, products.ProductChange, Product, no.ProductNotFound),
     post("/products/{productId}/stock", products.move_stock, products.StockChange, 201, Product,

@@ -1,9 +1,9 @@
 """Users, balances and ledgers over HTTP."""
 
 from jangteo.api.bodies import Body
+from jangteo.core.entities import LedgerEntry
 from jangteo.core.limits import ChargedMoney, Name
 from jangteo.core.refusals import UserNotFound
-from jangteo.core.rows import LedgerEntry
 from jangteo.core.wallets import ChargeBalance, CurrentBalance, RegisterUser
 from jangteo.storage import wallets
 from jangteo.storage.port import Page, Question

@@ -8,7 +8,7 @@ from jangteo.app import system_clock
 from jangteo.cli.options import Database
 from jangteo.settings import Settings
 from jangteo.storage.audit import findings
-from jangteo.storage.opening import open_storage
+from jangteo.storage.urls import open_storage
 
 
 def audit(

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from jangteo.app import system_clock
 from jangteo.cli.options import shown
 from jangteo.storage.copying import Copied, End, Looking, copy_shop
-from jangteo.storage.opening import open_storage, same_database
+from jangteo.storage.urls import open_storage, same_database
 
 
 def copy(

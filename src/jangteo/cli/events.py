@@ -12,14 +12,14 @@ import typer
 from jangteo import logs
 from jangteo.app import system_clock
 from jangteo.cli.options import Database
-from jangteo.cli.replaying import done, follow
-from jangteo.core.deliveries import ResumePlatform, RetryEvents, StartReplay
+from jangteo.cli.replay import done, follow
+from jangteo.core.relay import ResumePlatform, RetryEvents, StartReplay
 from jangteo.settings import Settings
-from jangteo.storage import event_lists
+from jangteo.storage import event_queries
 from jangteo.storage.chores import read_replay
-from jangteo.storage.event_lists import DeliveryState, KeptEvent
-from jangteo.storage.opening import open_storage
+from jangteo.storage.event_queries import DeliveryState, KeptEvent
 from jangteo.storage.port import Connection
+from jangteo.storage.urls import open_storage
 
 events = typer.Typer()
 _RECENT_S: Final = 10
@@ -54,7 +54,7 @@ def status(
 ) -> None:
     """How many events wait and for how long, how many are set aside, the last error, the rate."""
     with _connected(database) as connection, connection.snapshot(system_clock()) as snapshot:
-        state = event_lists.read_state(snapshot)
+        state = event_queries.read_state(snapshot)
     if as_json:
         typer.echo(msgspec.json.encode(state).decode())
         return
@@ -83,9 +83,9 @@ def list_events(
     """List events, the newest first."""
     if waiting and set_aside:
         raise typer.BadParameter("--waiting and --set-aside exclude each other")
-    read = event_lists.read_events
+    read = event_queries.read_events
     if waiting or set_aside:
-        read = event_lists.read_waiting_events if waiting else event_lists.read_rejected_events
+        read = event_queries.read_waiting_events if waiting else event_queries.read_rejected_events
     with _connected(database) as connection, connection.snapshot(system_clock()) as snapshot:
         found = read(snapshot, before, limit + 1)
     for event in found[:limit]:
@@ -152,7 +152,7 @@ def replay(
         raise typer.BadParameter("--since must be before --until")
     with _connected(database) as connection:
         with connection.snapshot(system_clock()) as snapshot:
-            under_way, count = read_replay(snapshot), event_lists.count_sent(snapshot, first, end)
+            under_way, count = read_replay(snapshot), event_queries.count_sent(snapshot, first, end)
         if under_way is not None:
             span = f"{_at(under_way.since)} to {_at(under_way.until)}"
             raise typer.BadParameter(f"a replay is under way, of {span}: one after the other")
@@ -188,7 +188,7 @@ def _retry_all(connection: Connection) -> int:
     count = 0
     while True:
         with connection.snapshot(system_clock()) as snapshot:
-            places = event_lists.read_set_aside(snapshot, _AT_ONCE)
+            places = event_queries.read_set_aside(snapshot, _AT_ONCE)
         if not places:
             return count
         done(connection, RetryEvents(tuple(places)))
@@ -200,7 +200,7 @@ def _find(connection: Connection, event: str) -> KeptEvent:
     if named is None:
         raise typer.BadParameter(f"{event} is no event's id: they look like order-236-paid")
     with connection.snapshot(system_clock()) as snapshot:
-        found = event_lists.read_events_of(snapshot, int(named[1]))
+        found = event_queries.read_events_of(snapshot, int(named[1]))
     for each in found:
         whole = _named(each.text).id
         # With a shop's name before it, it must be this shop's.

@@ -13,7 +13,7 @@ from jangteo.cli.migrate import migrate
 from jangteo.cli.relay import relay
 from jangteo.cli.serve import serve
 from jangteo.cli.top import top
-from jangteo.delivery.sinks import CannotUse
+from jangteo.delivery.sinks.base import CannotUse
 from jangteo.storage.copying import BooksNotRight
 from jangteo.storage.errors import StorageError
 

@@ -4,7 +4,7 @@ import typer
 
 from jangteo.cli.options import Database, shown
 from jangteo.settings import Settings
-from jangteo.storage.opening import open_storage
+from jangteo.storage.urls import open_storage
 
 
 def migrate(database: Database = Settings.database) -> None:

@@ -9,12 +9,13 @@ import uvloop
 from jangteo import logs
 from jangteo.app import platform_of, reading_of, relay_of, system_clock
 from jangteo.cli.options import Database, KeepEvents, Platform, PlatformSecret, shown
-from jangteo.delivery.platforms import shown_platform
-from jangteo.engine import collector
-from jangteo.engine.committing import Committing, WriterThread
+from jangteo.delivery.sinks.platforms import shown_platform
+from jangteo.engine import gc_tuning
+from jangteo.engine.commands import Committing
+from jangteo.engine.writer.thread import WriterThread
 from jangteo.settings import Settings
-from jangteo.storage.opening import open_storage
 from jangteo.storage.port import Storage
+from jangteo.storage.urls import open_storage
 
 
 def relay(
@@ -33,7 +34,7 @@ def relay(
     logs.configure()
     storage = open_storage(database)
     storage.check()
-    collector.calm()
+    gc_tuning.calm()
     uvloop.run(_run(settings, storage))
     typer.echo("Closed. What was not sent is sent at the next start.")
 

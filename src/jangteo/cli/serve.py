@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 import typer
 import uvicorn
 
-from jangteo import demo, logs, server
+from jangteo import demo, logs
+from jangteo.api.http import server
 from jangteo.app import Shop, platform_of, system_clock
 from jangteo.cli.options import Database, KeepEvents, Platform, PlatformSecret, shown
-from jangteo.delivery.platforms import shown_platform
-from jangteo.engine import collector
+from jangteo.delivery.sinks.platforms import shown_platform
+from jangteo.engine import gc_tuning
 from jangteo.settings import LOOPBACK, Settings
 from jangteo.workers import run as run_workers
 
@@ -173,7 +174,7 @@ class _Server(uvicorn.Server):
 
 
 def _run(shop: Shop, listening: socket.socket, closing: _Closing) -> None:
-    collector.calm()
+    gc_tuning.calm()
     _Server(server.config(shop), closing).run(sockets=[listening])
 
 

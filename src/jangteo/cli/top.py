@@ -11,12 +11,12 @@ import typer
 from jangteo import logs
 from jangteo.app import system_clock
 from jangteo.cli.options import Database
-from jangteo.cli.rebuilding import count_anew
-from jangteo.core.top_sellers import DEFAULT_DAYS, MAX_DAYS
+from jangteo.cli.rebuild import count_anew
+from jangteo.core.best_sellers import DEFAULT_DAYS, MAX_DAYS
 from jangteo.settings import Settings
-from jangteo.storage.opening import open_storage
+from jangteo.storage.best_sellers.status import TopState, WindowState, read_top_state
 from jangteo.storage.port import Storage
-from jangteo.storage.top_state import TopState, WindowState, read_top_state
+from jangteo.storage.urls import open_storage
 
 top = typer.Typer()
 _IN_WORDS: Final = {"kept": "kept", "building": "being counted", "let-go": "let go"}

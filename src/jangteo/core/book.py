@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
-from jangteo.core.events import Event
-from jangteo.core.rows import (
+from jangteo.core.entities import (
     Campaign,
     Coupon,
     LedgerEntry,
@@ -20,6 +19,7 @@ from jangteo.core.rows import (
     StockMovement,
     Wallet,
 )
+from jangteo.core.events import Event
 
 Row = TypeVar("Row")
 

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from jangteo.core.book import Book, Needs
-from jangteo.core.rows import Order
+from jangteo.core.entities import Order
 
 THE_TALLY: Final = 1
 """There is one count of steps."""

@@ -6,6 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from jangteo.core.book import Book, Needs
+from jangteo.core.entities import Campaign, Coupon, CouponStatus, CouponTerms
 from jangteo.core.limits import (
     Count,
     Days,
@@ -24,7 +25,6 @@ from jangteo.core.refusals import (
     CouponsSoldOut,
     UserNotFound,
 )
-from jangteo.core.rows import Campaign, Coupon, CouponStatus, CouponTerms
 
 
 class CampaignStanding(Struct, frozen=True, rename="camel"):

@@ -4,8 +4,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from jangteo.core.entities import Order
 from jangteo.core.limits import Moment
-from jangteo.core.rows import Order
 
 EventType = Literal["jangteo.order.paid", "jangteo.order.cancelled"]
 

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from jangteo.core.book import Book, Needs
 from jangteo.core.coupons import discount_on, problem_with
+from jangteo.core.entities import Coupon, Order, OrderItem, Product
 from jangteo.core.events import order_cancelled, order_paid
 from jangteo.core.limits import Id, PositiveCount, fits
 from jangteo.core.refusals import (
@@ -20,7 +21,6 @@ from jangteo.core.refusals import (
     ProductNotFound,
     UserNotFound,
 )
-from jangteo.core.rows import Coupon, Order, OrderItem, Product
 
 
 class OrderLine(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

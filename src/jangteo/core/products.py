@@ -4,9 +4,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from jangteo.core.book import Book, Needs
+from jangteo.core.entities import Product, StockMovement
 from jangteo.core.limits import Id, fits
 from jangteo.core.refusals import LimitExceeded, OutOfStock, ProductNotFound
-from jangteo.core.rows import Product, StockMovement
 
 
 class AddProduct(Struct, frozen=True):

@@ -7,7 +7,7 @@ are on the first pages, in order of the most that was sold of one product.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from jangteo.core.top_sellers import rank
+from jangteo.core.best_sellers import rank
 
 PAGE_PRODUCTS: Final = 128
 

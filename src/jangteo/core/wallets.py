@@ -3,9 +3,9 @@
 from msgspec import Struct
 
 from jangteo.core.book import Book, Needs
+from jangteo.core.entities import Wallet
 from jangteo.core.limits import Id, Money, fits
 from jangteo.core.refusals import InvalidAmount, UserNotFound
-from jangteo.core.rows import Wallet
 
 
 class CurrentBalance(Struct, frozen=True):

@@ -14,13 +14,13 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from jangteo.delivery.chores import Chores
-from jangteo.delivery.outbound import Outbound, TurnLost
-from jangteo.delivery.patience import Patience
+from jangteo.delivery.backoff import Patience
+from jangteo.delivery.maintenance import Chores
+from jangteo.delivery.publisher import Telling
 from jangteo.delivery.reports import Reports
-from jangteo.delivery.sinks import Gone, Later
-from jangteo.delivery.telling import Telling
-from jangteo.engine.lane import Overloaded, Stopped
+from jangteo.delivery.sender import Outbound, TurnLost
+from jangteo.delivery.sinks.base import Gone, Later
+from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.storage.errors import Unavailable
 
 log = structlog.get_logger()

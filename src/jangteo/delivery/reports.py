@@ -3,9 +3,9 @@
 from time import monotonic
 from typing import Final
 
-from jangteo.core.deliveries import ReportPlatform
-from jangteo.delivery.outbound import Outbound
-from jangteo.delivery.sinks import one_line
+from jangteo.core.relay import ReportPlatform
+from jangteo.delivery.sender import Outbound
+from jangteo.delivery.sinks.base import one_line
 
 REPORTED_EVERY_S: Final = 2.0
 

@@ -12,7 +12,7 @@ import structlog
 from jangteo.core.book import Book, Command
 from jangteo.core.refusals import KeyReused
 from jangteo.engine.outcomes import fingerprint_of, kept, recalled
-from jangteo.storage import answers
+from jangteo.storage import idempotency
 from jangteo.storage.book import Loading, save_book
 from jangteo.storage.errors import Conflict, Unavailable
 from jangteo.storage.port import Connection, Session
@@ -58,10 +58,10 @@ def apply(session: Session, asked: Sequence[Asked], now: datetime) -> Done:
     loading = Loading(session, [each.command for each in asked], now)
     keys = {each.key for each in asked if each.key is not None}
     # Asked for behind the rows: whoever had the same key and held them has left its answer by then.
-    kept_before = answers.load(session, keys) if keys else ()
+    kept_before = idempotency.load(session, keys) if keys else ()
     book = loading.book()
     known = {answer.key: answer for answer in kept_before}
-    new: list[answers.KeptAnswer] = []
+    new: list[idempotency.KeptAnswer] = []
     decided: list[Answer | Failed] = []
     for each in asked:
         if each.key is None:
@@ -69,7 +69,7 @@ def apply(session: Session, asked: Sequence[Asked], now: datetime) -> Done:
         else:
             decided.append(_decide_once(each.key, each.command, book, known, new))
     save_book(session, book)
-    answers.save(session, sorted(new), now, now - ANSWERS_KEPT_FOR)
+    idempotency.save(session, sorted(new), now, now - ANSWERS_KEPT_FOR)
     return Done(decided, bool(book.events))
 
 
@@ -108,8 +108,8 @@ def _decide_once(
     key: str,
     command: Command,
     book: Book,
-    known: dict[str, answers.KeptAnswer],
-    new: list[answers.KeptAnswer],
+    known: dict[str, idempotency.KeptAnswer],
+    new: list[idempotency.KeptAnswer],
 ) -> Answer:
     fingerprint = fingerprint_of(command)
     before = known.get(key)

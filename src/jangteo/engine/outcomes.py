@@ -10,10 +10,10 @@ import msgspec
 from jangteo.core import refusals
 from jangteo.core.book import Command
 from jangteo.core.coupons import CampaignStanding, HeldCoupon
+from jangteo.core.entities import Order, Product
 from jangteo.core.refusals import Refusal
-from jangteo.core.rows import Order, Product
 from jangteo.core.wallets import UserBalance
-from jangteo.storage.answers import KeptAnswer
+from jangteo.storage.idempotency import KeptAnswer
 
 _RESULTS: Final[tuple[type, ...]] = (UserBalance, Product, CampaignStanding, HeldCoupon, Order)
 _REFUSALS: Final = {each.__name__: each for each in refusals.Refusal.__subclasses__()}

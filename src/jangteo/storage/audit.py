@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from jangteo.storage.best_sellers.audit import compare_statistics
 from jangteo.storage.port import Snapshot
-from jangteo.storage.top_audit import compare_statistics
 
 
 class Finding(NamedTuple):

@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import Table
 
 from jangteo.core.book import Book, Command, Needs, Shelf
-from jangteo.storage import coupons, deliveries, orders, outbox, products, sales, schema, steps, upkeep, wallets
+from jangteo.storage import coupons, deliveries, orders, outbox, products, schema, upkeep, wallets
+from jangteo.storage.best_sellers import deltas, windows
 from jangteo.storage.port import Session
 
 
@@ -44,7 +45,7 @@ class Loading:
         if needs.relay_turn:
             self._asked.append((book.upkeep.relay_turns, upkeep.load_relay_turns(session)))
         if needs.tally:
-            self._asked.append((book.upkeep.tally, steps.load_tally(session)))
+            self._asked.append((book.upkeep.tally, windows.load_tally(session)))
         _reserve_ids(session, book, needs)
 
     def book(self) -> Book:
@@ -64,10 +65,10 @@ def save_book(session: Session, book: Book) -> None:
     coupons.save(session, book)
     wallets.save_ledger(session, book)
     outbox.save(session, book)
-    sales.save(session, book)
+    deltas.save(session, book)
     upkeep.save(session, book)
     deliveries.save(session, book)
-    steps.save(session, book)
+    windows.save(session, book)
 
 
 def _reserve_ids(session: Session, book: Book, needs: Needs) -> None:

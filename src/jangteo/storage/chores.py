@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from jangteo.storage.moments import micros, moment
 from jangteo.storage.port import Snapshot
+from jangteo.storage.timestamps import micros, moment
 
 FORGOTTEN_AT_ONCE: Final = 256
 """So many bundles are looked at for one bite; and of so many events a bite is, about."""

@@ -11,8 +11,8 @@ from sqlalchemy import Table
 from jangteo.storage import schema
 from jangteo.storage.audit import findings
 from jangteo.storage.errors import CannotOpen, NoShopYet
-from jangteo.storage.moments import micros
 from jangteo.storage.port import Insert, Row, Session, Snapshot, Storage
+from jangteo.storage.timestamps import micros
 
 SHOP: Final = (
     schema.users,

@@ -5,13 +5,13 @@ from datetime import datetime
 
 from jangteo.core.book import Book, Needs
 from jangteo.core.coupons import CampaignStanding, HeldCoupon, held, standing_of
+from jangteo.core.entities import Campaign, Coupon, CouponTerms
 from jangteo.core.refusals import CampaignNotFound, UserNotFound
-from jangteo.core.rows import Campaign, Coupon, CouponTerms
 from jangteo.storage import schema
 from jangteo.storage.errors import Conflict
-from jangteo.storage.moments import micros, micros_or_none, moment, moment_or_none
-from jangteo.storage.paging import page_of
+from jangteo.storage.pagination import page_of
 from jangteo.storage.port import GuardedChange, Insert, Page, Row, Session, Snapshot
+from jangteo.storage.timestamps import micros, micros_or_none, moment, moment_or_none
 from jangteo.storage.wallets import user_exists
 
 _NEW_CAMPAIGNS = Insert(

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from jangteo.core import deliveries as notes
+from jangteo.core import relay as notes
 from jangteo.core.book import Book
 from jangteo.storage import schema
-from jangteo.storage.moments import micros
 from jangteo.storage.port import GuardedChange, Session
+from jangteo.storage.timestamps import micros
 
 _SECOND_US: Final = 1_000_000
 _PRUNINGS = GuardedChange(schema.prunings, ("events", "until"), ("events", "until"))

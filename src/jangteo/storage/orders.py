@@ -3,12 +3,12 @@
 from collections.abc import Collection, Iterable
 
 from jangteo.core.book import Book
+from jangteo.core.entities import Order, OrderItem
 from jangteo.core.refusals import OrderNotFound, UserNotFound
-from jangteo.core.rows import Order, OrderItem
 from jangteo.storage import schema
-from jangteo.storage.moments import micros, micros_or_none, moment, moment_or_none
-from jangteo.storage.paging import page_of
+from jangteo.storage.pagination import page_of
 from jangteo.storage.port import GuardedChange, Insert, Page, Row, Session, Snapshot
+from jangteo.storage.timestamps import micros, micros_or_none, moment, moment_or_none
 from jangteo.storage.wallets import user_exists
 
 _NEW_ORDERS = Insert(

@@ -12,11 +12,11 @@ from msgspec import Struct
 from msgspec.json import Encoder
 
 from jangteo.core.book import Book
+from jangteo.core.entities import Order
 from jangteo.core.events import Event
-from jangteo.core.rows import Order
 from jangteo.storage import schema
-from jangteo.storage.moments import micros
 from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot
+from jangteo.storage.timestamps import micros
 
 _SHOP: Final = "SELECT name FROM shops WHERE id = 1"
 _NEW_EVENTS = Insert(schema.outbox, ("id", "bundle_id", "order_id", "type", "event"))

@@ -3,13 +3,13 @@
 from collections.abc import Collection, Iterable
 
 from jangteo.core.book import Book
+from jangteo.core.entities import Product
 from jangteo.core.limits import LARGEST
 from jangteo.core.refusals import ProductNotFound
-from jangteo.core.rows import Product
 from jangteo.storage import schema
-from jangteo.storage.moments import micros
-from jangteo.storage.paging import page_of
+from jangteo.storage.pagination import page_of
 from jangteo.storage.port import GuardedChange, Insert, Page, Session, Snapshot
+from jangteo.storage.timestamps import micros
 
 _NEW_PRODUCTS = Insert(schema.products, ("id", "name", "price", "stock", "created_at"))
 _PRODUCTS = GuardedChange(schema.products, ("name", "price", "stock"), ("price", "stock"))

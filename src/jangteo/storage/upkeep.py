@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 
 from jangteo.core.book import Book
-from jangteo.core.rows import RelayTurn
-from jangteo.core.upkeep import THE_TURN
+from jangteo.core.entities import RelayTurn
+from jangteo.core.relay import THE_TURN
 from jangteo.storage import schema
-from jangteo.storage.moments import micros, moment
 from jangteo.storage.port import GuardedChange, Insert, Session
+from jangteo.storage.timestamps import micros, moment
 
 _NEW_TURNS = Insert(schema.relay_turns, ("id", "holder", "until"))
 _TURNS = GuardedChange(schema.relay_turns, ("holder", "until"), ("holder", "until"))

@@ -3,13 +3,13 @@
 from collections.abc import Collection, Iterable
 
 from jangteo.core.book import Book
+from jangteo.core.entities import LedgerEntry, Wallet
 from jangteo.core.refusals import UserNotFound
-from jangteo.core.rows import LedgerEntry, Wallet
 from jangteo.core.wallets import CurrentBalance
 from jangteo.storage import schema
-from jangteo.storage.moments import micros, moment
-from jangteo.storage.paging import page_of
+from jangteo.storage.pagination import page_of
 from jangteo.storage.port import GuardedChange, Insert, Page, Row, Session, Snapshot
+from jangteo.storage.timestamps import micros, moment
 
 _NEW_USERS = Insert(schema.users, ("id", "name", "balance", "last_entry", "created_at"))
 _BALANCES = GuardedChange(schema.users, ("balance", "last_entry"), ("last_entry",))

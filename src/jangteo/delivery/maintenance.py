@@ -1,0 +1,99 @@
+"""What the relay does besides telling what is new: rejected events again, replays, forgetting, and reporting.
+
+Each piece is small, and new events come in between.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from time import monotonic
+from typing import Final
+
+from jangteo.core.relay import ForgetEvents, NoteAccepted, NoteReplay
+from jangteo.delivery.reports import Reports
+from jangteo.delivery.sender import Outbound
+from jangteo.storage import chores as stored
+from jangteo.storage import outbox
+from jangteo.storage.chores import Replay, Trial
+
+EVERY_S: Final = 1.0
+FORGOTTEN_EVERY_S: Final = 60.0
+BITE_PAUSE_S: Final = 0.02
+"""Between two pieces of work."""
+_TRIALS_AT_ONCE: Final = 200
+_REPLAYED_AT_ONCE: Final = 500
+
+
+class Chores:
+    """The other one of the relay's tasks."""
+
+    def __init__(self, outbound: Outbound, reports: Reports, kept_for: timedelta) -> None:
+        """`kept_for`: so long an event is kept after it was sent."""
+        self._outbound = outbound
+        self._reports = reports
+        self._kept_for = kept_for
+        self._forgetting_at = 0.0
+        self._forgotten_up_to = 0
+
+    async def step(self) -> bool:
+        """A piece of each: whether there may be more to do at once. Raises what sending raises."""
+        async with self._outbound.at_work:
+            await self._outbound.get_ready()
+            found = await self._outbound.ask(stored.read_chores, self._outbound.platform, _TRIALS_AT_ONCE)
+            self._outbound.stopped = found.stopped
+        await self._reports.progress()
+        # What is being sent again is still needed.
+        more = found.replay is None and await self._forget_some()
+        if self._outbound.stopped or self._outbound.failing:
+            return more
+        if found.trials:
+            more = True
+            await self._try_again(found.trials)
+        if found.replay is not None:
+            more = True
+            await self._replay_some(found.replay)
+        return more
+
+    async def rest(self, more: bool) -> None:  # noqa: FBT001 - what `step` says
+        """Until the next piece."""
+        await asyncio.sleep(BITE_PAUSE_S if more else EVERY_S)
+
+    async def _try_again(self, due: Sequence[Trial]) -> None:
+        trials = self._outbound.trials
+        async with self._outbound.at_work:
+            for trial in due:
+                # An operator may have asked for it meanwhile.
+                trials.add(trial.event, trial.order_id)
+            events = [trial.text.encode() for trial in due]
+            unsent = {each.place: each for each in await self._outbound.send(events)}
+            accepted = [trial for place, trial in enumerate(due) if place not in unsent]
+            again = [trials.remember_again(due[place], each) for place, each in unsent.items()]
+            await self._outbound.note_rejected(again)
+            if accepted:
+                await self._outbound.note(NoteAccepted(tuple(trial.event for trial in accepted)))
+            for trial in accepted:
+                trials.settled(trial.event, trial.order_id)
+
+    async def _replay_some(self, replay: Replay) -> None:
+        span, done, last = (replay.since, replay.until), replay.done_bundle, replay.last_bundle
+        async with self._outbound.at_work:
+            some = await self._outbound.ask(outbox.read_sent, span, done, last, _REPLAYED_AT_ONCE)
+            if some is None:
+                note = NoteReplay(replay.replay, last, replay.events, finished=True)
+            else:
+                events = await self._outbound.send_bundles(some, outbox.read_places_of_sent)
+                note = NoteReplay(replay.replay, some.bundles[-1], replay.events + events, finished=False)
+            await self._outbound.note(note)
+
+    async def _forget_some(self) -> bool:
+        """A bite of what was sent long enough ago: whether there may be more."""
+        if monotonic() < self._forgetting_at:
+            return False
+        some = await self._outbound.ask(stored.read_forgettable, self._forgotten_up_to, self._kept_for)
+        if some is None:
+            self._forgotten_up_to, self._forgetting_at = 0, monotonic() + FORGOTTEN_EVERY_S
+            return False
+        if some.bundles:
+            await self._outbound.note(ForgetEvents(some.bundles, self._kept_for.total_seconds()))
+        self._forgotten_up_to = some.looked_up_to
+        return True

@@ -1,0 +1,130 @@
+"""What everything that sends has in common: the way to the platform, as long as it is this relay's turn."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from jangteo.core.book import Command
+from jangteo.core.relay import NoteRejected, Rejected
+from jangteo.delivery.lease import Turn
+from jangteo.delivery.ordering import Unsent, dispatch
+from jangteo.delivery.retry_schedule import Trials
+from jangteo.delivery.sinks.base import Sink
+from jangteo.engine.commands import Committing
+from jangteo.engine.reads import Reading
+from jangteo.storage import chores as stored
+from jangteo.storage.outbox import Bundles
+from jangteo.storage.port import Question
+
+log = structlog.get_logger()
+Answer = TypeVar("Answer")
+_NOTED_AT_ONCE: Final = 100
+
+
+class TurnLost(Exception):
+    """It is another relay's turn."""
+
+
+class Outbound:
+    """One platform, and the shop whose events it is told.
+
+    Whoever sends holds `at_work` from looking what there is to send until it is remembered what became of it.
+    """
+
+    def __init__(self, committing: Committing, reading: Reading, sink: Sink, turn: Turn, platform: str) -> None:
+        """`platform`: its name, as operators are told it."""
+        self._committing = committing
+        self._reading = reading
+        self._sink = sink
+        self.turn = turn
+        self.platform = platform
+        self.at_work = asyncio.Lock()
+        self.trials = Trials()
+        self.stopped = False
+        """Whether the platform wants no more, and no operator has said otherwise."""
+        self.failing = False
+        """Whether it couldn't be told what is new when it was tried last."""
+        self.sent_events = 0
+        """So many were sent since this program began."""
+        self._knows = False
+
+    @property
+    def events_told(self) -> asyncio.Event:
+        """Set whenever a batch with events has been committed here."""
+        return self._committing.events_told
+
+    async def get_ready(self) -> None:
+        """Know what others may have left. Raises TurnLost, and as `ask`."""
+        if not self.turn.left_s:
+            self.forget()
+            raise TurnLost
+        if not self._knows:
+            known = await self.ask(stored.read_known, self.platform)
+            self.trials.load(known.in_trial)
+            self.stopped = known.stopped
+            self._knows = True
+
+    def forget(self) -> None:
+        """What is known here may not be so any more: it is looked at again."""
+        self._knows = False
+
+    async def ask(self, read: Callable[..., Answer], *arguments: Any) -> Answer:
+        """Read something. Raises Overloaded, Stopped and Unavailable."""
+        return await self._reading.ask(Question(read, arguments, lane="relay"))
+
+    async def note(self, command: Command) -> None:
+        """Have something remembered. Raises Overloaded, Stopped and Unavailable."""
+        await self._committing.submit(command)
+
+    async def note_rejected(self, events: Sequence[Rejected]) -> None:
+        """Have rejections remembered, a few at a time."""
+        for start in range(0, len(events), _NOTED_AT_ONCE):
+            await self.note(NoteRejected(tuple(events[start : start + _NOTED_AT_ONCE])))
+
+    async def send_bundles(self, some: Bundles, read_places: Callable[..., list[int]]) -> int:
+        """Send bundles of events, and have remembered which were not taken: how many events they are.
+
+        `read_places` finds their places in the outbox. Raises as `send`, `ask` and `note`.
+        """
+        events = some.lines.encode().split(b"\n") if some.lines else []
+        held = self.trials.held_up(events)
+        waiting = {each.place for each in held}
+        free = [place for place in range(len(events)) if place not in waiting]
+        unsent = await self.send([events[place] for place in free])
+        if unsent or held:
+            log.warning("events not taken", events=len(unsent), held_up=len(held))
+            places = await self.ask(read_places, some.bundles)
+            unsent = [*held, *(each._replace(place=free[each.place]) for each in unsent)]
+            await self.note_rejected(self.trials.remember(unsent, places))
+        return len(events)
+
+    async def send(self, events: Sequence[bytes]) -> list[Unsent]:
+        """Send these, as long as it is this relay's turn: those that were not taken.
+
+        Raises Later, Gone and TurnLost.
+        """
+        if not events:
+            return []
+        sending = asyncio.create_task(dispatch(self._sink, events))
+        try:
+            while not sending.done():
+                left_s = self.turn.left_s
+                if not left_s:
+                    self.forget()
+                    raise TurnLost
+                await asyncio.wait({sending}, timeout=min(left_s, 1.0))
+        finally:
+            if not sending.done():
+                sending.cancel()
+                with suppress(Exception, asyncio.CancelledError):
+                    await sending
+        unsent = sending.result()
+        self.sent_events += len(events) - len(unsent)
+        return unsent
+
+    async def close(self) -> None:
+        """Let go of the platform."""
+        await self._sink.close()

@@ -1,0 +1,58 @@
+"""The way of every command: queue, batch, one transaction, one flush, answers.
+
+Batches are committed by a process of their own where the shop is served, and by a thread where a test wants to hold
+the clock.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from jangteo.core.book import Command
+from jangteo.engine.batch import Asked
+from jangteo.engine.outcomes import Told
+
+
+class Writer(Protocol):
+    """Who commits batches."""
+
+    @property
+    def unanswered(self) -> int:
+        """Commands taken in and not answered yet."""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is someone to commit them just now."""
+
+    async def start(self, told_events: Callable[[], None]) -> None:
+        """Begin; `told_events` is called, on the event loop, after batches that are for the platform."""
+
+    async def stop(self) -> None:
+        """Commit and answer what was taken in, then end."""
+
+    def submit(self, asked: Asked) -> asyncio.Future[Told]:
+        """The outcome, once it is durable. Raises Overloaded or Stopped."""
+
+
+class Committing:
+    """Commands in, outcomes out, and nothing is answered before it is on disk."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self.events_told = asyncio.Event()
+        """Set whenever a batch with events has been committed; whoever waits for it clears it."""
+
+    async def start(self) -> None:
+        """Open the way."""
+        await self._writer.start(self.events_told.set)
+
+    async def stop(self) -> None:
+        """Commit and answer what has arrived, then close."""
+        await self._writer.stop()
+
+    def submit(self, command: Command, key: str | None = None) -> asyncio.Future[Told]:
+        """What the shop decided, once it is durable.
+
+        Raises Overloaded where too much is waiting; Unavailable where the database didn't keep it, or nobody knows.
+        """
+        return self._writer.submit(Asked(command, key))

@@ -1,0 +1,186 @@
+"""Events as operators look at them: how many wait, which are set aside, what one says and what became of it."""
+
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+from jangteo.core.limits import LARGEST
+from jangteo.storage.chores import read_replay
+from jangteo.storage.port import Row, Snapshot
+from jangteo.storage.timestamps import micros, moment, moment_or_none
+
+_COLUMNS: Final = """
+    outbox.id, outbox.event, bundles.created_at, bundles.sent_at,
+    rejections.tries, rejections.reason, rejections.next_try_at
+"""
+_REJECTED: Final = "LEFT JOIN rejections ON rejections.id = outbox.id"
+# Bundle by bundle, which CROSS JOIN says to SQLite; and `+` that no index for all of the outbox is to be made for it.
+_OF_BUNDLES: Final = "outbox.id BETWEEN first_event AND last_event AND +outbox.bundle_id = bundles.id"
+_ALL: Final = f"""
+    SELECT {_COLUMNS} FROM outbox JOIN bundles ON bundles.id = outbox.bundle_id {_REJECTED}
+    WHERE outbox.id < :before ORDER BY outbox.id DESC LIMIT :count
+"""
+_WAITING: Final = f"""
+    SELECT {_COLUMNS} FROM bundles CROSS JOIN outbox {_REJECTED}
+    WHERE sent_at IS NULL AND {_OF_BUNDLES} AND outbox.id < :before ORDER BY outbox.id DESC LIMIT :count
+"""
+_NOT_TAKEN: Final = f"""
+    SELECT {_COLUMNS} FROM rejections JOIN outbox ON outbox.id = rejections.id
+    JOIN bundles ON bundles.id = outbox.bundle_id
+    WHERE outbox.id < :before ORDER BY outbox.id DESC LIMIT :count
+"""
+# There is no index for it: the moment of what happened to an order is its bundle's, and bundles are small.
+_OF_ORDER: Final = f"""
+    SELECT {_COLUMNS} FROM orders JOIN bundles ON bundles.created_at IN (orders.created_at, orders.cancelled_at)
+    CROSS JOIN outbox {_REJECTED}
+    WHERE orders.id = :order AND {_OF_BUNDLES} AND +outbox.order_id = :order AND outbox.id < :before
+    ORDER BY outbox.id DESC LIMIT :count
+"""
+_OF_ONE_ORDER: Final = 2
+"""An order is paid, and may be cancelled."""
+
+
+class KeptEvent(NamedTuple):
+    """An event, and what has become of it."""
+
+    place: int
+    text: str
+    happened_at: datetime
+    sent_at: datetime | None
+    tries: int | None
+    """How often the platform has rejected it; None: not once."""
+    reason: str | None
+    next_try_at: datetime | None
+
+    @property
+    def is_set_aside(self) -> bool:
+        """Whether it stays here until an operator asks for it."""
+        return self.tries is not None and self.next_try_at is None
+
+
+class PlatformState(Struct, frozen=True, rename="camel"):
+    """What the relay last said of the platform."""
+
+    name: str
+    sent_events: int
+    within_s: float
+    reported_at: datetime
+    last_error: str | None
+    last_error_at: datetime | None
+    failing_since: datetime | None
+    stopped_at: datetime | None
+
+
+class ReplayState(Struct, frozen=True, rename="camel"):
+    """What is being sent again, and how much of it was."""
+
+    since: datetime
+    until: datetime
+    sent_events: int
+
+
+class DeliveryState(Struct, frozen=True, rename="camel"):
+    """How events get on."""
+
+    at: datetime
+    waiting: int
+    oldest_waiting_since: datetime | None
+    to_be_tried_again: int
+    set_aside: int
+    kept_since: datetime | None
+    forgotten: int
+    replay: ReplayState | None
+    platform: PlatformState | None
+
+
+def read_state(snapshot: Snapshot) -> DeliveryState:
+    """All that `jangteo events status` tells."""
+    ((waiting,),) = snapshot.rows(
+        f"SELECT COUNT(*) FROM bundles CROSS JOIN outbox WHERE sent_at IS NULL AND {_OF_BUNDLES}"
+    )
+    ((oldest,),) = snapshot.rows("SELECT MIN(created_at) FROM bundles WHERE sent_at IS NULL")
+    ((rejected, again),) = snapshot.rows("SELECT COUNT(*), COUNT(next_try_at) FROM rejections")
+    kept_since = snapshot.rows("SELECT created_at FROM bundles ORDER BY id LIMIT 1")
+    replay = read_replay(snapshot)
+    ((forgotten,),) = snapshot.rows("SELECT events FROM prunings WHERE id = 1")
+    return DeliveryState(
+        at=snapshot.now,
+        waiting=waiting,
+        oldest_waiting_since=moment_or_none(oldest),
+        to_be_tried_again=again,
+        set_aside=rejected - again,
+        kept_since=moment(kept_since[0][0]) if kept_since else None,
+        forgotten=forgotten,
+        replay=None if replay is None else ReplayState(replay.since, replay.until, replay.events),
+        platform=_read_platform(snapshot),
+    )
+
+
+def read_events(snapshot: Snapshot, before: int | None, limit: int) -> list[KeptEvent]:
+    """The newest events before a place."""
+    return _events(snapshot.rows(_ALL, before=before or LARGEST, count=limit))
+
+
+def read_waiting_events(snapshot: Snapshot, before: int | None, limit: int) -> list[KeptEvent]:
+    """The newest of those that wait to be sent."""
+    return _events(snapshot.rows(_WAITING, before=before or LARGEST, count=limit))
+
+
+def read_rejected_events(snapshot: Snapshot, before: int | None, limit: int) -> list[KeptEvent]:
+    """The newest of those that the platform has rejected: to be tried again, or set aside."""
+    return _events(snapshot.rows(_NOT_TAKEN, before=before or LARGEST, count=limit))
+
+
+def read_events_of(snapshot: Snapshot, order_id: int) -> list[KeptEvent]:
+    """The events of an order that are still kept, the newest first."""
+    return _events(snapshot.rows(_OF_ORDER, order=order_id, before=LARGEST, count=_OF_ONE_ORDER))
+
+
+def read_set_aside(snapshot: Snapshot, limit: int) -> list[int]:
+    """The places of the first events that are set aside."""
+    rows = snapshot.rows("SELECT id FROM rejections WHERE next_try_at IS NULL ORDER BY id LIMIT :count", count=limit)
+    return [place for (place,) in rows]
+
+
+def count_sent(snapshot: Snapshot, since: datetime, until: datetime) -> int:
+    """How many events of a span of time a replay would send again."""
+    ((count,),) = snapshot.rows(
+        f"""
+        SELECT COUNT(*) FROM bundles CROSS JOIN outbox
+        WHERE created_at >= :since AND created_at < :until AND sent_at IS NOT NULL AND {_OF_BUNDLES}
+            AND NOT EXISTS (SELECT 1 FROM rejections WHERE rejections.id = outbox.id)
+        """,
+        since=micros(since),
+        until=micros(until),
+    )
+    return int(count)
+
+
+def _events(rows: list[Row]) -> list[KeptEvent]:
+    return [
+        KeptEvent(place, text, moment(happened), moment_or_none(sent), tries, reason, moment_or_none(again))
+        for place, text, happened, sent, tries, reason, again in rows
+    ]
+
+
+def _read_platform(snapshot: Snapshot) -> PlatformState | None:
+    rows = snapshot.rows(
+        """
+        SELECT name, sent_events, within_us, reported_at, failure, failed_at, failing_since, stopped_at
+        FROM platforms WHERE id = 1
+        """
+    )
+    if not rows:
+        return None
+    name, sent_events, within_us, reported_at, failure, failed_at, failing_since, stopped_at = rows[0]
+    return PlatformState(
+        name=name,
+        sent_events=sent_events,
+        within_s=within_us / 1_000_000,
+        reported_at=moment(reported_at),
+        last_error=failure,
+        last_error_at=moment_or_none(failed_at),
+        failing_since=moment_or_none(failing_since),
+        stopped_at=moment_or_none(stopped_at),
+    )

@@ -1,0 +1,43 @@
+"""The answers kept for idempotency keys."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from jangteo.storage import schema
+from jangteo.storage.port import Insert, Session
+from jangteo.storage.timestamps import micros
+
+_NEW_ANSWERS = Insert(schema.answers, ("key", "fingerprint", "kind", "body", "created_at"))
+
+
+class KeptAnswer(NamedTuple):
+    """What a key was answered: the request's fingerprint, and the outcome's kind and JSON."""
+
+    key: str
+    fingerprint: str
+    kind: str
+    body: str
+
+
+def load(session: Session, keys: Collection[str]) -> Iterable[KeptAnswer]:
+    """The answers kept for these keys."""
+    rows = session.find("SELECT key, fingerprint, kind, body FROM answers WHERE key IN (:ids) ORDER BY key", keys)
+    return (KeptAnswer(*row) for row in rows)
+
+
+def save(session: Session, answers: Sequence[KeptAnswer], now: datetime, forget_before: datetime) -> None:
+    """Keep these answers, in the transaction of what they tell of.
+
+    Where new ones come, twice as many of the oldest may go: the table keeps its size without a batch being held up.
+    """
+    if not answers:
+        return
+    at = micros(now)
+    session.insert(_NEW_ANSWERS, [(*answer, at) for answer in answers])
+    session.delete(
+        schema.answers,
+        "SELECT key FROM answers WHERE created_at < :before ORDER BY created_at LIMIT :count",
+        before=micros(forget_before),
+        count=2 * len(answers),
+    )

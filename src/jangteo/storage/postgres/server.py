@@ -1,0 +1,126 @@
+"""One shop in one PostgreSQL database: can it be reached and written, is it new enough, is its schema ours to use."""
+
+import time
+from typing import Final
+
+import psycopg
+from sqlalchemy import create_engine, pool
+from sqlalchemy.exc import SQLAlchemyError
+
+from jangteo.storage import migrations
+from jangteo.storage.errors import CannotOpen, NoShopYet
+from jangteo.storage.port import Row
+from jangteo.storage.postgres.connection import PostgresConnection, open_connection
+
+OLDEST_VERSION: Final = 14
+_MIGRATION_ATTEMPTS: Final = 40
+_MIGRATION_PAUSE_S: Final = 0.25
+
+
+class PostgresStorage:
+    """The database, shared by as many processes and hosts as there are."""
+
+    shared = True
+
+    def __init__(self, url: str) -> None:
+        """Raises CannotOpen where the URL is none. Reaches nothing yet."""
+        try:
+            psycopg.conninfo.conninfo_to_dict(url)
+        except psycopg.ProgrammingError:
+            # What the driver says quotes what it couldn't read, and that may be the password.
+            raise CannotOpen(_UNREADABLE) from None
+        self._url = url
+
+    def prepare(self) -> None:
+        """Create or migrate the schema; several may do so at once.
+
+        Raises CannotOpen, having changed nothing, where the server can't be reached or written or is too old, or the
+        database belongs to another program or has a newer schema.
+        """
+        for attempt in range(1, _MIGRATION_ATTEMPTS + 1):
+            if self._revision() == migrations.newest():
+                return
+            try:
+                self._upgrade()
+            except (SQLAlchemyError, migrations.CommandError) as error:
+                # Another process does the same just now, and was first.
+                if attempt == _MIGRATION_ATTEMPTS:
+                    raise CannotOpen(f"the database can't be brought to this version: {_line(error)}") from error
+                time.sleep(_MIGRATION_PAUSE_S)
+
+    def check(self) -> None:
+        """Raises CannotOpen where there is no shop that Jangteo may use. Changes nothing."""
+        revision = self._revision()
+        if revision is None:
+            raise NoShopYet("the database holds no shop yet: jangteo migrate makes one")
+        if revision != migrations.newest():
+            raise CannotOpen("the database has the schema of an older version: jangteo migrate brings it to this one")
+
+    def take(self) -> None:
+        """Only a look: the server is everyone's."""
+        self.check()
+
+    def connect(self) -> PostgresConnection:
+        """A connection for the thread that asks."""
+        return PostgresConnection(self._url)
+
+    def kept_files(self) -> tuple[int, ...]:
+        """Nothing: the server is everyone's."""
+        return ()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _upgrade(self) -> None:
+        engine = create_engine(
+            "postgresql+psycopg://", creator=lambda: psycopg.connect(self._url), poolclass=pool.NullPool
+        )
+        migrations.upgrade(engine)
+
+    def _revision(self) -> str | None:
+        """The schema that the database has: None in an empty one. Raises CannotOpen where it isn't for us to use."""
+        try:
+            with open_connection(self._url) as raw:
+                _check_server(raw)
+                tables = {row[0] for row in raw.execute(_TABLES)}
+                found = raw.execute(_REVISION).fetchall() if "alembic_version" in tables else []
+        except psycopg.Error as error:
+            raise CannotOpen(f"PostgreSQL can't be used: {_line(error)}") from error
+        revision = str(found[0][0]) if found else None
+        if tables and (revision is None or "ledger_entries" not in tables):
+            raise CannotOpen("the database is another program's; nothing was changed")
+        if revision is not None and not migrations.knows(revision):
+            raise CannotOpen(
+                f"the database has a newer schema ({revision}) than this version of Jangteo knows; "
+                "upgrade Jangteo, nothing was changed"
+            )
+        return revision
+
+
+_UNREADABLE: Final = (
+    "the database's URL can't be read: it is postgresql://USER:PASSWORD@HOST:PORT/NAME?OPTION=VALUE, and whatever is "
+    "no letter or digit within a part of it is written as %XX"
+)
+_TABLES: Final = """
+    SELECT relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE nspname = current_schema() AND relkind IN ('r', 'p')
+"""
+_REVISION: Final = "SELECT version_num FROM alembic_version"
+
+
+def _check_server(raw: psycopg.Connection[Row]) -> None:
+    version = raw.info.server_version // 10_000
+    if version < OLDEST_VERSION:
+        raise CannotOpen(f"PostgreSQL {version} is too old: Jangteo needs {OLDEST_VERSION} or newer")
+    if raw.info.parameter_status("server_encoding") != "UTF8":
+        raise CannotOpen("the database's encoding must be UTF8: create it with ENCODING 'UTF8'")
+    read_only = raw.execute("SELECT current_setting('transaction_read_only')").fetchall()[0][0]
+    if read_only == "on":
+        raise CannotOpen(
+            "the server is read-only, perhaps a replica: name the primary, or several hosts with "
+            "target_session_attrs=read-write"
+        )
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

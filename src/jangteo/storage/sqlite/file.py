@@ -1,0 +1,140 @@
+"""One shop in one SQLite file: is it ours, can it be opened, is its schema ours to use, is someone else serving it."""
+
+import fcntl
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import URL, create_engine, pool
+
+from jangteo.storage import migrations
+from jangteo.storage.errors import CannotOpen, NoShopYet
+from jangteo.storage.sqlite.connection import SqliteConnection
+
+_LOCK_ATTEMPTS: Final = 40
+_LOCK_PAUSE_S: Final = 0.05
+_MAGIC: Final = b"SQLite format 3\x00"
+
+
+class SqliteStorage:
+    """The file, held by one server at a time: group commit needs no second writer, and the relay no twin."""
+
+    shared = False
+
+    def __init__(self, path: Path) -> None:
+        # The lock must be beside the file itself, whatever names lead to it.
+        self._path = path.resolve()
+        self._lock: int | None = None
+
+    def prepare(self) -> None:
+        """Take the file and create or migrate its schema.
+
+        Raises CannotOpen, having changed nothing, where it can't be opened, is no SQLite database, belongs to
+        another program, has a newer schema, or is being served already.
+        """
+        self.inspect()
+        self._take()
+        try:
+            migrations.upgrade(create_engine(URL.create("sqlite", database=str(self._path)), poolclass=pool.NullPool))
+        except Exception as error:
+            self.close()
+            raise CannotOpen(f"{self._path} can't be brought to this version: {error}") from error
+
+    def inspect(self) -> None:
+        """Raises CannotOpen where there is or could be no shop of ours at the path. Changes nothing."""
+        if self._path.exists():
+            self._revision()
+        else:
+            self._check_folder()
+
+    def check(self) -> None:
+        """Raises CannotOpen where there is no shop that Jangteo may use. Changes nothing."""
+        if not self._path.exists():
+            raise NoShopYet(f"{self._path} is not there: name the shop's database")
+        revision = self._revision()
+        if revision is None:
+            raise NoShopYet(f"{self._path} holds no shop yet")
+        if revision != migrations.newest():
+            raise CannotOpen(f"{self._path} has the schema of an older version: jangteo migrate brings it to this one")
+
+    def take(self) -> None:
+        """Take the file as it is. Raises CannotOpen where there is no shop that Jangteo may use, or it is served."""
+        self.check()
+        self._take()
+
+    def connect(self) -> SqliteConnection:
+        """A connection for the thread that asks."""
+        return SqliteConnection(self._path)
+
+    def kept_files(self) -> tuple[int, ...]:
+        """The lock: it is free again when the last process of this server has ended."""
+        return () if self._lock is None else (self._lock,)
+
+    def close(self) -> None:
+        """Let another server have the file."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _check_folder(self) -> None:
+        folder = self._path.absolute().parent
+        if not folder.is_dir():
+            raise CannotOpen(f"{folder} is no folder: create it, or name another path")
+        if not os.access(folder, os.W_OK):
+            raise CannotOpen(f"{folder} can't be written")
+
+    def _revision(self) -> str | None:
+        """The schema that the file has: None in an empty one. Raises CannotOpen where it isn't for us to use."""
+        if self._path.is_dir():
+            raise CannotOpen(f"{self._path} is a folder, not a database file")
+        if not os.access(self._path, os.R_OK | os.W_OK):
+            raise CannotOpen(f"{self._path} can't be read and written")
+        try:
+            tables, revision = _look_into(self._path)
+        except (sqlite3.Error, OSError) as error:
+            raise CannotOpen(f"{self._path} can't be opened as a database: {error}") from error
+        if tables and (revision is None or "ledger_entries" not in tables):
+            raise CannotOpen(f"{self._path} is another program's database; nothing was changed")
+        if revision is not None and not migrations.knows(revision):
+            raise CannotOpen(
+                f"{self._path} has a newer schema ({revision}) than this version of Jangteo knows; "
+                "upgrade Jangteo, nothing was changed"
+            )
+        return revision
+
+    def _take(self) -> None:
+        try:
+            self._lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise CannotOpen(f"{self._path}.lock can't be written: {error.strerror}") from error
+        for _ in range(_LOCK_ATTEMPTS):
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                # A server that was killed may have left its writer in the middle of a last batch.
+                time.sleep(_LOCK_PAUSE_S)
+            else:
+                return
+        self.close()
+        raise CannotOpen(f"{self._path} is being served by another process; stop that one first")
+
+
+def _look_into(path: Path) -> tuple[set[str], str | None]:
+    """The tables and the schema's revision, without leaving a trace in a file that may not be ours."""
+    with path.open("rb") as file:
+        start = file.read(len(_MAGIC))
+    if start not in (b"", _MAGIC):
+        raise sqlite3.DatabaseError("file is not a database")
+    # Nobody has it open where there is no log: so looked at, the file doesn't even get one.
+    mode = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
+    raw = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True)
+    try:
+        tables = {row[0] for row in raw.execute("SELECT name FROM sqlite_master")}
+        if "alembic_version" not in tables:
+            return tables, None
+        row = raw.execute("SELECT version_num FROM alembic_version").fetchone()
+        return tables, None if row is None else str(row[0])
+    finally:
+        raw.close()

@@ -1,0 +1,181 @@
+"""A turn is over when it could not be kept, whoever could not be asked; and nothing is sent without it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import msgspec
+import pytest
+
+from jangteo.core.relay import HoldRelay, Turn
+from jangteo.delivery import lease
+from jangteo.delivery.lease import LeasedTurn, LockedTurn
+from jangteo.delivery.sender import Outbound, TurnLost
+from jangteo.engine.outcomes import Told
+from jangteo.engine.worker_pool import Overloaded
+
+Answer = Callable[[HoldRelay], Awaitable[Told]]
+
+
+class Committing:
+    """Answers who asks for the turn as a test wants it."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.asked: list[float] = []
+
+    def submit(self, command: HoldRelay) -> asyncio.Future[Told]:
+        self.asked.append(command.for_s)
+        return asyncio.ensure_future(self.answer(command))
+
+
+def says(*, held: bool) -> Answer:
+    async def answer(_: HoldRelay) -> Told:
+        return Told("Turn", msgspec.json.encode(Turn(held=held)), replayed=False)
+
+    return answer
+
+
+async def hang(_: HoldRelay) -> Told:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def fail(_: HoldRelay) -> Told:
+    raise Overloaded
+
+
+@pytest.fixture(autouse=True)
+def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "TURN_S", 0.5)
+    monkeypatch.setattr(lease, "RENEWED_EVERY_S", 0.02)
+    monkeypatch.setattr(lease, "_MARGIN_S", 0.1)
+
+
+async def begun(committing: Committing) -> LeasedTurn:
+    turn = LeasedTurn(committing)  # type: ignore[arg-type]  # all that it uses
+    turn.start()
+    await asyncio.wait_for(turn.wait(), 10)
+    return turn
+
+
+async def until_over(turn: LeasedTurn) -> None:
+    async with asyncio.timeout(10):
+        while turn.left_s:  # noqa: ASYNC110 - it ends by the clock: nobody says so
+            await asyncio.sleep(min(turn.left_s, 0.02))
+
+
+@pytest.mark.parametrize("later", [hang, fail, says(held=False)])
+def test_a_turn_that_is_not_renewed_is_over(later: Answer) -> None:
+    async def play() -> None:
+        committing = Committing(says(held=True))
+        turn = await begun(committing)
+        committing.answer = later
+        began = monotonic()
+        await until_over(turn)
+        assert monotonic() - began < 0.5
+        committing.answer = says(held=True)
+        await turn.give_back()
+        assert committing.asked[-1] == 0
+
+    asyncio.run(play())
+
+
+def test_one_failed_renewal_ends_nothing() -> None:
+    async def play() -> None:
+        committing = Committing(says(held=True))
+        turn = await begun(committing)
+        committing.answer = fail
+        asked = len(committing.asked)
+        async with asyncio.timeout(10):
+            while len(committing.asked) < asked + 3:  # noqa: ASYNC110 - what is asked is not an event
+                await asyncio.sleep(0)
+        assert turn.left_s
+        await turn.give_back()
+
+    asyncio.run(play())
+
+
+def test_an_answer_that_comes_too_late_is_for_a_turn_that_is_over() -> None:
+    async def late(command: HoldRelay) -> Told:
+        await asyncio.sleep(0.45)
+        return await says(held=True)(command)
+
+    async def play() -> None:
+        committing = Committing(late)
+        turn = LeasedTurn(committing)  # type: ignore[arg-type]  # all that it uses
+        turn.start()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(turn.wait(), 1)
+        assert len(committing.asked) > 1
+        committing.answer = says(held=True)
+        await turn.give_back()
+
+    asyncio.run(play())
+
+
+class Stuck:
+    """A platform that takes as long as it takes."""
+
+    def __init__(self) -> None:
+        self.was_cancelled = False
+
+    async def send(self, _: Sequence[bytes]) -> Mapping[int, str]:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.was_cancelled = True
+            raise
+        return {}
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def test_what_is_being_sent_is_given_up_with_the_turn() -> None:
+    async def play() -> None:
+        committing, nobody = Committing(says(held=True)), object()
+        platform = Stuck()
+        turn = await begun(committing)
+        outbound = Outbound(committing, nobody, platform, turn, "a platform")  # type: ignore[arg-type]  # not asked
+        committing.answer = hang
+        with pytest.raises(TurnLost):
+            await asyncio.wait_for(outbound.send([b'{"subject":"1"}']), 10)
+        assert platform.was_cancelled
+        committing.answer = says(held=True)
+        await turn.give_back()
+
+    asyncio.run(play())
+
+
+def test_a_file_is_locked_by_one_at_a_time(tmp_path: Path) -> None:
+    async def play() -> None:
+        first, second = (LockedTurn(tmp_path / "shop.db.relay.lock") for _ in range(2))
+        first.start()
+        await asyncio.wait_for(first.wait(), 10)
+        second.start()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(second.wait(), 0.2)
+        await first.give_back()
+        await asyncio.wait_for(second.wait(), 10)
+        assert not first.left_s
+        await second.give_back()
+
+    asyncio.run(play())
+
+
+def test_a_lock_that_cannot_be_had_is_asked_for_again(tmp_path: Path) -> None:
+    async def play() -> None:
+        turn: Any = LockedTurn(tmp_path / "later" / "relay.lock")
+        turn.start()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(turn.wait(), 0.1)
+        (tmp_path / "later").mkdir()
+        await asyncio.wait_for(turn.wait(), 10)
+        await turn.give_back()
+
+    asyncio.run(play())

@@ -1,0 +1,104 @@
+"""Questions that arrive together are answered from one snapshot, equal ones once, never older than the question."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from threading import Event
+from typing import Any
+
+import pytest
+
+from jangteo.core.wallets import CurrentBalance, RegisterUser
+from jangteo.engine.commands import Committing
+from jangteo.engine.reads import Reading
+from jangteo.engine.writer.thread import WriterThread
+from jangteo.storage import wallets
+from jangteo.storage.errors import Unavailable
+from jangteo.storage.port import Question, Snapshot
+from jangteo.storage.urls import open_storage
+
+
+def now() -> datetime:
+    return datetime(2026, 11, 23, tzinfo=UTC)
+
+
+def reading(database: str, threads: int = 1) -> Reading:
+    return Reading(open_storage(database), now, threads=threads, batch_max=100, queue_max=100)
+
+
+class Slow:
+    """A question that takes until it is told to go on, and counts how often it is answered."""
+
+    def __init__(self) -> None:
+        self.asked = Event()
+        self.go_on = Event()
+        self.times = 0
+
+    def __call__(self, snapshot: Snapshot, *_: Any) -> int:
+        self.times += 1
+        self.asked.set()
+        assert self.go_on.wait(30)
+        return self.times
+
+
+def test_equal_questions_that_wait_are_answered_once(database: str) -> None:
+    async def play() -> None:
+        questions = reading(database)
+        questions.start()
+        slow = Slow()
+        first = asyncio.create_task(questions.ask(Question(slow)))
+        await asyncio.to_thread(slow.asked.wait, 30)
+        later = [asyncio.create_task(questions.ask(Question(slow))) for _ in range(5)]
+        await asyncio.sleep(0)
+        slow.go_on.set()
+        assert await first == 1
+        # Asked while the first was on its way: its answer could be too old for them.
+        assert await asyncio.gather(*later) == [2] * 5
+        await questions.stop()
+
+    asyncio.run(play())
+
+
+def test_a_slow_question_does_not_hold_up_the_others(database: str) -> None:
+    async def play() -> None:
+        storage = open_storage(database)
+        committing = Committing(WriterThread(storage, now, batch_max=9, queue_max=9))
+        questions = reading(database)
+        await committing.start()
+        questions.start()
+        slow = Slow()
+        waiting = asyncio.create_task(questions.ask(Question(slow, lane="long")))
+        await asyncio.to_thread(slow.asked.wait, 30)
+        await committing.submit(RegisterUser(None))
+        assert await questions.ask(Question(wallets.read_balance, (1,))) == CurrentBalance(0)
+        slow.go_on.set()
+        await waiting
+        await questions.stop()
+        await committing.stop()
+
+    asyncio.run(play())
+
+
+def fails(_: Snapshot) -> None:
+    raise RuntimeError("injected")
+
+
+def asks_nonsense(snapshot: Snapshot) -> object:
+    return snapshot.rows("SELECT nothing FROM nowhere")
+
+
+@pytest.mark.parametrize("broken", [fails, asks_nonsense])
+def test_a_question_that_fails_is_told_and_the_next_is_answered(
+    database: str, broken: Callable[[Snapshot], object]
+) -> None:
+    async def play() -> None:
+        questions = reading(database)
+        questions.start()
+        with pytest.raises(Unavailable):
+            await questions.ask(Question(broken))
+        assert (await questions.ask(Question(wallets.user_exists, (1,)))) is False
+        await questions.stop()
+
+    asyncio.run(play())

@@ -1,0 +1,116 @@
+"""Values to PostgreSQL and back as they were; and a wire that goes on after whatever has failed on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from jangteo.storage.postgres.connection import open_connection
+from jangteo.storage.postgres.pipeline import Wire
+from tests.postgres import Server
+
+
+@pytest.fixture
+def wire(postgres: Server) -> Iterator[Wire]:
+    opened = Wire(open_connection(postgres.url("postgres")))
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("bigint", 0),
+        ("bigint", 2**63 - 1),
+        ("bigint", -(2**63)),
+        ("bigint", None),
+        ("text", "장터 🍊 'quoted' \\ \n"),
+        ("text", ""),
+        ("text", None),
+        ("bigint[]", []),
+        ("bigint[]", [1]),
+        ("bigint[]", [-1, 2**63 - 1, 0, -(2**63)]),
+        ("bigint[]", [None]),
+        ("bigint[]", [None, None]),
+        ("bigint[]", [None, 7]),
+        ("bigint[]", [7, None, 8]),
+        ("bigint[]", list(range(1_000))),
+        ("text[]", ["장터"]),
+        ("text[]", ["", "a", 'b"{}', "NULL"]),
+        ("text[]", [None, "a"]),
+        ("text[]", ["a", None]),
+        ("text[]", [None, None]),
+    ],
+)
+def test_values_come_back_as_they_were(wire: Wire, kind: str, value: Any) -> None:
+    assert list(wire.ask(f"SELECT $1::{kind}", [value])) == [(value,)]
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, [2**63], [1, 2**63], "\ud800", ["\ud800"]])
+def test_what_can_not_be_sent_is_refused_before_it_is(wire: Wire, value: Any) -> None:
+    with pytest.raises((OverflowError, UnicodeEncodeError)):
+        wire.ask("SELECT $1", [value])
+    assert list(wire.ask("SELECT 1")) == [(1,)]
+
+
+def test_all_is_asked_before_the_first_is_awaited(wire: Wire) -> None:
+    first, second = wire.ask("SELECT 1"), wire.ask("SELECT 2")
+    assert (first.rows, second.rows) == (None, None)
+    assert list(first) == [(1,)]
+    assert second.rows == [(2,)]
+
+
+def test_what_fails_is_told_and_what_comes_after_goes_on(wire: Wire) -> None:
+    wire.ask("BEGIN")
+    wire.ask("SELECT 1 / $1", [0])
+    left_out = wire.ask("SELECT 2")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        list(left_out)
+    wire.roll_back()
+    # Both were prepared, or not, on a way that came to nothing.
+    assert list(wire.ask("SELECT 1 / $1", [1])) == [(1,)]
+    assert list(wire.ask("SELECT 2")) == [(2,)]
+
+
+def test_what_was_asked_and_not_awaited_is_undone_too(wire: Wire) -> None:
+    wire.ask("CREATE TEMPORARY TABLE kept (id BIGINT)")
+    wire.settle()
+    wire.ask("BEGIN")
+    wire.ask("INSERT INTO kept VALUES (1)")
+    wire.roll_back()
+    assert list(wire.ask("SELECT id FROM kept")) == []
+
+
+def test_what_was_asked_with_something_that_failed_found_nothing_out(wire: Wire) -> None:
+    wire.ask("SELECT 1 / $1", [0])
+    left_out = wire.ask("SELECT 2")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        wire.settle()
+    with pytest.raises(psycopg.InterfaceError):
+        list(left_out)
+
+
+def test_text_is_utf8_whatever_the_connection_was_to_use(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    other = Wire(open_connection(postgres.url("postgres") + "?client_encoding=EUC_KR"))
+    assert list(other.ask("SELECT $1::text, LENGTH($1)::bigint", ["장터"])) == [("장터", 2)]
+    other.close()
+
+
+def test_more_than_the_line_can_hold_at_once_goes_both_ways(wire: Wire) -> None:
+    texts = ["x" * 2_000_000 + str(number) for number in range(40)]
+    asked = [wire.ask("SELECT $1::text", [text]) for text in texts]
+    assert [list(found) for found in asked] == [[(text,)] for text in texts]
+
+
+def test_a_connection_that_is_lost_under_way_is_an_error(wire: Wire, postgres: Server) -> None:
+    ((process,),) = list(wire.ask("SELECT pg_backend_pid()::bigint"))
+    postgres.run(f"SELECT pg_terminate_backend({process}, 5000)")
+    with pytest.raises(psycopg.OperationalError):
+        list(wire.ask("SELECT 1"))
+    with pytest.raises(psycopg.Error):
+        wire.roll_back()
+    assert wire.closed

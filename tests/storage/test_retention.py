@@ -1,0 +1,290 @@
+"""What was sent long ago is forgotten and counted; never what waits, what was rejected, or the newest."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import datetime
+from threading import Thread
+
+import psycopg
+import pytest
+
+from jangteo.core.relay import ForgetEvents, MarkSent, NoteRejected, Rejected
+from jangteo.engine.batch import Asked, apply
+from jangteo.storage import chores, outbox
+from jangteo.storage.chores import Forgettable, read_forgettable
+from jangteo.storage.event_queries import count_sent, read_state
+from jangteo.storage.port import Row, Value
+from jangteo.storage.sqlite.connection import SqliteSnapshot
+from jangteo.storage.timestamps import micros
+from jangteo.storage.urls import open_storage
+from tests.storage.shops import DAY, OPENED, Shop, order
+
+KEPT_FOR = 7 * DAY
+LONG_AGO = OPENED
+NOW = OPENED + 30 * DAY
+
+
+def forget(shop: Shop, at: datetime = NOW) -> None:
+    """All that may be forgotten, in the bites in which the relay does it."""
+    after = 0
+    while (some := shop.look(read_forgettable, after, KEPT_FOR, at=at)) is not None:
+        shop.do(ForgetEvents(some.bundles, KEPT_FOR.total_seconds()), at=at)
+        after = some.looked_up_to
+
+
+def forgotten(shop: Shop) -> list[tuple[int, ...]]:
+    """How many events so far, and the moment of the newest of them."""
+    return shop.rows("SELECT events, until FROM prunings")
+
+
+def test_old_bundles_are_forgotten_and_counted(kept: Shop) -> None:
+    for size in (2, 1, 3):
+        kept.order(size, at=LONG_AGO + size * DAY)
+    kept.order(at=NOW)
+    kept.send(1, 2, 3, at=LONG_AGO + 4 * DAY)
+    forget(kept)
+    assert (kept.ids("bundles"), kept.ids("outbox")) == ([4], [7])
+    assert forgotten(kept) == [(6, micros(LONG_AGO + 3 * DAY))]
+    assert kept.wrong() == []
+    state = kept.look(read_state)
+    assert (state.forgotten, state.kept_since, state.waiting) == (6, NOW, 1)
+
+
+def test_nothing_to_forget_leaves_no_trace(kept: Shop) -> None:
+    forget(kept)
+    kept.order(at=LONG_AGO)
+    kept.send(1, at=LONG_AGO)
+    forget(kept)
+    kept.do(ForgetEvents((5, 9), 0), ForgetEvents((), 0), at=NOW)
+    assert (kept.ids("outbox"), forgotten(kept)[0][0]) == ([1], 0)
+
+
+def test_each_is_counted_once_however_often_it_is_forgotten(kept: Shop) -> None:
+    for _ in range(4):
+        kept.order(2, at=LONG_AGO)
+    kept.send(1, 2, 3, 4, at=LONG_AGO)
+    kept.do(ForgetEvents((1, 2), 0), ForgetEvents((1, 2), 0), at=NOW)
+    assert forgotten(kept) == [(4, micros(LONG_AGO))]
+    kept.do(ForgetEvents((2, 3), 0), at=NOW)
+    assert forgotten(kept) == [(6, micros(LONG_AGO))]
+    assert kept.wrong() == []
+
+
+@pytest.mark.parametrize(
+    ("sent_at", "goes"),
+    [
+        (None, False),
+        (NOW, False),
+        (NOW - KEPT_FOR, False),
+        (NOW - KEPT_FOR - DAY, True),
+    ],
+)
+def test_only_what_was_sent_before_the_moment_goes(kept: Shop, sent_at: datetime | None, *, goes: bool) -> None:
+    for _ in range(4):
+        kept.order(at=LONG_AGO)
+    kept.send(1, 3, at=LONG_AGO)
+    if sent_at is not None:
+        kept.send(2, at=sent_at)
+    forget(kept)
+    assert kept.ids("bundles") == ([4] if goes else [2, 4])
+    assert forgotten(kept)[0][0] == 4 - len(kept.ids("outbox"))
+    assert kept.wrong() == []
+
+
+@pytest.mark.parametrize("again_in_s", [None, 5.0], ids=["set aside", "to be tried again"])
+def test_a_bundle_with_a_rejected_event_stays_whole(kept: Shop, again_in_s: float | None) -> None:
+    kept.order(3, at=LONG_AGO)
+    kept.order(at=LONG_AGO)
+    kept.order(at=LONG_AGO)
+    kept.send(1, 2, 3, at=LONG_AGO)
+    kept.do(NoteRejected((Rejected(2, 2, 1, "no", again_in_s),)), at=LONG_AGO)
+    forget(kept)
+    assert kept.ids("outbox") == [1, 2, 3, 5]
+    assert kept.wrong() == []
+
+
+def test_the_newest_bundle_stays_so_that_no_id_comes_a_second_time(kept: Shop) -> None:
+    kept.order(2, at=LONG_AGO)
+    kept.order(2, at=LONG_AGO)
+    kept.send(1, 2, at=LONG_AGO)
+    forget(kept)
+    assert (kept.ids("bundles"), kept.ids("outbox")) == ([2], [3, 4])
+    kept.order(at=NOW)
+    assert (kept.ids("bundles"), kept.ids("outbox")) == ([2, 3], [3, 4, 5])
+    forget(kept)
+    assert kept.ids("outbox") == [5], "it goes as soon as there is a newer one"
+    kept.order(at=NOW)
+    assert kept.ids("outbox") == [5, 6]
+    assert kept.wrong() == []
+
+
+def test_the_books_stay_right_with_cancelled_orders_before_and_after(kept: Shop) -> None:
+    kept.order(4, at=LONG_AGO)
+    kept.cancel(1, at=LONG_AGO + DAY)
+    kept.order(at=LONG_AGO + 2 * DAY)
+    kept.cancel(5, at=LONG_AGO + 2 * DAY)
+    kept.send(1, 2, 3, 4, at=LONG_AGO + 3 * DAY)
+    # Paid before, cancelled after what is forgotten; and one that is forgotten half.
+    kept.cancel(2, at=NOW - DAY)
+    kept.order(2, at=NOW)
+    forget(kept)
+    assert kept.ids("outbox") == [8, 9, 10]
+    assert forgotten(kept) == [(7, micros(LONG_AGO + 2 * DAY))]
+    assert kept.wrong() == []
+    kept.cancel(3, 6, at=NOW + DAY)
+    assert kept.wrong() == []
+
+
+def test_the_books_stay_right_with_a_waiting_bundle_older_than_what_is_forgotten(kept: Shop) -> None:
+    kept.order(2, at=LONG_AGO)
+    kept.order(2, at=LONG_AGO + DAY)
+    kept.order(at=LONG_AGO + 2 * DAY)
+    kept.send(2, at=LONG_AGO + 2 * DAY)
+    forget(kept)
+    assert kept.ids("bundles") == [1, 3]
+    waiting = kept.look(outbox.read_waiting, frozenset(), 10)
+    assert waiting is not None
+    assert waiting.bundles == (1, 3)
+    assert kept.wrong() == []
+
+
+def test_a_late_forgetting_of_older_ones_moves_nothing_back(kept: Shop) -> None:
+    for day in (0, 1, 2):
+        kept.order(at=LONG_AGO + day * DAY)
+    kept.send(2, at=LONG_AGO + 2 * DAY)
+    forget(kept)
+    kept.send(1, at=LONG_AGO + 3 * DAY)
+    forget(kept)
+    assert forgotten(kept) == [(2, micros(LONG_AGO + DAY))]
+    assert kept.wrong() == []
+
+
+def test_what_is_forgotten_is_not_sent_again(kept: Shop) -> None:
+    kept.order(2, at=LONG_AGO)
+    kept.order(2, at=LONG_AGO + DAY)
+    kept.send(1, 2, at=LONG_AGO + DAY)
+    assert kept.look(count_sent, LONG_AGO, NOW) == 4
+    forget(kept)
+    assert kept.look(count_sent, LONG_AGO, NOW) == 2
+    some = kept.look(outbox.read_sent, (LONG_AGO, NOW), 0, 99, 10)
+    assert some is not None
+    assert some.bundles == (2,)
+
+
+def test_bundles_that_were_committed_late_stay_until_they_are_sent(postgres_database: str) -> None:
+    with closing(Shop(postgres_database)) as early, closing(open_storage(postgres_database).connect()) as late:
+        early.set_up()
+        with late.transaction() as session:
+            # It has its ids already, lower ones than the next, which commits before it.
+            apply(session, [Asked(order(2)), Asked(order(2))], LONG_AGO)
+            early.order(2, at=LONG_AGO + DAY)
+            early.order(at=NOW)
+            early.send(2, at=LONG_AGO + 2 * DAY)
+            forget(early)
+            assert early.ids("bundles") == [3]
+        assert (early.ids("bundles"), early.ids("outbox")) == ([1, 3], [1, 2, 5])
+        assert early.wrong() == []
+        forget(early)
+        early.send(1, at=LONG_AGO + 3 * DAY)
+        forget(early)
+        assert early.ids("outbox") == [5]
+        assert forgotten(early) == [(4, micros(LONG_AGO + DAY))]
+        assert early.wrong() == []
+
+
+def test_one_bundle_within_the_span_of_another_s_ids_keeps_its_events(kept: Shop) -> None:
+    # As two writers on PostgreSQL could have it: 1 and 3 are one bundle's, 2 is the other's.
+    kept.order(2, at=LONG_AGO)
+    kept.order(at=LONG_AGO)
+    kept.order(at=NOW)
+    kept.change(
+        "UPDATE outbox SET id = 102 WHERE id = 3",
+        "UPDATE outbox SET id = 3 WHERE id = 2",
+        "UPDATE outbox SET id = 2 WHERE id = 102",
+        "UPDATE bundles SET last_event = 3 WHERE id = 1",
+        "UPDATE bundles SET first_event = 2, last_event = 2 WHERE id = 2",
+    )
+    assert kept.rows("SELECT id, bundle_id FROM outbox ORDER BY id") == [(1, 1), (2, 2), (3, 1), (4, 3)]
+    assert kept.wrong() == []
+    kept.send(1, at=LONG_AGO)
+    forget(kept)
+    assert (kept.ids("bundles"), kept.ids("outbox")) == ([2, 3], [2, 4])
+    assert forgotten(kept)[0][0] == 2
+    assert kept.wrong() == []
+
+
+def test_what_another_is_just_marking_is_counted_as_it_goes(postgres_database: str) -> None:
+    with (
+        closing(Shop(postgres_database)) as shop,
+        closing(Shop(postgres_database)) as forgetting,
+        closing(open_storage(postgres_database).connect()) as other,
+    ):
+        shop.set_up()
+        for _ in range(3):
+            shop.order(2, at=LONG_AGO)
+        shop.send(1, 2, 3, at=LONG_AGO)
+        thread = Thread(target=lambda: forget(forgetting))
+        with other.transaction() as session:
+            apply(session, [Asked(MarkSent((2,)))], LONG_AGO)
+            session.rows("SELECT 1")
+            thread.start()
+            while thread.is_alive() and not somebody_waits(postgres_database):
+                continue
+        thread.join(60)
+        assert (forgotten(shop), shop.ids("outbox")) == ([(4, micros(LONG_AGO))], [5, 6])
+        assert shop.wrong() == []
+
+
+def somebody_waits(database: str) -> bool:
+    with psycopg.connect(database) as connection:
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        return connection.execute(waiting).fetchone() is not None
+
+
+# What is looked at for a bite.
+
+
+def read(shop: Shop, after: int = 0) -> Forgettable | None:
+    return shop.look(read_forgettable, after, KEPT_FOR, at=NOW)
+
+
+def test_bites_are_of_so_many_events_and_whole_bundles(kept: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chores, "FORGOTTEN_AT_ONCE", 4)
+    for size in (1, 2, 3, 1, 1, 1, 1, 1):
+        kept.order(size, at=LONG_AGO)
+    kept.send(*range(1, 9), at=LONG_AGO)
+    assert read(kept) == Forgettable((1, 2, 3), 3)
+    assert read(kept, after=3) == Forgettable((4, 5, 6, 7), 7)
+    assert read(kept, after=7) is None, "the newest stays"
+
+
+def test_a_bite_ends_before_the_first_that_is_newer(kept: Shop) -> None:
+    for at in (LONG_AGO, LONG_AGO, NOW, LONG_AGO, NOW):
+        kept.order(at=at)
+    kept.send(*range(1, 6), at=LONG_AGO)
+    assert read(kept) == Forgettable((1, 2), 2)
+    assert read(kept, after=2) is None, "whatever is behind it"
+
+
+@pytest.mark.parametrize("sent_at", [None, NOW], ids=["not sent", "sent just now"])
+def test_a_bite_of_which_nothing_was_sent_long_ago_is_known_for_it(kept: Shop, sent_at: datetime | None) -> None:
+    kept.order(at=LONG_AGO)
+    kept.order(at=LONG_AGO)
+    if sent_at is not None:
+        kept.send(1, at=sent_at)
+    assert read(kept) == Forgettable((), 1)
+
+
+def test_the_next_bite_is_found_without_a_search(sqlite_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    with closing(Shop(sqlite_database)) as shop:
+
+        def explained(snapshot: SqliteSnapshot, sql: str, **values: Value) -> list[Row]:
+            asked.extend(row[3] for row in snapshot._raw.execute(f"EXPLAIN QUERY PLAN {sql}", values))
+            return []
+
+        monkeypatch.setattr(SqliteSnapshot, "rows", explained)
+        assert read(shop, after=5) is None
+    assert any("SEARCH bundles USING INTEGER PRIMARY KEY" in step for step in asked), asked
+    assert not any(step.startswith(("SCAN", "USE TEMP B-TREE")) for step in asked), asked
