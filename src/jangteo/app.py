@@ -11,7 +11,7 @@ from jangteo import __version__
 from jangteo.api.asgi import Api, Receive, Scope, Send
 from jangteo.api.documentation import pages
 from jangteo.api.routes import ROUTES
-from jangteo.delivery.lease import LeasedTurn, LockedTurn
+from jangteo.delivery.lease import DatabaseLease, FileLease
 from jangteo.delivery.relay import Relay
 from jangteo.delivery.sender import Outbound
 from jangteo.delivery.sinks.platforms import open_sink, shown_platform
@@ -23,7 +23,7 @@ from jangteo.engine.writer.pool import Writers
 from jangteo.engine.writer.thread import WriterThread
 from jangteo.settings import DATABASE_VARIABLE, Settings
 from jangteo.storage.port import Storage
-from jangteo.storage.urls import files_of, open_storage, relay_lock_of, sqlite_path
+from jangteo.storage.urls import files_of, lease_file_of, open_storage, sqlite_path
 
 Clock = Callable[[], datetime]
 
@@ -45,9 +45,9 @@ def relay_of(settings: Settings, committing: Committing, reading: Reading, *, ot
     """What sends a shop's events. Raises CannotUse where the platform can't be used as named."""
     platform = platform_of(settings)
     sink = open_sink(platform, settings.platform_secret, files_of(settings.database))
-    lock = relay_lock_of(settings.database)
-    turn = LeasedTurn(committing) if lock is None else LockedTurn(lock)
-    outbound = Outbound(committing, reading, sink, turn, shown_platform(platform))
+    lease_file = lease_file_of(settings.database)
+    lease = DatabaseLease(committing) if lease_file is None else FileLease(lease_file)
+    outbound = Outbound(committing, reading, sink, lease, shown_platform(platform))
     return Relay(outbound, kept_for=timedelta(days=settings.keep_events_days), others_commit=others_commit)
 
 

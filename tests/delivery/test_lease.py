@@ -11,14 +11,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from jangteo.core.relay import HoldRelay, Turn
+from jangteo.core.book import Command
+from jangteo.core.relay import LeaseOutcome, ReleaseLease
 from jangteo.delivery import lease
-from jangteo.delivery.lease import LeasedTurn, LockedTurn
-from jangteo.delivery.sender import Outbound, TurnLost
+from jangteo.delivery.lease import DatabaseLease, FileLease
+from jangteo.delivery.sender import LeaseLost, Outbound
 from jangteo.engine.outcomes import Told
 from jangteo.engine.worker_pool import Overloaded
 
-Answer = Callable[[HoldRelay], Awaitable[Told]]
+Answer = Callable[[Command], Awaitable[Told]]
 
 
 class Committing:
@@ -26,44 +27,44 @@ class Committing:
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
-        self.asked: list[float] = []
+        self.asked: list[Command] = []
 
-    def submit(self, command: HoldRelay) -> asyncio.Future[Told]:
-        self.asked.append(command.for_s)
+    def submit(self, command: Command) -> asyncio.Future[Told]:
+        self.asked.append(command)
         return asyncio.ensure_future(self.answer(command))
 
 
 def says(*, held: bool) -> Answer:
-    async def answer(_: HoldRelay) -> Told:
-        return Told("Turn", msgspec.json.encode(Turn(held=held)), replayed=False)
+    async def answer(_: Command) -> Told:
+        return Told("LeaseOutcome", msgspec.json.encode(LeaseOutcome(held=held)), replayed=False)
 
     return answer
 
 
-async def hang(_: HoldRelay) -> Told:
+async def hang(_: Command) -> Told:
     await asyncio.Event().wait()
     raise AssertionError
 
 
-async def fail(_: HoldRelay) -> Told:
+async def fail(_: Command) -> Told:
     raise Overloaded
 
 
 @pytest.fixture(autouse=True)
 def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "TURN_S", 0.5)
-    monkeypatch.setattr(lease, "RENEWED_EVERY_S", 0.02)
+    monkeypatch.setattr(lease, "LEASE_TTL_S", 0.5)
+    monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.02)
     monkeypatch.setattr(lease, "_MARGIN_S", 0.1)
 
 
-async def begun(committing: Committing) -> LeasedTurn:
-    turn = LeasedTurn(committing)  # type: ignore[arg-type]  # all that it uses
+async def begun(committing: Committing) -> DatabaseLease:
+    turn = DatabaseLease(committing)  # type: ignore[arg-type]  # all that it uses
     turn.start()
     await asyncio.wait_for(turn.wait(), 10)
     return turn
 
 
-async def until_over(turn: LeasedTurn) -> None:
+async def until_over(turn: DatabaseLease) -> None:
     async with asyncio.timeout(10):
         while turn.left_s:  # noqa: ASYNC110 - it ends by the clock: nobody says so
             await asyncio.sleep(min(turn.left_s, 0.02))
@@ -79,8 +80,8 @@ def test_a_turn_that_is_not_renewed_is_over(later: Answer) -> None:
         await until_over(turn)
         assert monotonic() - began < 0.5
         committing.answer = says(held=True)
-        await turn.give_back()
-        assert committing.asked[-1] == 0
+        await turn.release()
+        assert isinstance(committing.asked[-1], ReleaseLease)
 
     asyncio.run(play())
 
@@ -95,25 +96,25 @@ def test_one_failed_renewal_ends_nothing() -> None:
             while len(committing.asked) < asked + 3:  # noqa: ASYNC110 - what is asked is not an event
                 await asyncio.sleep(0)
         assert turn.left_s
-        await turn.give_back()
+        await turn.release()
 
     asyncio.run(play())
 
 
 def test_an_answer_that_comes_too_late_is_for_a_turn_that_is_over() -> None:
-    async def late(command: HoldRelay) -> Told:
+    async def late(command: Command) -> Told:
         await asyncio.sleep(0.45)
         return await says(held=True)(command)
 
     async def play() -> None:
         committing = Committing(late)
-        turn = LeasedTurn(committing)  # type: ignore[arg-type]  # all that it uses
+        turn = DatabaseLease(committing)  # type: ignore[arg-type]  # all that it uses
         turn.start()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(turn.wait(), 1)
         assert len(committing.asked) > 1
         committing.answer = says(held=True)
-        await turn.give_back()
+        await turn.release()
 
     asyncio.run(play())
 
@@ -143,39 +144,39 @@ def test_what_is_being_sent_is_given_up_with_the_turn() -> None:
         turn = await begun(committing)
         outbound = Outbound(committing, nobody, platform, turn, "a platform")  # type: ignore[arg-type]  # not asked
         committing.answer = hang
-        with pytest.raises(TurnLost):
+        with pytest.raises(LeaseLost):
             await asyncio.wait_for(outbound.send([b'{"subject":"1"}']), 10)
         assert platform.was_cancelled
         committing.answer = says(held=True)
-        await turn.give_back()
+        await turn.release()
 
     asyncio.run(play())
 
 
 def test_a_file_is_locked_by_one_at_a_time(tmp_path: Path) -> None:
     async def play() -> None:
-        first, second = (LockedTurn(tmp_path / "shop.db.relay.lock") for _ in range(2))
+        first, second = (FileLease(tmp_path / "shop.db.relay.lock") for _ in range(2))
         first.start()
         await asyncio.wait_for(first.wait(), 10)
         second.start()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(second.wait(), 0.2)
-        await first.give_back()
+        await first.release()
         await asyncio.wait_for(second.wait(), 10)
         assert not first.left_s
-        await second.give_back()
+        await second.release()
 
     asyncio.run(play())
 
 
 def test_a_lock_that_cannot_be_had_is_asked_for_again(tmp_path: Path) -> None:
     async def play() -> None:
-        turn: Any = LockedTurn(tmp_path / "later" / "relay.lock")
+        turn: Any = FileLease(tmp_path / "later" / "relay.lock")
         turn.start()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(turn.wait(), 0.1)
         (tmp_path / "later").mkdir()
         await asyncio.wait_for(turn.wait(), 10)
-        await turn.give_back()
+        await turn.release()
 
     asyncio.run(play())

@@ -162,13 +162,13 @@ def test_what_is_gone_is_not_counted_to_its_end(shop: Shop, clock: Clock, monkey
     shop.order(at=OPENED + SECOND)
     told: list[float] = []
 
-    class Telling(Held):
+    class Publisher(Held):
         def __call__(self, done: float) -> None:
             told.append(done)
             super().__call__(done)
 
     async def run() -> None:
-        held = Telling()
+        held = Publisher()
         async with at_work(shop, clock) as work:
             rebuilding = asyncio.create_task(work.rebuild(DEFAULT_DAYS, held))
             assert await asyncio.to_thread(held.arrived.wait, 30)

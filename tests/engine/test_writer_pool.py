@@ -22,15 +22,15 @@ class Counting:
     def __init__(self) -> None:
         self.waiting: list[asyncio.Future[Told]] = []
         self.is_open = self.is_up = False
-        self.told_events: Callable[[], None] | None = None
+        self.has_events: Callable[[], None] | None = None
 
     @property
     def unanswered(self) -> int:
         return len(self.waiting)
 
-    async def start(self, told_events: Callable[[], None]) -> None:
+    async def start(self, has_events: Callable[[], None]) -> None:
         self.is_open = self.is_up = True
-        self.told_events = told_events
+        self.has_events = has_events
 
     async def stop(self) -> None:
         self.is_open = False
@@ -53,8 +53,8 @@ def test_commands_go_to_the_least_busy_and_all_are_opened_and_closed() -> None:
         assert first.is_open
         assert second.is_open
         for writer in (first, second):
-            assert writer.told_events is not None
-            writer.told_events()
+            assert writer.has_events is not None
+            writer.has_events()
         writers.submit(COMMAND)
         writers.submit(COMMAND)
         assert (first.unanswered, second.unanswered, writers.unanswered) == (1, 1, 2)

@@ -30,13 +30,13 @@ def test_those_who_wait_for_a_writer_that_dies_are_told(monkeypatch: pytest.Monk
     monkeypatch.setattr(client, "REPLACED_AFTER_S", 0.01)
 
     async def play() -> None:
-        told_events: list[bool] = []
+        has_events: list[bool] = []
         dying = writer("pass")
-        await dying.start(lambda: told_events.append(True))
+        await dying.start(lambda: has_events.append(True))
         for number in range(1, 4):
             with pytest.raises(Unavailable, match="is not known"):
                 await dying.submit(ASKED)
-            assert len(told_events) >= number
+            assert len(has_events) >= number
         await dying.stop()
         with pytest.raises(Stopped):
             dying.submit(ASKED)

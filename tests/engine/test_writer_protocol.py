@@ -18,7 +18,7 @@ from jangteo.core.entities import CouponTerms
 from jangteo.core.health import CheckWritable
 from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
-from jangteo.core.relay import HoldRelay, MarkSent
+from jangteo.core.relay import AcquireLease, MarkSent
 from jangteo.core.wallets import ChargeBalance, RegisterUser
 from jangteo.engine.batch import Asked
 from jangteo.engine.outcomes import Told
@@ -50,7 +50,7 @@ ASKED = [
     Asked(CancelOrder(7)),
     Asked(CheckWritable()),
     Asked(MarkSent((8, 9))),
-    Asked(HoldRelay("me", 5.0)),
+    Asked(AcquireLease("me", 5.0)),
     Asked(CountSales(7, STEP)),
     Asked(relay.NoteRejected((relay.Rejected(5, 3, 2, "too large", 1.5),))),
     Asked(relay.NoteAccepted((5, 6))),

@@ -20,7 +20,7 @@ from jangteo.core.health import CheckWritable
 from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
 from jangteo.core.refusals import KeyReused
-from jangteo.core.relay import HoldRelay, MarkSent
+from jangteo.core.relay import AcquireLease, MarkSent, ReleaseLease
 from jangteo.core.wallets import ChargeBalance, RegisterUser
 from jangteo.engine.batch import Answer, Asked, apply, commit
 from jangteo.storage import outbox
@@ -109,7 +109,8 @@ class Writer:
             case 0:
                 return CheckWritable()
             case 1:
-                return HoldRelay(f"relay {self._number}", self._random.choice([0, 60]))
+                holder = f"relay {self._number}"
+                return AcquireLease(holder, 60) if self._random.random() < 0.5 else ReleaseLease(holder)
             case _:
                 # Two relays whose turns overlap: both mark the same bundles.
                 with self._connection.snapshot(NOW) as snapshot:

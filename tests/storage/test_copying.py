@@ -15,7 +15,7 @@ import pytest
 from jangteo import demo
 from jangteo.core.orders import OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct
-from jangteo.core.relay import ForgetEvents, HoldRelay, MarkSent, NoteRejected, Rejected, StartReplay
+from jangteo.core.relay import AcquireLease, ForgetEvents, MarkSent, NoteRejected, Rejected, ReleaseLease, StartReplay
 from jangteo.engine.batch import Asked, commit
 from jangteo.storage import copying, migrations, outbox
 from jangteo.storage.best_sellers.refresh import plan_step
@@ -259,12 +259,12 @@ def test_a_page_that_is_left_out_is_told(filled: str, sqlite_database: str, monk
 
 
 def test_what_is_served_on_postgresql_is_neither_end(filled: str, postgres_database: str, tmp_path: Path) -> None:
-    done(postgres_database, Asked(HoldRelay("a server", 6)))
+    done(postgres_database, Asked(AcquireLease("a server", 6)))
     with pytest.raises(CannotOpen, match="the target is being served; stop all of its servers first"):
         copy(filled, postgres_database)
     with pytest.raises(CannotOpen, match="the source is being served"):
         copy(postgres_database, f"sqlite:///{tmp_path / 'new.db'}")
-    done(postgres_database, Asked(HoldRelay("a server", 0)))
+    done(postgres_database, Asked(ReleaseLease("a server")))
     copy(filled, postgres_database)
 
 

@@ -53,7 +53,7 @@ def copied(new: str, old: str) -> None:
     source, target = engine_of(new), engine_of(old)
     with source.connect() as reading, target.begin() as writing:
         for table in inspect(target).get_table_names():
-            if table in {"alembic_version", "writers", "relay_turns", "readiness"}:
+            if table in {"alembic_version", "writers", "leases", "readiness"}:
                 continue
             columns = ", ".join(column["name"] for column in inspect(target).get_columns(table))
             for row in reading.execute(text(f"SELECT {columns} FROM {table}")).mappings():

@@ -21,7 +21,7 @@ from jangteo.core.entities import CouponTerms
 from jangteo.core.health import CheckWritable
 from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
-from jangteo.core.relay import HoldRelay, MarkSent
+from jangteo.core.relay import AcquireLease, MarkSent
 from jangteo.core.wallets import ChargeBalance, RegisterUser
 from jangteo.engine.batch import Answer, Asked, commit
 from jangteo.storage.best_sellers.query import read_best_sellers
@@ -50,7 +50,7 @@ BATCHES: tuple[tuple[Command, ...], ...] = (
     (ChangeProduct(1, "brown rice", None), MoveStock(2, 5)),
     (
         MarkSent((1,)),
-        HoldRelay("a relay", 6.0),
+        AcquireLease("a relay", 6.0),
         CheckWritable(),
         relay.NoteRejected((relay.Rejected(5, 3, 2, "too large", None),)),
         relay.NoteAccepted((5, 6)),

@@ -11,11 +11,11 @@ from typing import Any, Generic, Protocol, TypeVar
 from jangteo.core.entities import (
     Campaign,
     Coupon,
+    Lease,
     LedgerEntry,
     LedgerKind,
     Order,
     Product,
-    RelayTurn,
     StockMovement,
     Wallet,
 )
@@ -75,7 +75,7 @@ class Needs:
         self.new_coupons = 0
         self.new_orders = 0
         self.new_entries = 0
-        self.relay_turn = False
+        self.relay_lease = False
         self.tally = False
 
     def order(self, order: Order) -> None:
@@ -92,7 +92,7 @@ class Upkeep:
     def __init__(self) -> None:
         self.checked_at: datetime | None = None
         self.sent_bundles: list[int] = []
-        self.relay_turns: Shelf[RelayTurn] = Shelf()
+        self.leases: Shelf[Lease] = Shelf()
         self.tally: Shelf[int] = Shelf()
         """How many steps of the counting there were."""
         self.steps: list[Any] = []

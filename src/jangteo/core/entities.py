@@ -125,12 +125,12 @@ class Order(Struct, frozen=True, rename="camel", omit_defaults=True):
     cancelled_at: Moment | None = None
 
 
-class RelayTurn(Struct, frozen=True):
-    """Which of the shop's relays tells the platform, and until when no other may."""
+class Lease(Struct, frozen=True):
+    """Which relay may send to the platform, and until when no other may."""
 
-    turn_id: int
+    lease_id: int
     holder: str
-    until: datetime
+    expires_at: datetime
 
 
 class BestSeller(Struct, frozen=True, rename="camel"):

@@ -9,10 +9,10 @@ from typing import Final
 from msgspec import Struct
 
 from jangteo.core.book import Book, Needs
-from jangteo.core.entities import RelayTurn
+from jangteo.core.entities import Lease
 
-THE_TURN: Final = 1
-"""There is one platform, and one turn."""
+RELAY_LEASE: Final = 1
+"""The id of the only lease: there is one platform."""
 
 
 class NeedsNothing:
@@ -32,30 +32,69 @@ class MarkSent(Struct, NeedsNothing, frozen=True):
         book.upkeep.sent_bundles.extend(self.bundles)
 
 
-class Turn(Struct, frozen=True):
-    """Whether it is the turn of whoever asked."""
+class LeaseOutcome(Struct, frozen=True):
+    """Whether the relay that asked holds the lease now."""
 
     held: bool
 
 
-class HoldRelay(Struct, frozen=True):
-    """A relay asks for its turn to tell the platform, or for more of it, or gives it back with 0 seconds."""
+class AcquireLease(Struct, frozen=True):
+    """A relay wants the lease: it gets it unless another relay holds one that has not expired."""
 
     holder: str
-    for_s: float
+    ttl_s: float
 
     def name_needs(self, needs: Needs) -> None:
-        """Whose turn it is now."""
-        needs.relay_turn = True
+        """The lease as it stands."""
+        needs.relay_lease = True
 
-    def decide(self, book: Book) -> Turn:
-        """Never refused: the answer may be that it is another's turn."""
-        turns = book.upkeep.relay_turns
-        turn = turns.get(THE_TURN)
-        if turn is not None and turn.holder != self.holder and turn.until > book.now:
-            return Turn(held=False)
-        turns.put(THE_TURN, RelayTurn(THE_TURN, self.holder, book.now + timedelta(seconds=self.for_s)))
-        return Turn(held=True)
+    def decide(self, book: Book) -> LeaseOutcome:
+        """Never refused: the outcome may be that another relay holds the lease."""
+        lease = book.upkeep.leases.get(RELAY_LEASE)
+        if lease is not None and lease.holder != self.holder and lease.expires_at > book.now:
+            return LeaseOutcome(held=False)
+        _extend(book, self.holder, self.ttl_s)
+        return LeaseOutcome(held=True)
+
+
+class RenewLease(Struct, frozen=True):
+    """The holder wants more time: it gets it unless another relay has acquired the lease since."""
+
+    holder: str
+    ttl_s: float
+
+    def name_needs(self, needs: Needs) -> None:
+        """The lease as it stands."""
+        needs.relay_lease = True
+
+    def decide(self, book: Book) -> LeaseOutcome:
+        """Never refused: the outcome may be that another relay holds the lease."""
+        lease = book.upkeep.leases.get(RELAY_LEASE)
+        if lease is None or lease.holder != self.holder:
+            return LeaseOutcome(held=False)
+        _extend(book, self.holder, self.ttl_s)
+        return LeaseOutcome(held=True)
+
+
+class ReleaseLease(Struct, frozen=True):
+    """The holder gives the lease back, so that another relay need not wait until it expires."""
+
+    holder: str
+
+    def name_needs(self, needs: Needs) -> None:
+        """The lease as it stands."""
+        needs.relay_lease = True
+
+    def decide(self, book: Book) -> LeaseOutcome:
+        """Never refused; a lease that is another relay's stays as it is."""
+        lease = book.upkeep.leases.get(RELAY_LEASE)
+        if lease is not None and lease.holder == self.holder:
+            _extend(book, self.holder, 0)
+        return LeaseOutcome(held=False)
+
+
+def _extend(book: Book, holder: str, ttl_s: float) -> None:
+    book.upkeep.leases.put(RELAY_LEASE, Lease(RELAY_LEASE, holder, book.now + timedelta(seconds=ttl_s)))
 
 
 class Noted(NeedsNothing):

@@ -17,21 +17,20 @@ from uuid import uuid4
 import msgspec
 import structlog
 
-from jangteo.core.relay import HoldRelay
-from jangteo.core.relay import Turn as Answered
+from jangteo.core.relay import AcquireLease, LeaseOutcome, ReleaseLease, RenewLease
 from jangteo.engine.commands import Committing
 from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.storage.errors import Unavailable
 
 log = structlog.get_logger()
 
-TURN_S: Final = 5.0
-RENEWED_EVERY_S: Final = 1.5
+LEASE_TTL_S: Final = 5.0
+RENEW_EVERY_S: Final = 1.5
 _MARGIN_S: Final = 0.5
 """So much earlier it ends here than there."""
 
 
-class Turn:
+class RelayLease:
     """One relay's way to its turn. What differs is how it is asked for."""
 
     def __init__(self) -> None:
@@ -54,7 +53,7 @@ class Turn:
             self._taken.clear()
             await self._taken.wait()
 
-    async def give_back(self) -> None:
+    async def release(self) -> None:
         """Another may have it at once. Never raises."""
         if self._keeping is None:
             return
@@ -67,7 +66,7 @@ class Turn:
         while True:
             try:
                 # Whoever doesn't answer is asked anew: what he was asked before comes to nothing then.
-                until = await asyncio.wait_for(self._ask(), TURN_S)
+                until = await asyncio.wait_for(self._ask(), LEASE_TTL_S)
             except Stopped:
                 return
             except Exception as error:  # noqa: BLE001 - whatever it is: it is asked for again as long as this lives
@@ -78,7 +77,7 @@ class Turn:
                 self._until = -math.inf if until is None else until
                 if self.left_s:
                     self._taken.set()
-            await asyncio.sleep(RENEWED_EVERY_S)
+            await asyncio.sleep(RENEW_EVERY_S)
 
     async def _ask(self) -> float | None:
         """Until when it is ours, on this machine's clock; None where it is another's."""
@@ -88,7 +87,7 @@ class Turn:
         raise NotImplementedError
 
 
-class LeasedTurn(Turn):
+class DatabaseLease(RelayLease):
     """A turn in the database, for some seconds, renewed as long as its holder lives and reaches the database."""
 
     def __init__(self, committing: Committing) -> None:
@@ -98,17 +97,18 @@ class LeasedTurn(Turn):
 
     async def _ask(self) -> float | None:
         asked_at = monotonic()
-        told = await self._committing.submit(HoldRelay(self._name, TURN_S))
-        held = msgspec.json.decode(told.body, type=Answered).held
-        return asked_at + TURN_S - _MARGIN_S if held else None
+        command = RenewLease if self.left_s else AcquireLease
+        told = await self._committing.submit(command(self._name, LEASE_TTL_S))
+        held = msgspec.json.decode(told.body, type=LeaseOutcome).held
+        return asked_at + LEASE_TTL_S - _MARGIN_S if held else None
 
     async def _let_go(self) -> None:
         # Where that can't be done it ends by itself.
         with suppress(Overloaded, Stopped, Unavailable):
-            await self._committing.submit(HoldRelay(self._name, 0))
+            await self._committing.submit(ReleaseLease(self._name))
 
 
-class LockedTurn(Turn):
+class FileLease(RelayLease):
     """A turn by the lock of a file, for a shop that is one file itself: free as soon as its holder has ended."""
 
     def __init__(self, path: Path) -> None:

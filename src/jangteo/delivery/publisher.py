@@ -1,4 +1,4 @@
-"""Telling the platform what is new: bundle by bundle, the oldest first, each marked as sent when it was."""
+"""Publisher the platform what is new: bundle by bundle, the oldest first, each marked as sent when it was."""
 
 import asyncio
 from contextlib import suppress
@@ -25,11 +25,11 @@ LOOK_EVERY_S: Final = 0.02
 """Where others commit too, nobody says so: so often the relay whose turn it is looks for events."""
 LOOK_SOMETIMES_S: Final = 5.0
 """So often it looks where it is told."""
-TRIALS_MAX: Final = 100_000
+PENDING_RETRIES_MAX: Final = 100_000
 """With events of so many orders rejected and not set aside yet, it is the platform that is waited for."""
 
 
-class Telling:
+class Publisher:
     """One of the relay's tasks."""
 
     def __init__(self, outbound: Outbound, *, others_commit: bool) -> None:
@@ -48,10 +48,10 @@ class Telling:
         """
         self._begun_at = monotonic()
         # Cleared before looking: what is told from here on is found now or makes `rest` end at once.
-        self._outbound.events_told.clear()
+        self._outbound.events_committed.clear()
         async with self._outbound.at_work:
             await self._outbound.get_ready()
-            if self._outbound.stopped or len(self._outbound.trials) >= TRIALS_MAX:
+            if self._outbound.stopped or len(self._outbound.trials) >= PENDING_RETRIES_MAX:
                 return 0
             waiting = await self._outbound.ask(outbox.read_waiting, frozenset(self._sent), BATCH_MAX)
             events = 0
@@ -69,7 +69,7 @@ class Telling:
             await asyncio.sleep(max(self._begun_at + _pace_s(events) - monotonic(), 0))
             return
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._outbound.events_told.wait(), self._look_every_s)
+            await asyncio.wait_for(self._outbound.events_committed.wait(), self._look_every_s)
 
     async def finish(self) -> None:
         """Have marked what was sent."""

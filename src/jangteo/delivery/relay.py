@@ -3,8 +3,8 @@
 They are marked after sending, so after a crash the last events may be sent again, with the same ids; none is ever left
 out. Orders don't wait for the relay, and don't notice when the platform is gone.
 
-It is two tasks, so that nothing that an old event does holds up a new one: `Telling` and `Chores`. Both go on as long
-as it is this relay's turn, whatever becomes of them.
+It is two tasks, so that nothing that an old event does holds up a new one: `Publisher` and `Chores`. Both go on as long
+as this relay holds the lease, whatever becomes of them.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ import structlog
 
 from jangteo.delivery.backoff import Patience
 from jangteo.delivery.maintenance import Chores
-from jangteo.delivery.publisher import Telling
+from jangteo.delivery.publisher import Publisher
 from jangteo.delivery.reports import Reports
-from jangteo.delivery.sender import Outbound, TurnLost
+from jangteo.delivery.sender import LeaseLost, Outbound
 from jangteo.delivery.sinks.base import Gone, Later
 from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.storage.errors import Unavailable
@@ -46,20 +46,20 @@ class Relay:
         """`kept_for`: so long events are kept after they were sent. `others_commit`: also where nobody says so here."""
         self._outbound = outbound
         self._reports = Reports(outbound)
-        self._telling = Telling(outbound, others_commit=others_commit)
+        self._publisher = Publisher(outbound, others_commit=others_commit)
         self._chores = Chores(outbound, self._reports, kept_for)
         self._running: set[asyncio.Task[None]] = set()
         self._closing = asyncio.Event()
 
     def start(self) -> None:
         """Go on where the outbox was left."""
-        self._outbound.turn.start()
-        self._running = {asyncio.create_task(self._run(task)) for task in (self._telling, self._chores)}
+        self._outbound.lease.start()
+        self._running = {asyncio.create_task(self._run(task)) for task in (self._publisher, self._chores)}
 
     async def stop(self) -> None:
         """Send what is left, if the platform takes it soon; otherwise it waits in the outbox for the next start."""
         self._closing.set()
-        self._outbound.events_told.set()
+        self._outbound.events_committed.set()
         if self._running:
             _, late = await asyncio.wait(self._running, timeout=FAREWELL_S)
             for task in late:
@@ -69,8 +69,8 @@ class Relay:
                 log.error("the platform is stuck: it is left as it is")
                 return
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._telling.finish(), FAREWELL_S)
-        await self._outbound.turn.give_back()
+            await asyncio.wait_for(self._publisher.finish(), FAREWELL_S)
+        await self._outbound.lease.release()
         await self._outbound.close()
 
     async def _run(self, task: Task) -> None:
@@ -87,10 +87,10 @@ class Relay:
                 await self._until_closing(task.rest(done))
             except Stopped:
                 return
-            except TurnLost:
+            except LeaseLost:
                 if closing:
                     return
-                await self._until_closing(self._outbound.turn.wait())
+                await self._until_closing(self._outbound.lease.wait())
             except Exception as error:  # noqa: BLE001 - a defect holds events up, and is told; it doesn't end the relay
                 if closing:
                     return

@@ -1,4 +1,4 @@
-"""What everything that sends has in common: the way to the platform, as long as it is this relay's turn."""
+"""What everything that sends has in common: the way to the platform, only while this relay holds the lease."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ import structlog
 
 from jangteo.core.book import Command
 from jangteo.core.relay import NoteRejected, Rejected
-from jangteo.delivery.lease import Turn
+from jangteo.delivery.lease import RelayLease
 from jangteo.delivery.ordering import Unsent, dispatch
 from jangteo.delivery.retry_schedule import Trials
 from jangteo.delivery.sinks.base import Sink
@@ -24,8 +24,8 @@ Answer = TypeVar("Answer")
 _NOTED_AT_ONCE: Final = 100
 
 
-class TurnLost(Exception):
-    """It is another relay's turn."""
+class LeaseLost(Exception):
+    """Another relay holds the lease."""
 
 
 class Outbound:
@@ -34,12 +34,12 @@ class Outbound:
     Whoever sends holds `at_work` from looking what there is to send until it is remembered what became of it.
     """
 
-    def __init__(self, committing: Committing, reading: Reading, sink: Sink, turn: Turn, platform: str) -> None:
+    def __init__(self, committing: Committing, reading: Reading, sink: Sink, lease: RelayLease, platform: str) -> None:
         """`platform`: its name, as operators are told it."""
         self._committing = committing
         self._reading = reading
         self._sink = sink
-        self.turn = turn
+        self.lease = lease
         self.platform = platform
         self.at_work = asyncio.Lock()
         self.trials = Trials()
@@ -52,15 +52,15 @@ class Outbound:
         self._knows = False
 
     @property
-    def events_told(self) -> asyncio.Event:
+    def events_committed(self) -> asyncio.Event:
         """Set whenever a batch with events has been committed here."""
-        return self._committing.events_told
+        return self._committing.events_committed
 
     async def get_ready(self) -> None:
-        """Know what others may have left. Raises TurnLost, and as `ask`."""
-        if not self.turn.left_s:
+        """Know what others may have left. Raises LeaseLost, and as `ask`."""
+        if not self.lease.left_s:
             self.forget()
-            raise TurnLost
+            raise LeaseLost
         if not self._knows:
             known = await self.ask(stored.read_known, self.platform)
             self.trials.load(known.in_trial)
@@ -102,19 +102,19 @@ class Outbound:
         return len(events)
 
     async def send(self, events: Sequence[bytes]) -> list[Unsent]:
-        """Send these, as long as it is this relay's turn: those that were not taken.
+        """Send these, only while this relay holds the lease: those that were not taken.
 
-        Raises Later, Gone and TurnLost.
+        Raises Later, Gone and LeaseLost.
         """
         if not events:
             return []
         sending = asyncio.create_task(dispatch(self._sink, events))
         try:
             while not sending.done():
-                left_s = self.turn.left_s
+                left_s = self.lease.left_s
                 if not left_s:
                     self.forget()
-                    raise TurnLost
+                    raise LeaseLost
                 await asyncio.wait({sending}, timeout=min(left_s, 1.0))
         finally:
             if not sending.done():

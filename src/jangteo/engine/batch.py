@@ -50,7 +50,7 @@ class Done(NamedTuple):
     """The answers of a batch in the order of its commands, and whether it told of events."""
 
     answers: list[Answer | Failed]
-    told_events: bool
+    has_events: bool
 
 
 def apply(session: Session, asked: Sequence[Asked], now: datetime) -> Done:
@@ -79,19 +79,19 @@ def commit(connection: Connection, asked: Sequence[Asked], clock: Callable[[], d
         return _commit_whole(connection, asked, clock)
     except Unavailable as error:
         log.warning("batch not written", commands=len(asked), reason=str(error))
-        return Done([Failed(str(error))] * len(asked), told_events=False)
+        return Done([Failed(str(error))] * len(asked), has_events=False)
     except Conflict as error:
         if len(asked) == 1:
             log.warning("command not written", command=type(asked[0].command).__name__, reason=str(error))
-            return Done([Failed(str(error))], told_events=False)
+            return Done([Failed(str(error))], has_events=False)
     except Exception as error:
         if len(asked) == 1:
             log.exception("command not written", command=type(asked[0].command).__name__, reason=str(error))
-            return Done([Failed(str(error))], told_events=False)
+            return Done([Failed(str(error))], has_events=False)
     middle = len(asked) // 2
     first = commit(connection, asked[:middle], clock)
     second = commit(connection, asked[middle:], clock)
-    return Done(first.answers + second.answers, first.told_events or second.told_events)
+    return Done(first.answers + second.answers, first.has_events or second.has_events)
 
 
 def _commit_whole(connection: Connection, asked: Sequence[Asked], clock: Callable[[], datetime]) -> Done:

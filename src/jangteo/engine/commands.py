@@ -24,8 +24,8 @@ class Writer(Protocol):
     def is_up(self) -> bool:
         """Whether there is someone to commit them just now."""
 
-    async def start(self, told_events: Callable[[], None]) -> None:
-        """Begin; `told_events` is called, on the event loop, after batches that are for the platform."""
+    async def start(self, has_events: Callable[[], None]) -> None:
+        """Begin; `has_events` is called, on the event loop, after batches that are for the platform."""
 
     async def stop(self) -> None:
         """Commit and answer what was taken in, then end."""
@@ -39,12 +39,12 @@ class Committing:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self.events_told = asyncio.Event()
+        self.events_committed = asyncio.Event()
         """Set whenever a batch with events has been committed; whoever waits for it clears it."""
 
     async def start(self) -> None:
         """Open the way."""
-        await self._writer.start(self.events_told.set)
+        await self._writer.start(self.events_committed.set)
 
     async def stop(self) -> None:
         """Commit and answer what has arrived, then close."""

@@ -42,8 +42,8 @@ class Loading:
             self._asked.append((book.wallets, wallets.load(session, needs.users)))
         if needs.products:
             self._asked.append((book.products, products.load(session, needs.products)))
-        if needs.relay_turn:
-            self._asked.append((book.upkeep.relay_turns, upkeep.load_relay_turns(session)))
+        if needs.relay_lease:
+            self._asked.append((book.upkeep.leases, upkeep.load_leases(session)))
         if needs.tally:
             self._asked.append((book.upkeep.tally, windows.load_tally(session)))
         _reserve_ids(session, book, needs)

@@ -35,7 +35,7 @@ SHOP: Final = (
     schema.top_pages,
     schema.top_tally,
 )
-OF_PROCESSES: Final = (schema.writers, schema.readiness, schema.relay_turns, schema.platforms)
+OF_PROCESSES: Final = (schema.writers, schema.readiness, schema.leases, schema.platforms)
 """Not copied: they are about the processes at work on a database, not about the shop. A copied turn would keep the
 relay of the new place waiting for one that isn't there, and nobody would ask for the transactions of a copied writer.
 """
@@ -112,7 +112,7 @@ def _check_target(target: Storage, now: datetime) -> None:
 
 def _refuse_if_served(snapshot: Snapshot, end: End) -> None:
     # Where several servers may be at work, one of them has the relay's turn, unless no relay runs at all.
-    if snapshot.rows("SELECT 1 FROM relay_turns WHERE until > :now", now=micros(snapshot.now)):
+    if snapshot.rows("SELECT 1 FROM leases WHERE expires_at > :now", now=micros(snapshot.now)):
         raise CannotOpen(f"the {end} is being served; stop all of its servers first")
 
 

@@ -246,12 +246,12 @@ platforms = Table(
     _number("reported_at"),
 )
 
-relay_turns = Table(
-    "relay_turns",
+leases = Table(
+    "leases",
     metadata,
     _known_id(),
     Column("holder", Text, nullable=False),
-    _number("until"),
+    _number("expires_at"),
 )
 
 # What was sold and given back since the last count, a row for the orders of one transaction: see core/counting.py.

@@ -1,16 +1,16 @@
-"""What the house writes about itself: readiness, and which relay's turn it is."""
+"""What the house writes about itself: readiness, and the relay's lease."""
 
 from collections.abc import Iterable
 
 from jangteo.core.book import Book
-from jangteo.core.entities import RelayTurn
-from jangteo.core.relay import THE_TURN
+from jangteo.core.entities import Lease
+from jangteo.core.relay import RELAY_LEASE
 from jangteo.storage import schema
 from jangteo.storage.port import GuardedChange, Insert, Session
 from jangteo.storage.timestamps import micros, moment
 
-_NEW_TURNS = Insert(schema.relay_turns, ("id", "holder", "until"))
-_TURNS = GuardedChange(schema.relay_turns, ("holder", "until"), ("holder", "until"))
+_NEW_LEASES = Insert(schema.leases, ("id", "holder", "expires_at"))
+_LEASES = GuardedChange(schema.leases, ("holder", "expires_at"), ("holder", "expires_at"))
 
 
 def save(session: Session, book: Book) -> None:
@@ -24,22 +24,22 @@ def save(session: Session, book: Book) -> None:
             """,
             at=micros(upkeep.checked_at),
         )
-    added = upkeep.relay_turns.added()
+    added = upkeep.leases.added()
     if added:
-        session.insert(_NEW_TURNS, [(turn.turn_id, turn.holder, micros(turn.until)) for turn in added])
-    replaced = upkeep.relay_turns.replaced()
+        session.insert(_NEW_LEASES, [(lease.lease_id, lease.holder, micros(lease.expires_at)) for lease in added])
+    replaced = upkeep.leases.replaced()
     if replaced:
         session.change(
-            _TURNS,
+            _LEASES,
             [
-                (after.holder, micros(after.until), after.turn_id, before.holder, micros(before.until))
+                (after.holder, micros(after.expires_at), after.lease_id, before.holder, micros(before.expires_at))
                 for before, after in replaced
             ],
         )
 
 
-def load_relay_turns(session: Session) -> Iterable[tuple[int, RelayTurn]]:
-    """Whose turn it is, if it was anyone's yet."""
-    sql = "SELECT id, holder, until FROM relay_turns WHERE id IN (:ids) ORDER BY id"
-    rows = session.hold(schema.relay_turns, sql, [THE_TURN])
-    return ((row[0], RelayTurn(row[0], row[1], moment(row[2]))) for row in rows)
+def load_leases(session: Session) -> Iterable[tuple[int, Lease]]:
+    """The relay's lease, if any relay has had it yet."""
+    sql = "SELECT id, holder, expires_at FROM leases WHERE id IN (:ids) ORDER BY id"
+    rows = session.hold(schema.leases, sql, [RELAY_LEASE])
+    return ((row[0], Lease(row[0], row[1], moment(row[2]))) for row in rows)

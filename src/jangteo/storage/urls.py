@@ -29,7 +29,7 @@ def files_of(url: str) -> tuple[Path, ...]:
     return () if path is None else tuple(Path(f"{path.resolve()}{ending}") for ending in _ENDINGS)
 
 
-def relay_lock_of(url: str) -> Path | None:
+def lease_file_of(url: str) -> Path | None:
     """The file whose lock is the relay's turn, for a shop on SQLite; None elsewhere."""
     path = sqlite_path(url)
     return None if path is None else Path(f"{path.resolve()}{_RELAY_LOCK}")

@@ -49,7 +49,7 @@ class WriterProcess(asyncio.Protocol):
         self._queue_max = queue_max
         self._gathered: list[msgspec.Raw] = []
         self._unanswered: deque[asyncio.Future[Told]] = deque()
-        self._told_events: Callable[[], None] = lambda: None
+        self._on_events: Callable[[], None] = lambda: None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._transport: asyncio.Transport | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -68,9 +68,9 @@ class WriterProcess(asyncio.Protocol):
         """Whether the process is there."""
         return self._transport is not None
 
-    async def start(self, told_events: Callable[[], None]) -> None:
-        """Start the writer; `told_events` is called after batches that are for the platform."""
-        self._told_events = told_events
+    async def start(self, has_events: Callable[[], None]) -> None:
+        """Start the writer; `has_events` is called after batches that are for the platform."""
+        self._on_events = has_events
         self._loop = asyncio.get_running_loop()
         await self._begin(self._loop)
 
@@ -117,7 +117,7 @@ class WriterProcess(asyncio.Protocol):
         lost = self._fail_unanswered()
         self._all_answered.set()
         # What it had committed and not told may hold events.
-        self._told_events()
+        self._on_events()
         if self._loop is not None:
             log.error("the writer has ended; another is started", unanswered=lost)
             self._replacing = self._loop.create_task(self._replace(self._loop))
@@ -173,7 +173,7 @@ class WriterProcess(asyncio.Protocol):
                 future.set_exception(Unavailable(batch.failure or LOST))
             else:
                 future.set_result(outcome)
-        if batch.told_events:
-            self._told_events()
+        if batch.has_events:
+            self._on_events()
         if not self._unanswered:
             self._all_answered.set()

@@ -39,7 +39,7 @@ def in_writing(done: Done) -> Outcomes:
     """What came of a batch, as it is told."""
     failures = [answer.reason for answer in done.answers if not isinstance(answer, Answer)]
     return Outcomes(
-        told_events=done.told_events,
+        has_events=done.has_events,
         outcomes=[
             told(answer.outcome, replayed=answer.replayed) if isinstance(answer, Answer) else None
             for answer in done.answers

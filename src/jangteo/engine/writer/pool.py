@@ -24,10 +24,10 @@ class Writers:
         """Whether any of them is."""
         return any(writer.is_up for writer in self._writers)
 
-    async def start(self, told_events: Callable[[], None]) -> None:
+    async def start(self, has_events: Callable[[], None]) -> None:
         """Start all of them."""
         for writer in self._writers:
-            await writer.start(told_events)
+            await writer.start(has_events)
 
     async def stop(self) -> None:
         """Have everything that was taken in committed and answered, then see all of them end."""

@@ -29,7 +29,9 @@ _COMMANDS: Final = {
         orders.CancelOrder,
         health.CheckWritable,
         relay.MarkSent,
-        relay.HoldRelay,
+        relay.AcquireLease,
+        relay.RenewLease,
+        relay.ReleaseLease,
         relay.NoteRejected,
         relay.NoteAccepted,
         relay.RetryEvents,
@@ -46,9 +48,9 @@ _read_commands = msgspec.msgpack.Decoder(list[tuple[str, msgspec.Raw, str | None
 
 
 class Outcomes(msgspec.Struct, array_like=True):
-    """The outcomes of one batch; a `None` failed for the reason given. `told_events`: some are for the platform."""
+    """The outcomes of one batch; a `None` failed for the reason given. `has_events`: some are for the platform."""
 
-    told_events: bool
+    has_events: bool
     outcomes: list[Told | None]
     failure: str | None = None
 

@@ -23,7 +23,7 @@ class WriterThread:
             queue_max=queue_max,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._told_events: Callable[[], None] = lambda: None
+        self._on_events: Callable[[], None] = lambda: None
 
     @property
     def unanswered(self) -> int:
@@ -35,9 +35,9 @@ class WriterThread:
         """A thread always is."""
         return True
 
-    async def start(self, told_events: Callable[[], None]) -> None:
+    async def start(self, has_events: Callable[[], None]) -> None:
         """Begin."""
-        self._told_events = told_events
+        self._on_events = has_events
         self._loop = asyncio.get_running_loop()
         self._lane.start()
 
@@ -51,7 +51,7 @@ class WriterThread:
 
     def _tell(self) -> None:
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._told_events)
+            self._loop.call_soon_threadsafe(self._on_events)
 
 
 class _Batches:
@@ -62,7 +62,7 @@ class _Batches:
 
     def work(self, jobs: Sequence[Asked]) -> Sequence[Told | Exception]:
         batch = in_writing(commit(self._connection, jobs, self._clock))
-        if batch.told_events:
+        if batch.has_events:
             self._tell()
         return [Unavailable(batch.failure) if outcome is None else outcome for outcome in batch.outcomes]
 
