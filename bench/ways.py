@@ -1,7 +1,7 @@
 """`python -m bench.ways`: weigh the ways in which the best sellers of the last three days could be had.
 
 All of them are tried in the same shop: what a batch of 64 orders takes more in its transaction, what it writes to the
-database's log, and how long the five best take to read. Every round tries all of them with the same batch.
+database's log, and how long the five best take to read. Every round attempts all of them with the same batch.
 """
 
 import argparse

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jangteo.core.relay import ForgetEvents, NoteRejected, Rejected, ReportPlatform
+from jangteo.core.relay import FailedEvent, ForgetEvents, RecordFailures, ReportPlatform
 from jangteo.storage.event_queries import read_state
 from tests.cli.conftest import Jangteo
 from tests.serving import ServedShop
@@ -23,8 +23,8 @@ def told(kept: Shop) -> Shop:
     for day, size in enumerate((2, 1, 3)):
         kept.order(size, at=OPENED + day * DAY)
     kept.send(1, 2, at=OPENED + 3 * DAY)
-    rejected = (Rejected(1, 1, 5, "HTTP 422: no such user", None), Rejected(3, 3, 1, "HTTP 400", 60))
-    kept.do(NoteRejected(rejected), at=OPENED + 3 * DAY)
+    rejected = (FailedEvent(1, 1, 5, "HTTP 422: no such user", None), FailedEvent(3, 3, 1, "HTTP 400", 60))
+    kept.do(RecordFailures(rejected), at=OPENED + 3 * DAY)
     return kept
 
 
@@ -166,7 +166,7 @@ def test_a_line_tells_what_has_become_of_the_event(told: Shop, jangteo: Jangteo)
         f"4 2026-11-03T00:00:00Z {name}-order-4-paid waiting",
         f"3 2026-11-02T00:00:00Z {name}-order-3-paid to be tried again at 2026-11-04T00:01:00Z: HTTP 400",
         f"2 2026-11-01T00:00:00Z {name}-order-2-paid sent at 2026-11-04T00:00:00Z",
-        f"1 2026-11-01T00:00:00Z {name}-order-1-paid set aside after 5 tries: HTTP 422: no such user",
+        f"1 2026-11-01T00:00:00Z {name}-order-1-paid set aside after 5 attempts: HTTP 422: no such user",
     ]
 
 
@@ -200,7 +200,7 @@ UNKNOWN = {
 def test_what_is_no_event_here_is_one_clear_line(told: Shop, jangteo: Jangteo, event: str) -> None:
     jangteo("events", "show", event, "--database", told.database).complains(UNKNOWN[event])
     jangteo("events", "retry", "order-1-paid", event, "--database", told.database).complains(UNKNOWN[event])
-    assert told.look(read_state).set_aside == 1, "none is tried again where one is unknown"
+    assert told.look(read_state).dead_letters == 1, "none is tried again where one is unknown"
 
 
 @pytest.mark.parametrize(
@@ -216,8 +216,8 @@ def test_what_was_set_aside_is_tried_again(told: Shop, jangteo: Jangteo, asked: 
     assert (retried.code, retried.err) == (0, "")
     assert retried.out.startswith(says)
     state = told.look(read_state)
-    assert (state.to_be_tried_again, state.set_aside) == (due, 0)
-    assert told.rows("SELECT tries FROM rejections WHERE id = 1") == [(0,)], "as if for the first time"
+    assert (state.to_be_retried, state.dead_letters) == (due, 0)
+    assert told.rows("SELECT attempts FROM failed_events WHERE id = 1") == [(0,)], "as if for the first time"
 
 
 def test_with_none_set_aside_none_is_tried_again(kept: Shop, jangteo: Jangteo) -> None:
@@ -245,7 +245,7 @@ def test_what_can_not_be_done_is_one_clear_line_and_changes_nothing(
 ) -> None:
     database = [] if "nonsense" in arguments else ["--database", told.database]
     jangteo("events", *arguments, *database).complains(says)
-    assert told.look(read_state).set_aside == 1
+    assert told.look(read_state).dead_letters == 1
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_a_relay_tries_again_what_an_operator_asks_for(
 ) -> None:
     shop = open_shop()
     assert jangteo("events", "retry", "--set-aside", "--database", told.database).code == 0
-    while (state := told.look(read_state)).waiting or state.to_be_tried_again:
+    while (state := told.look(read_state)).waiting or state.to_be_retried:
         continue
     shop.close()
     sent = [json.loads(line)["subject"] for line in shop.events_file.read_text().splitlines()]

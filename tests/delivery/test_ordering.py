@@ -86,8 +86,8 @@ def test_whatever_is_refused_an_order_s_events_go_in_order_and_each_once(case: t
         told = [order_of(each) for each in wave]
         assert len(told) == len(set(told)), "a wave holds one event of an order"
     sent = [each for wave in sink.waves for each in wave]
-    held_up = {events[each.place] for each in unsent if each.reason is None}
-    assert sorted(sent) == sorted(set(events) - held_up), "all but what is held up is sent, once"
+    blocked = {events[each.place] for each in unsent if each.reason is None}
+    assert sorted(sent) == sorted(set(events) - blocked), "all but what is held up is sent, once"
     for order in set(orders):
         of_order = [each for each in sent if order_of(each) == order]
         assert of_order == [each for each in events if each in of_order], "in order"

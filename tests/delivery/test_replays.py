@@ -59,7 +59,7 @@ def test_what_comes_behind_an_event_that_is_rejected_now_waits_for_it(
     moody: Moody, open_shop: Callable[..., ServedShop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(maintenance, "_REPLAYED_AT_ONCE", 1)
-    monkeypatch.setattr(retry_schedule, "PAUSES_S", (0.5,))
+    monkeypatch.setattr(retry_schedule, "RETRY_DELAYS_S", (0.5,))
     shop = open_shop()
     user, product = shop.http.user(balance=9_000), shop.http.product()
     shop.http.order(user, (product, 1))

@@ -17,7 +17,7 @@ from jangteo.delivery import maintenance, retry_schedule
 from jangteo.delivery.sinks.base import Gone, Later
 from jangteo.engine.batch import Asked, Failed, commit
 from jangteo.storage.audit import findings
-from jangteo.storage.event_queries import DeliveryState, read_rejected_events, read_state
+from jangteo.storage.event_queries import DeliveryState, read_failed_events, read_state
 from jangteo.storage.urls import open_storage
 from tests.delivery.platform import Platform
 from tests.serving import ServedShop
@@ -31,7 +31,7 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Platform:
     there = Platform()
     monkeypatch.setattr("jangteo.app.open_sink", lambda *_: there)
     monkeypatch.setattr(maintenance, "EVERY_S", 0.02)
-    monkeypatch.setattr(retry_schedule, "PAUSES_S", (0.05, 0.05))
+    monkeypatch.setattr(retry_schedule, "RETRY_DELAYS_S", (0.05, 0.05))
     return there
 
 
@@ -86,26 +86,26 @@ def test_a_rejected_event_is_set_aside_and_holds_up_no_other(platform: Platform,
     platform.rejects = rejects
     ordered(shop, 5)
     platform.wait_until(lambda there: len(there.sent) == 4)
-    until(shop, lambda state: (state.waiting, state.to_be_tried_again, state.set_aside) == (0, 0, 1))
-    assert len(tried) == len(retry_schedule.PAUSES_S) + 1
+    until(shop, lambda state: (state.waiting, state.to_be_retried, state.dead_letters) == (0, 0, 1))
+    assert len(tried) == len(retry_schedule.RETRY_DELAYS_S) + 1
     with closing(shop.shop.storage.connect()) as connection, connection.snapshot(datetime.now(UTC)) as snapshot:
-        [event] = read_rejected_events(snapshot, None, 10)
-    assert (event.is_set_aside, event.tries, event.reason) == (True, len(tried), "HTTP 422: strange")
+        [event] = read_failed_events(snapshot, None, 10)
+    assert (event.is_dead_letter, event.attempts, event.reason) == (True, len(tried), "HTTP 422: strange")
     # An operator has the platform mended.
     platform.rejects = lambda _: None
     done(shop, RetryEvents((event.place,)))
     platform.wait_until(lambda there: there.sent[-1] == "order-2-paid")
-    assert until(shop, lambda state: state.set_aside + state.to_be_tried_again == 0).waiting == 0
+    assert until(shop, lambda state: state.dead_letters + state.to_be_retried == 0).waiting == 0
     assert len(platform.sent) == len(set(platform.sent)) == 5
     books_are_right(shop)
 
 
 def test_what_happens_to_an_order_waits_for_its_rejected_event(platform: Platform, shop: ServedShop) -> None:
-    rejections = 2
-    platform.rejects = lambda event: "no" if event["subject"] == "1" and platform.asked <= rejections else None
+    failed_events = 2
+    platform.rejects = lambda event: "no" if event["subject"] == "1" and platform.asked <= failed_events else None
     ordered(shop, 3, cancelled=(1, 3))
     platform.wait_until(lambda there: len(there.sent) == 5)
-    until(shop, lambda state: state.to_be_tried_again == 0)
+    until(shop, lambda state: state.to_be_retried == 0)
     assert platform.sent.index("order-1-paid") < platform.sent.index("order-1-cancelled")
     assert platform.sent.index("order-3-paid") < platform.sent.index("order-3-cancelled")
 
@@ -115,17 +115,17 @@ def test_an_event_that_is_set_aside_lets_the_next_of_its_order_go(platform: Plat
     ordered(shop, 2, cancelled=(1,))
     platform.wait_until(lambda there: len(there.sent) == 2)
     assert set(platform.sent) == {"order-1-cancelled", "order-2-paid"}
-    until(shop, lambda state: (state.set_aside, state.to_be_tried_again) == (1, 0))
+    until(shop, lambda state: (state.dead_letters, state.to_be_retried) == (1, 0))
 
 
 def test_tries_go_on_after_a_restart(
     platform: Platform, open_shop: Callable[..., ServedShop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry_schedule, "PAUSES_S", (0.0, 3600.0))
+    monkeypatch.setattr(retry_schedule, "RETRY_DELAYS_S", (0.0, 3600.0))
     first = open_shop()
     platform.rejects = rejecting(1)
     ordered(first, 1)
-    until(first, lambda state: state.to_be_tried_again == 1)
+    until(first, lambda state: state.to_be_retried == 1)
     platform.wait_until(lambda there: there.asked == 2)
     first.close()
     second = open_shop()
@@ -133,7 +133,7 @@ def test_tries_go_on_after_a_restart(
     ordered(second, 1)
     platform.wait_until(lambda there: there.sent == ["order-2-paid"])
     # What happened to the order waits with it, also for a relay that has not seen the rejection.
-    until(second, lambda state: (state.waiting, state.to_be_tried_again) == (0, 2))
+    until(second, lambda state: (state.waiting, state.to_be_retried) == (0, 2))
     assert platform.sent == ["order-2-paid"]
 
 
@@ -213,7 +213,7 @@ def test_what_was_sent_long_ago_is_forgotten(
     platform.rejects = rejecting(3)
     ordered(shop, 6, cancelled=(2,))
     # The newest stays, and so does the rejected one; the order's lone bundle keeps nobody else.
-    until(shop, lambda state: (state.forgotten, state.waiting, state.set_aside) == (5, 0, 1))
+    until(shop, lambda state: (state.forgotten, state.waiting, state.dead_letters) == (5, 0, 1))
     books_are_right(shop)
     platform.fails = Later("gone for a while")
     ordered(shop, 2)

@@ -35,7 +35,7 @@ def lane(worker: Doubling, *, batch_max: int = 100, queue_max: int = 100) -> Lan
     return Lane("test", lambda: worker, batch_max=batch_max, queue_max=queue_max)
 
 
-async def held_up(worker: Doubling, running: Lane[int, int]) -> asyncio.Future[int]:
+async def blocked(worker: Doubling, running: Lane[int, int]) -> asyncio.Future[int]:
     """Send one job ahead that keeps the worker busy."""
     worker.go_on.clear()
     running.start()
@@ -48,7 +48,7 @@ def test_what_arrives_meanwhile_is_one_batch_in_order() -> None:
     async def play() -> None:
         worker = Doubling()
         running = lane(worker)
-        first = await held_up(worker, running)
+        first = await blocked(worker, running)
         others = [running.submit(job) for job in range(1, 6)]
         worker.go_on.set()
         assert await asyncio.gather(first, *others) == [0, 2, 4, 6, 8, 10]
@@ -63,7 +63,7 @@ def test_batches_and_the_queue_are_bounded() -> None:
     async def play() -> None:
         worker = Doubling()
         running = lane(worker, batch_max=2, queue_max=6)
-        first = await held_up(worker, running)
+        first = await blocked(worker, running)
         others = [running.submit(job) for job in range(1, 6)]
         with pytest.raises(Overloaded):
             running.submit(6)
@@ -80,7 +80,7 @@ def test_stopping_finishes_what_was_taken_in_and_takes_in_no_more() -> None:
     async def play() -> None:
         worker = Doubling()
         running = lane(worker)
-        first = await held_up(worker, running)
+        first = await blocked(worker, running)
         others = [running.submit(job) for job in range(1, 4)]
         threads = active_count()
         stopping = asyncio.create_task(running.stop())
@@ -101,7 +101,7 @@ def test_someone_who_has_left_does_not_hold_up_the_others() -> None:
     async def play() -> None:
         worker = Doubling()
         running = lane(worker)
-        first = await held_up(worker, running)
+        first = await blocked(worker, running)
         left, stayed = running.submit(1), running.submit(2)
         left.cancel()
         worker.go_on.set()

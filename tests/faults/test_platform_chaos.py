@@ -165,8 +165,8 @@ def until_nothing_waits(database: str) -> None:
             while True:
                 with connection.snapshot(datetime.now(UTC)) as snapshot:
                     state = read_state(snapshot)
-                if state.waiting == state.to_be_tried_again == 0:
-                    assert state.set_aside == 0
+                if state.waiting == state.to_be_retried == 0:
+                    assert state.dead_letters == 0
                     return
                 # Nobody says when the relay has caught up.
                 await asyncio.sleep(0.05)

@@ -172,8 +172,8 @@ MORE_DAMAGE += [
         ) WHERE id = 41
         """,
     ),
-    (ORPHANS, "INSERT INTO rejections VALUES (9999, 9, 1, 'no', 1, NULL)"),
-    (ORPHANS, "INSERT INTO rejections SELECT id, order_id + 1, 1, 'no', 1, NULL FROM outbox WHERE id = 40"),
+    (ORPHANS, "INSERT INTO failed_events VALUES (9999, 9, 1, 'no', 1, NULL)"),
+    (ORPHANS, "INSERT INTO failed_events SELECT id, order_id + 1, 1, 'no', 1, NULL FROM outbox WHERE id = 40"),
     (ORPHANS, "UPDATE bundles SET last_event = first_event - 1 WHERE id = 40"),
 ]
 

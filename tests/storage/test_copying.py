@@ -15,7 +15,15 @@ import pytest
 from jangteo import demo
 from jangteo.core.orders import OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct
-from jangteo.core.relay import AcquireLease, ForgetEvents, MarkSent, NoteRejected, Rejected, ReleaseLease, StartReplay
+from jangteo.core.relay import (
+    AcquireLease,
+    FailedEvent,
+    ForgetEvents,
+    MarkSent,
+    RecordFailures,
+    ReleaseLease,
+    StartReplay,
+)
 from jangteo.engine.batch import Asked, commit
 from jangteo.storage import copying, migrations, outbox
 from jangteo.storage.best_sellers.refresh import plan_step
@@ -45,7 +53,7 @@ def filled_file(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) 
         commit(connection, [Asked(counting.command)], lambda: NOW)
         commit(connection, [KEPT, Asked(MarkSent(tuple(range(1, 100))))], lambda: NOW)
         on_their_way = [
-            NoteRejected((Rejected(50, 48, 5, "HTTP 422: no such product", None),)),
+            RecordFailures((FailedEvent(50, 48, 5, "HTTP 422: no such product", None),)),
             StartReplay(NOW - timedelta(days=1), NOW),
             ForgetEvents(tuple(range(1, 8)), kept_for_s=-1),
         ]

@@ -9,10 +9,10 @@ import pytest
 
 from jangteo.core.book import Command
 from jangteo.core.relay import (
-    NoteAccepted,
-    NoteRejected,
+    FailedEvent,
     NoteReplay,
-    Rejected,
+    RecordDelivered,
+    RecordFailures,
     ReportPlatform,
     ResumePlatform,
     RetryEvents,
@@ -25,14 +25,14 @@ from tests.storage.shops import DAY, OPENED, Shop
 
 NOW = OPENED + 10 * DAY
 SECOND = timedelta(seconds=1)
-AGAIN = NoteRejected((Rejected(1, 1, 2, "no", 5),))
-ASIDE = NoteRejected((Rejected(2, 2, 5, "never", None), Rejected(3, 3, 5, "never", None)))
+AGAIN = RecordFailures((FailedEvent(1, 1, 2, "no", 5),))
+ASIDE = RecordFailures((FailedEvent(2, 2, 5, "never", None), FailedEvent(3, 3, 5, "never", None)))
 REPLAY = StartReplay(OPENED, NOW)
 FAILED = ReportPlatform("none", "refused", stopped=False, sent_events=0, within_s=2)
 STOPPED = ReportPlatform("none", "410", stopped=True, sent_events=0, within_s=2)
 WELL = ReportPlatform("none", None, stopped=False, sent_events=12, within_s=2.5)
 NOTED = {
-    "rejections": "SELECT id, order_id, tries, reason, rejected_at, next_try_at FROM rejections ORDER BY id",
+    "failed_events": "SELECT id, order_id, attempts, reason, failed_at, next_attempt_at FROM failed_events ORDER BY id",
     "replays": """
         SELECT id, since, until, done_bundle, last_bundle, events, started_at, finished_at FROM replays ORDER BY id
     """,
@@ -56,16 +56,16 @@ def at(seconds: float = 0) -> int:
 FIRST_REPLAY = (1, micros(OPENED), at(), 0, 3, 0, at(), None)
 ASIDE_ROWS = [(2, 2, 5, "never", at(), None), (3, 3, 5, "never", at(), None)]
 CASES = {
-    "rejected, to be tried again": Case((), AGAIN, "rejections", [(1, 1, 2, "no", at(), at(5))]),
-    "set aside": Case((), ASIDE, "rejections", ASIDE_ROWS),
+    "rejected, to be tried again": Case((), AGAIN, "failed_events", [(1, 1, 2, "no", at(), at(5))]),
+    "set aside": Case((), ASIDE, "failed_events", ASIDE_ROWS),
     "rejected once more": Case(
-        (AGAIN,), NoteRejected((Rejected(1, 1, 3, "still", 0),)), "rejections", [(1, 1, 3, "still", at(), at())]
+        (AGAIN,), RecordFailures((FailedEvent(1, 1, 3, "still", 0),)), "failed_events", [(1, 1, 3, "still", at(), at())]
     ),
-    "accepted": Case((AGAIN, ASIDE), NoteAccepted((1, 3, 999)), "rejections", ASIDE_ROWS[:1]),
+    "accepted": Case((AGAIN, ASIDE), RecordDelivered((1, 3, 999)), "failed_events", ASIDE_ROWS[:1]),
     "some to be tried again": Case(
-        (ASIDE,), RetryEvents((3, 999)), "rejections", [ASIDE_ROWS[0], (3, 3, 0, "never", at(), at())]
+        (ASIDE,), RetryEvents((3, 999)), "failed_events", [ASIDE_ROWS[0], (3, 3, 0, "never", at(), at())]
     ),
-    "none to be tried again": Case((ASIDE,), RetryEvents(()), "rejections", ASIDE_ROWS),
+    "none to be tried again": Case((ASIDE,), RetryEvents(()), "failed_events", ASIDE_ROWS),
     "a replay begins": Case((), REPLAY, "replays", [FIRST_REPLAY]),
     "none begins while one is under way": Case((REPLAY,), StartReplay(NOW, NOW + DAY), "replays", [FIRST_REPLAY]),
     "a replay has come further": Case(
@@ -118,13 +118,13 @@ def test_a_note_has_its_effect_and_twice_no_other(told: Shop, case: Case) -> Non
 
 
 def test_every_note_but_forgetting_has_its_case() -> None:
-    notes = {AGAIN, NoteAccepted(()), RetryEvents(()), REPLAY, NoteReplay(1, 1, 1, finished=False), WELL}
+    notes = {AGAIN, RecordDelivered(()), RetryEvents(()), REPLAY, NoteReplay(1, 1, 1, finished=False), WELL}
     assert {type(case.note) for case in CASES.values()} == {type(note) for note in notes} | {ResumePlatform}
 
 
 def test_notes_of_one_batch_are_taken_in_their_order(told: Shop) -> None:
-    told.do(AGAIN, NoteAccepted((1,)), ASIDE, RetryEvents((2, 3)), at=NOW)
-    assert [row[:3] for row in told.rows(NOTED["rejections"])] == [(2, 2, 0), (3, 3, 0)]
+    told.do(AGAIN, RecordDelivered((1,)), ASIDE, RetryEvents((2, 3)), at=NOW)
+    assert [row[:3] for row in told.rows(NOTED["failed_events"])] == [(2, 2, 0), (3, 3, 0)]
     told.do(REPLAY, NoteReplay(1, 3, 3, finished=True), StartReplay(OPENED, OPENED + DAY), at=NOW)
     assert told.look(read_replayed) == 0
     replay = told.look(read_replay)

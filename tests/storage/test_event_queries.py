@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 import pytest
 
 from jangteo.core.orders import CancelOrder
-from jangteo.core.relay import NoteRejected, Rejected
+from jangteo.core.relay import FailedEvent, RecordFailures
 from jangteo.storage.event_queries import (
     KeptEvent,
     count_sent,
     read_events,
     read_events_of,
-    read_rejected_events,
+    read_failed_events,
     read_state,
     read_waiting_events,
 )
@@ -35,7 +35,7 @@ def told(kept: Shop) -> Shop:
     for day, size in enumerate((2, 1, 3)):
         kept.order(size, at=OPENED + day * DAY)
     kept.send(1, 2, at=OPENED + 3 * DAY)
-    kept.do(NoteRejected((Rejected(1, 1, 5, "never", None), Rejected(3, 3, 1, "not yet", 60))), at=NOW)
+    kept.do(RecordFailures((FailedEvent(1, 1, 5, "never", None), FailedEvent(3, 3, 1, "not yet", 60))), at=NOW)
     return kept
 
 
@@ -48,7 +48,7 @@ def places(events: list[KeptEvent]) -> list[int]:
     [
         (read_events, [[6, 5], [4, 3], [2, 1], []]),
         (read_waiting_events, [[6, 5], [4], []]),
-        (read_rejected_events, [[3, 1], []]),
+        (read_failed_events, [[3, 1], []]),
     ],
     ids=["all", "waiting", "rejected"],
 )
@@ -62,27 +62,27 @@ def test_a_list_goes_on_page_by_page_the_newest_first(told: Shop, read: Read, pa
 
 def test_an_event_is_told_with_what_has_become_of_it(told: Shop) -> None:
     found = told.look(read_events, None, 10)
-    waiting, _, _, in_trial, sent, aside = found
+    waiting, _, _, pending_retries, sent, aside = found
     text: dict[int, str] = dict(told.rows("SELECT id, event FROM outbox"))
     sent_at = OPENED + 3 * DAY
     assert waiting == (6, text[6], OPENED + 2 * DAY, None, None, None, None)
-    assert in_trial == (3, text[3], OPENED + DAY, sent_at, 1, "not yet", NOW + 60 * SECOND)
+    assert pending_retries == (3, text[3], OPENED + DAY, sent_at, 1, "not yet", NOW + 60 * SECOND)
     assert sent == (2, text[2], OPENED, sent_at, None, None, None)
     assert aside == (1, text[1], OPENED, sent_at, 5, "never", None)
-    assert [event.place for event in found if event.is_set_aside] == [1]
+    assert [event.place for event in found if event.is_dead_letter] == [1]
 
 
 def test_the_state_counts_all_of_it(told: Shop) -> None:
     state = told.look(read_state, at=NOW)
     assert (state.at, state.waiting, state.oldest_waiting_since) == (NOW, 3, OPENED + 2 * DAY)
-    assert (state.to_be_tried_again, state.set_aside) == (1, 1)
+    assert (state.to_be_retried, state.dead_letters) == (1, 1)
     assert (state.kept_since, state.forgotten, state.platform) == (OPENED, 0, None)
 
 
 def test_the_state_of_a_shop_without_events(kept: Shop) -> None:
     state = kept.look(read_state)
     assert (state.waiting, state.oldest_waiting_since, state.kept_since) == (0, None, None)
-    assert (state.to_be_tried_again, state.set_aside, state.forgotten) == (0, 0, 0)
+    assert (state.to_be_retried, state.dead_letters, state.forgotten) == (0, 0, 0)
 
 
 def facts(shop: Shop, order_id: int) -> list[tuple[int, str]]:
@@ -154,7 +154,7 @@ def test_the_places_of_a_bundle_are_those_of_its_lines(told: Shop) -> None:
     [
         (read_events, (9, 20)),
         (read_waiting_events, (9, 20)),
-        (read_rejected_events, (9, 20)),
+        (read_failed_events, (9, 20)),
         (read_events_of, (1,)),
     ],
 )

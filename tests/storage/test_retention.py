@@ -9,7 +9,7 @@ from threading import Thread
 import psycopg
 import pytest
 
-from jangteo.core.relay import ForgetEvents, MarkSent, NoteRejected, Rejected
+from jangteo.core.relay import FailedEvent, ForgetEvents, MarkSent, RecordFailures
 from jangteo.engine.batch import Asked, apply
 from jangteo.storage import chores, outbox
 from jangteo.storage.chores import Forgettable, read_forgettable
@@ -92,13 +92,13 @@ def test_only_what_was_sent_before_the_moment_goes(kept: Shop, sent_at: datetime
     assert kept.wrong() == []
 
 
-@pytest.mark.parametrize("again_in_s", [None, 5.0], ids=["set aside", "to be tried again"])
-def test_a_bundle_with_a_rejected_event_stays_whole(kept: Shop, again_in_s: float | None) -> None:
+@pytest.mark.parametrize("next_attempt_in_s", [None, 5.0], ids=["set aside", "to be tried again"])
+def test_a_bundle_with_a_rejected_event_stays_whole(kept: Shop, next_attempt_in_s: float | None) -> None:
     kept.order(3, at=LONG_AGO)
     kept.order(at=LONG_AGO)
     kept.order(at=LONG_AGO)
     kept.send(1, 2, 3, at=LONG_AGO)
-    kept.do(NoteRejected((Rejected(2, 2, 1, "no", again_in_s),)), at=LONG_AGO)
+    kept.do(RecordFailures((FailedEvent(2, 2, 1, "no", next_attempt_in_s),)), at=LONG_AGO)
     forget(kept)
     assert kept.ids("outbox") == [1, 2, 3, 5]
     assert kept.wrong() == []

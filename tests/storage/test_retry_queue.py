@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from jangteo.core.relay import NoteRejected, Rejected, ReportPlatform, ResumePlatform, RetryEvents, StartReplay
+from jangteo.core.relay import FailedEvent, RecordFailures, ReportPlatform, ResumePlatform, RetryEvents, StartReplay
 from jangteo.storage.chores import read_chores, read_known, read_replayed
 from tests.storage.shops import DAY, OPENED, Shop
 
@@ -25,12 +25,17 @@ def told(kept: Shop) -> Shop:
 
 def reject(shop: Shop, *events: tuple[int, float | None]) -> None:
     """Each to be tried again so long from now, or set aside."""
-    shop.do(NoteRejected(tuple(Rejected(event, event, 2, "no", again_in_s) for event, again_in_s in events)), at=NOW)
+    shop.do(
+        RecordFailures(
+            tuple(FailedEvent(event, event, 2, "no", next_attempt_in_s) for event, next_attempt_in_s in events)
+        ),
+        at=NOW,
+    )
 
 
 def due(shop: Shop, after_s: float = 0, limit: int = 10) -> list[int]:
     found = shop.look(read_chores, PLATFORM, limit, at=NOW + after_s * SECOND)
-    return sorted(trial.event for trial in found.trials)
+    return sorted(trial.event for trial in found.retries)
 
 
 def test_without_rejections_there_is_nothing_to_do(told: Shop) -> None:
@@ -55,14 +60,14 @@ def test_whatever_is_set_aside_is_due_when_an_operator_asks_for_it(told: Shop) -
 
 def test_a_trial_is_told_with_its_order_its_tries_and_its_text(told: Shop) -> None:
     reject(told, (2, 0))
-    [trial] = told.look(read_chores, PLATFORM, 10, at=NOW).trials
-    assert (trial.event, trial.order_id, trial.tries) == (2, 2, 2)
+    [trial] = told.look(read_chores, PLATFORM, 10, at=NOW).retries
+    assert (trial.event, trial.order_id, trial.attempts) == (2, 2, 2)
     assert trial.text == told.rows("SELECT event FROM outbox WHERE id = 2")[0][0]
 
 
 def test_in_trial_is_all_but_what_is_set_aside(told: Shop) -> None:
     reject(told, (1, 60), (2, 0), (3, None))
-    assert sorted(told.look(read_known, PLATFORM).in_trial) == [(1, 1), (2, 2)]
+    assert sorted(told.look(read_known, PLATFORM).pending_retries) == [(1, 1), (2, 2)]
 
 
 @pytest.mark.parametrize(
@@ -78,8 +83,10 @@ def test_in_trial_is_all_but_what_is_set_aside(told: Shop) -> None:
 )
 def test_of_an_order_the_first_is_tried(told: Shop, rejected: list[tuple[int, float | None]], first: list[int]) -> None:
     told.cancel(1, 2)
-    again = tuple(Rejected(event, (event - 1) % 4 + 1, 1, "no", again_in_s) for event, again_in_s in rejected)
-    told.do(NoteRejected(again), at=NOW)
+    again = tuple(
+        FailedEvent(event, (event - 1) % 4 + 1, 1, "no", next_attempt_in_s) for event, next_attempt_in_s in rejected
+    )
+    told.do(RecordFailures(again), at=NOW)
     assert due(told) == first
 
 
@@ -87,8 +94,8 @@ def test_many_that_wait_for_others_do_not_come_before_what_they_wait_for(told: S
     told.cancel(1, 2, 3)
     # The cancelled ones have been due all the time: they were never tried, as the paid ones pause.
     reject(told, (1, 5), (2, 5), (3, 5))
-    waits = tuple(Rejected(event, event - 4, 0, "waits", 0) for event in (5, 6, 7))
-    told.do(NoteRejected(waits), at=NOW)
+    waits = tuple(FailedEvent(event, event - 4, 0, "waits", 0) for event in (5, 6, 7))
+    told.do(RecordFailures(waits), at=NOW)
     assert due(told, 5, limit=3) == [1, 2, 3]
 
 

@@ -68,7 +68,7 @@ def list_events(
     waiting: Annotated[
         bool, typer.Option("--waiting", envvar="JANGTEO_WAITING", help="Only those that were not sent yet.")
     ] = False,
-    set_aside: Annotated[
+    dead_letters: Annotated[
         bool,
         typer.Option(
             "--set-aside", envvar="JANGTEO_SET_ASIDE", help="Only those that the platform rejects, with its reason."
@@ -81,11 +81,11 @@ def list_events(
     ] = None,
 ) -> None:
     """List events, the newest first."""
-    if waiting and set_aside:
+    if waiting and dead_letters:
         raise typer.BadParameter("--waiting and --set-aside exclude each other")
     read = event_queries.read_events
-    if waiting or set_aside:
-        read = event_queries.read_waiting_events if waiting else event_queries.read_rejected_events
+    if waiting or dead_letters:
+        read = event_queries.read_waiting_events if waiting else event_queries.read_failed_events
     with _connected(database) as connection, connection.snapshot(system_clock()) as snapshot:
         found = read(snapshot, before, limit + 1)
     for event in found[:limit]:
@@ -109,19 +109,19 @@ def show(
 @events.command()
 def retry(
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Events that are set aside.")] = None,
-    set_aside: Annotated[
+    dead_letters: Annotated[
         bool, typer.Option("--set-aside", envvar="JANGTEO_SET_ASIDE", help="All that are set aside.")
     ] = False,
     database: Database = Settings.database,
 ) -> None:
     """Have events that were set aside tried again, as if for the first time."""
-    if set_aside == bool(ids):
+    if dead_letters == bool(ids):
         raise typer.BadParameter("name events by their ids, or all of them by --set-aside")
     with _connected(database) as connection:
         if ids:
             found = [_find(connection, each) for each in ids]
             for event in found:
-                if event.tries is None:
+                if event.attempts is None:
                     raise typer.BadParameter(f"{_named(event.text).id} is not set aside: {_became(event)}")
             count = len(found)
             done(connection, RetryEvents(tuple(event.place for event in found)))
@@ -188,7 +188,7 @@ def _retry_all(connection: Connection) -> int:
     count = 0
     while True:
         with connection.snapshot(system_clock()) as snapshot:
-            places = event_queries.read_set_aside(snapshot, _AT_ONCE)
+            places = event_queries.read_dead_letters(snapshot, _AT_ONCE)
         if not places:
             return count
         done(connection, RetryEvents(tuple(places)))
@@ -221,8 +221,8 @@ def _lines(state: DeliveryState) -> Iterator[str]:
     oldest = state.oldest_waiting_since
     since = "" if oldest is None else f", the oldest for {(state.at - oldest).total_seconds():,.1f} s"
     yield f"waiting       {state.waiting:,}{since}"
-    yield f"to try again  {state.to_be_tried_again:,}"
-    yield f"set aside     {state.set_aside:,}" + (" (jangteo events list --set-aside)" if state.set_aside else "")
+    yield f"to try again  {state.to_be_retried:,}"
+    yield f"set aside     {state.dead_letters:,}" + (" (jangteo events list --set-aside)" if state.dead_letters else "")
     kept = "" if state.kept_since is None else f"since {_at(state.kept_since)}, "
     yield f"kept          {kept}{state.forgotten:,} older ones forgotten"
     if state.replay is not None:
@@ -245,10 +245,10 @@ def _lines(state: DeliveryState) -> Iterator[str]:
 
 
 def _became(event: KeptEvent) -> str:
-    if event.is_set_aside:
-        return f"set aside after {event.tries} tries: {event.reason}"
-    if event.next_try_at is not None:
-        return f"to be tried again at {_at(event.next_try_at)}: {event.reason}"
+    if event.is_dead_letter:
+        return f"set aside after {event.attempts} attempts: {event.reason}"
+    if event.next_attempt_at is not None:
+        return f"to be tried again at {_at(event.next_attempt_at)}: {event.reason}"
     return "waiting" if event.sent_at is None else f"sent at {_at(event.sent_at)}"
 
 

@@ -105,25 +105,25 @@ class Noted(NeedsNothing):
         book.upkeep.notes.append(self)
 
 
-class Rejected(Struct, frozen=True):
+class FailedEvent(Struct, frozen=True):
     """An event that the platform didn't take for what it is, or that waits for another of its order that it didn't."""
 
     event: int
     """Its place in the outbox."""
     order_id: int
-    tries: int
+    attempts: int
     reason: str
-    again_in_s: float | None
+    next_attempt_in_s: float | None
     """None: it is set aside until an operator asks for it."""
 
 
-class NoteRejected(Struct, Noted, frozen=True):
+class RecordFailures(Struct, Noted, frozen=True):
     """These are not sent with their bundles, but by themselves."""
 
-    events: tuple[Rejected, ...]
+    events: tuple[FailedEvent, ...]
 
 
-class NoteAccepted(Struct, Noted, frozen=True):
+class RecordDelivered(Struct, Noted, frozen=True):
     """These were rejected before, and have been sent now."""
 
     events: tuple[int, ...]

@@ -9,12 +9,12 @@ from datetime import timedelta
 from time import monotonic
 from typing import Final
 
-from jangteo.core.relay import ForgetEvents, NoteAccepted, NoteReplay
+from jangteo.core.relay import ForgetEvents, NoteReplay, RecordDelivered
 from jangteo.delivery.reports import Reports
 from jangteo.delivery.sender import Outbound
 from jangteo.storage import chores as stored
 from jangteo.storage import outbox
-from jangteo.storage.chores import Replay, Trial
+from jangteo.storage.chores import DueRetry, Replay
 
 EVERY_S: Final = 1.0
 FORGOTTEN_EVERY_S: Final = 60.0
@@ -46,9 +46,9 @@ class Chores:
         more = found.replay is None and await self._forget_some()
         if self._outbound.stopped or self._outbound.failing:
             return more
-        if found.trials:
+        if found.retries:
             more = True
-            await self._try_again(found.trials)
+            await self._try_again(found.retries)
         if found.replay is not None:
             more = True
             await self._replay_some(found.replay)
@@ -58,21 +58,21 @@ class Chores:
         """Until the next piece."""
         await asyncio.sleep(BITE_PAUSE_S if more else EVERY_S)
 
-    async def _try_again(self, due: Sequence[Trial]) -> None:
-        trials = self._outbound.trials
+    async def _try_again(self, due: Sequence[DueRetry]) -> None:
+        retries = self._outbound.retries
         async with self._outbound.at_work:
             for trial in due:
                 # An operator may have asked for it meanwhile.
-                trials.add(trial.event, trial.order_id)
+                retries.add(trial.event, trial.order_id)
             events = [trial.text.encode() for trial in due]
             unsent = {each.place: each for each in await self._outbound.send(events)}
             accepted = [trial for place, trial in enumerate(due) if place not in unsent]
-            again = [trials.remember_again(due[place], each) for place, each in unsent.items()]
-            await self._outbound.note_rejected(again)
+            again = [retries.remember_again(due[place], each) for place, each in unsent.items()]
+            await self._outbound.record_failures(again)
             if accepted:
-                await self._outbound.note(NoteAccepted(tuple(trial.event for trial in accepted)))
+                await self._outbound.note(RecordDelivered(tuple(trial.event for trial in accepted)))
             for trial in accepted:
-                trials.settled(trial.event, trial.order_id)
+                retries.settled(trial.event, trial.order_id)
 
     async def _replay_some(self, replay: Replay) -> None:
         span, done, last = (replay.since, replay.until), replay.done_bundle, replay.last_bundle

@@ -36,7 +36,7 @@ async def dispatch(sink: Sink, events: Sequence[bytes]) -> list[Unsent]:
     """Send all of these, in order where they are of one order: those that were not sent. Raises Later and Gone."""
     unsent: list[Unsent] = []
     for wave in _waves(events):
-        held = _held_up(events, wave, {each.order_id for each in unsent})
+        held = _blocked(events, wave, {each.order_id for each in unsent})
         unsent += held
         waiting = {each.place for each in held}
         places = [place for place in wave if place not in waiting]
@@ -46,7 +46,7 @@ async def dispatch(sink: Sink, events: Sequence[bytes]) -> list[Unsent]:
     return unsent
 
 
-def _held_up(events: Sequence[bytes], places: Sequence[int], orders: set[int]) -> list[Unsent]:
+def _blocked(events: Sequence[bytes], places: Sequence[int], orders: set[int]) -> list[Unsent]:
     """Those of the events that are of these orders."""
     if not orders:
         return []

@@ -51,7 +51,7 @@ class Publisher:
         self._outbound.events_committed.clear()
         async with self._outbound.at_work:
             await self._outbound.get_ready()
-            if self._outbound.stopped or len(self._outbound.trials) >= PENDING_RETRIES_MAX:
+            if self._outbound.stopped or len(self._outbound.retries) >= PENDING_RETRIES_MAX:
                 return 0
             waiting = await self._outbound.ask(outbox.read_waiting, frozenset(self._sent), BATCH_MAX)
             events = 0

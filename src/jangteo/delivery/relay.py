@@ -127,6 +127,6 @@ def _log(error: Exception, pause_s: float) -> None:
     if isinstance(error, Gone):
         log.error("the platform wants no more events", reason=str(error))
     elif isinstance(error, Later | Overloaded | Unavailable):
-        log.warning("events wait", reason=str(error) or type(error).__name__, again_in_s=round(pause_s, 3))
+        log.warning("events wait", reason=str(error) or type(error).__name__, next_attempt_in_s=round(pause_s, 3))
     else:
         log.error("defect", exc_info=error)

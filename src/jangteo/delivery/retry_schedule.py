@@ -6,17 +6,17 @@ Until that is decided, what else happens to their orders waits with them: so the
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from jangteo.core.relay import Rejected
+from jangteo.core.relay import FailedEvent
 from jangteo.delivery.ordering import Unsent, order_of
 from jangteo.delivery.sinks.base import one_line
-from jangteo.storage.chores import Trial
+from jangteo.storage.chores import DueRetry
 
-PAUSES_S: Final = (1.0, 5.0, 25.0, 125.0)
+RETRY_DELAYS_S: Final = (1.0, 5.0, 25.0, 125.0)
 """So long after each rejection an event is tried again; after the one behind the last it is set aside."""
 _WAITS: Final = "waits for an earlier event of its order"
 
 
-class Trials:
+class PendingRetries:
     """Which orders have an event that is to be tried again."""
 
     def __init__(self) -> None:
@@ -32,30 +32,30 @@ class Trials:
         for order_id, event in events:
             self.add(event, order_id)
 
-    def held_up(self, events: Sequence[bytes]) -> list[Unsent]:
+    def blocked(self, events: Sequence[bytes]) -> list[Unsent]:
         """Those of the events that must wait for earlier ones."""
         if not self._events:
             return []
         orders = [order_of(event) for event in events]
         return [Unsent(place, order_id, None) for place, order_id in enumerate(orders) if order_id in self._events]
 
-    def remember(self, unsent: Iterable[Unsent], places: Sequence[int]) -> list[Rejected]:
+    def remember(self, unsent: Iterable[Unsent], places: Sequence[int]) -> list[FailedEvent]:
         """What is to be remembered of events that were not sent; `places` are those in the outbox."""
-        return [self._unsent(each, places[each.place], tries=0) for each in unsent]
+        return [self._unsent(each, places[each.place], attempts=0) for each in unsent]
 
-    def remember_again(self, trial: Trial, unsent: Unsent) -> Rejected:
+    def remember_again(self, trial: DueRetry, unsent: Unsent) -> FailedEvent:
         """What is to be remembered of one that was tried again."""
-        return self._unsent(unsent, trial.event, trial.tries)
+        return self._unsent(unsent, trial.event, trial.attempts)
 
-    def _unsent(self, unsent: Unsent, event: int, tries: int) -> Rejected:
+    def _unsent(self, unsent: Unsent, event: int, attempts: int) -> FailedEvent:
         if unsent.reason is None:
             self.add(event, unsent.order_id)
-            return Rejected(event, unsent.order_id, tries, _WAITS, again_in_s=0)
-        if tries < len(PAUSES_S):
+            return FailedEvent(event, unsent.order_id, attempts, _WAITS, next_attempt_in_s=0)
+        if attempts < len(RETRY_DELAYS_S):
             self.add(event, unsent.order_id)
-            return Rejected(event, unsent.order_id, tries + 1, one_line(unsent.reason), PAUSES_S[tries])
+            return FailedEvent(event, unsent.order_id, attempts + 1, one_line(unsent.reason), RETRY_DELAYS_S[attempts])
         self.settled(event, unsent.order_id)
-        return Rejected(event, unsent.order_id, tries + 1, one_line(unsent.reason), again_in_s=None)
+        return FailedEvent(event, unsent.order_id, attempts + 1, one_line(unsent.reason), next_attempt_in_s=None)
 
     def settled(self, event: int, order_id: int) -> None:
         """It was accepted, or set aside."""

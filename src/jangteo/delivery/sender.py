@@ -8,10 +8,10 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from jangteo.core.book import Command
-from jangteo.core.relay import NoteRejected, Rejected
+from jangteo.core.relay import FailedEvent, RecordFailures
 from jangteo.delivery.lease import RelayLease
 from jangteo.delivery.ordering import Unsent, dispatch
-from jangteo.delivery.retry_schedule import Trials
+from jangteo.delivery.retry_schedule import PendingRetries
 from jangteo.delivery.sinks.base import Sink
 from jangteo.engine.commands import Committing
 from jangteo.engine.reads import Reading
@@ -42,7 +42,7 @@ class Outbound:
         self.lease = lease
         self.platform = platform
         self.at_work = asyncio.Lock()
-        self.trials = Trials()
+        self.retries = PendingRetries()
         self.stopped = False
         """Whether the platform wants no more, and no operator has said otherwise."""
         self.failing = False
@@ -63,7 +63,7 @@ class Outbound:
             raise LeaseLost
         if not self._knows:
             known = await self.ask(stored.read_known, self.platform)
-            self.trials.load(known.in_trial)
+            self.retries.load(known.pending_retries)
             self.stopped = known.stopped
             self._knows = True
 
@@ -79,10 +79,10 @@ class Outbound:
         """Have something remembered. Raises Overloaded, Stopped and Unavailable."""
         await self._committing.submit(command)
 
-    async def note_rejected(self, events: Sequence[Rejected]) -> None:
-        """Have rejections remembered, a few at a time."""
+    async def record_failures(self, events: Sequence[FailedEvent]) -> None:
+        """Have failed_events remembered, a few at a time."""
         for start in range(0, len(events), _NOTED_AT_ONCE):
-            await self.note(NoteRejected(tuple(events[start : start + _NOTED_AT_ONCE])))
+            await self.note(RecordFailures(tuple(events[start : start + _NOTED_AT_ONCE])))
 
     async def send_bundles(self, some: Bundles, read_places: Callable[..., list[int]]) -> int:
         """Send bundles of events, and have remembered which were not taken: how many events they are.
@@ -90,15 +90,15 @@ class Outbound:
         `read_places` finds their places in the outbox. Raises as `send`, `ask` and `note`.
         """
         events = some.lines.encode().split(b"\n") if some.lines else []
-        held = self.trials.held_up(events)
+        held = self.retries.blocked(events)
         waiting = {each.place for each in held}
         free = [place for place in range(len(events)) if place not in waiting]
         unsent = await self.send([events[place] for place in free])
         if unsent or held:
-            log.warning("events not taken", events=len(unsent), held_up=len(held))
+            log.warning("events not taken", events=len(unsent), blocked=len(held))
             places = await self.ask(read_places, some.bundles)
             unsent = [*held, *(each._replace(place=free[each.place]) for each in unsent)]
-            await self.note_rejected(self.trials.remember(unsent, places))
+            await self.record_failures(self.retries.remember(unsent, places))
         return len(events)
 
     async def send(self, events: Sequence[bytes]) -> list[Unsent]:

@@ -217,9 +217,9 @@ CHECKS: Final = (
             SELECT 1 FROM bundles WHERE bundles.id = bundle_id AND outbox.id BETWEEN first_event AND last_event
         )
         UNION ALL
-        SELECT 'rejected event ' || id || ' of order ' || order_id FROM rejections
+        SELECT 'rejected event ' || id || ' of order ' || order_id FROM failed_events
         WHERE NOT EXISTS (
-            SELECT 1 FROM outbox WHERE outbox.id = rejections.id AND outbox.order_id = rejections.order_id
+            SELECT 1 FROM outbox WHERE outbox.id = failed_events.id AND outbox.order_id = failed_events.order_id
         )
         """,
     ),

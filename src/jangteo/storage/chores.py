@@ -10,12 +10,12 @@ FORGOTTEN_AT_ONCE: Final = 256
 """So many bundles are looked at for one bite; and of so many events a bite is, about."""
 
 
-class Trial(NamedTuple):
+class DueRetry(NamedTuple):
     """An event that was rejected, and is to be sent again now."""
 
     event: int
     order_id: int
-    tries: int
+    attempts: int
     text: str
 
 
@@ -33,7 +33,7 @@ class Replay(NamedTuple):
 class Known(NamedTuple):
     """What a relay must know before it sends anything."""
 
-    in_trial: list[tuple[int, int]]
+    pending_retries: list[tuple[int, int]]
     """The order and the event of each that is to be tried again, now or later."""
     stopped: bool
     """Whether the platform has stopped the relay, and no operator has resumed it."""
@@ -43,7 +43,7 @@ class Chores(NamedTuple):
     """All there is to do now."""
 
     stopped: bool
-    trials: list[Trial]
+    retries: list[DueRetry]
     """Not those that an earlier one of their order has to go before."""
     replay: Replay | None
 
@@ -57,27 +57,27 @@ class Forgettable(NamedTuple):
 
 def read_known(snapshot: Snapshot, platform: str) -> Known:
     """What there is to know for a platform of this name."""
-    rows = snapshot.rows("SELECT order_id, id FROM rejections WHERE next_try_at IS NOT NULL")
+    rows = snapshot.rows("SELECT order_id, id FROM failed_events WHERE next_attempt_at IS NOT NULL")
     return Known([(order_id, event) for order_id, event in rows], _is_stopped(snapshot, platform))
 
 
 def read_chores(snapshot: Snapshot, platform: str, limit: int) -> Chores:
     """What there is to do for a platform of this name; at most `limit` events to be tried again."""
-    trials = snapshot.rows(
+    retries = snapshot.rows(
         """
-        SELECT rejections.id, rejections.order_id, tries, event
-        FROM rejections JOIN outbox ON outbox.id = rejections.id
-        WHERE next_try_at <= :now AND NOT EXISTS (
-            SELECT 1 FROM rejections AS earlier
-            WHERE earlier.order_id = rejections.order_id AND earlier.id < rejections.id
-                AND earlier.next_try_at IS NOT NULL
+        SELECT failed_events.id, failed_events.order_id, attempts, event
+        FROM failed_events JOIN outbox ON outbox.id = failed_events.id
+        WHERE next_attempt_at <= :now AND NOT EXISTS (
+            SELECT 1 FROM failed_events AS earlier
+            WHERE earlier.order_id = failed_events.order_id AND earlier.id < failed_events.id
+                AND earlier.next_attempt_at IS NOT NULL
         )
-        ORDER BY next_try_at, rejections.id LIMIT :count
+        ORDER BY next_attempt_at, failed_events.id LIMIT :count
         """,
         now=micros(snapshot.now),
         count=limit,
     )
-    return Chores(_is_stopped(snapshot, platform), [Trial(*row) for row in trials], read_replay(snapshot))
+    return Chores(_is_stopped(snapshot, platform), [DueRetry(*row) for row in retries], read_replay(snapshot))
 
 
 def read_replay(snapshot: Snapshot) -> Replay | None:

@@ -26,7 +26,7 @@ SHOP: Final = (
     schema.shops,
     schema.bundles,
     schema.outbox,
-    schema.rejections,
+    schema.failed_events,
     schema.replays,
     schema.prunings,
     schema.answers,

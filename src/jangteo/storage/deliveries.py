@@ -1,4 +1,4 @@
-"""What is remembered of events on their way: rejections, replays, what the platform is like, and what is forgotten."""
+"""What is remembered of events on their way: failed_events, replays, what the platform is like, and what is forgotten."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -21,7 +21,7 @@ _EVENTS_OF: Final = """
     SELECT outbox.id, outbox.bundle_id FROM bundles CROSS JOIN outbox
     WHERE bundles.id IN (:ids) AND outbox.id BETWEEN first_event AND last_event AND outbox.bundle_id = bundles.id
 """
-_REJECTED: Final = "SELECT id FROM rejections WHERE id IN (:ids)"
+_REJECTED: Final = "SELECT id FROM failed_events WHERE id IN (:ids)"
 
 
 def save(session: Session, book: Book) -> None:
@@ -30,32 +30,34 @@ def save(session: Session, book: Book) -> None:
         _SAVES[type(note)](session, note, micros(book.now))
 
 
-def _save_rejected(session: Session, note: notes.NoteRejected, now: int) -> None:
+def _save_rejected(session: Session, note: notes.RecordFailures, now: int) -> None:
     for event in note.events:
         session.run(
             """
-            INSERT INTO rejections (id, order_id, tries, reason, rejected_at, next_try_at)
-            SELECT outbox.id, :order, :tries, :reason, :now, CAST(:again AS BIGINT) FROM outbox WHERE outbox.id = :event
-            ON CONFLICT (id) DO UPDATE SET tries = excluded.tries, reason = excluded.reason,
-                rejected_at = excluded.rejected_at, next_try_at = excluded.next_try_at
+            INSERT INTO failed_events (id, order_id, attempts, reason, failed_at, next_attempt_at)
+            SELECT outbox.id, :order, :attempts, :reason, :now, CAST(:again AS BIGINT) FROM outbox WHERE outbox.id = :event
+            ON CONFLICT (id) DO UPDATE SET attempts = excluded.attempts, reason = excluded.reason,
+                failed_at = excluded.failed_at, next_attempt_at = excluded.next_attempt_at
             """,
             event=event.event,
             order=event.order_id,
-            tries=event.tries,
+            attempts=event.attempts,
             reason=event.reason,
             now=now,
-            again=None if event.again_in_s is None else now + int(event.again_in_s * _SECOND_US),
+            again=None if event.next_attempt_in_s is None else now + int(event.next_attempt_in_s * _SECOND_US),
         )
 
 
-def _save_accepted(session: Session, note: notes.NoteAccepted, _: int) -> None:
+def _save_accepted(session: Session, note: notes.RecordDelivered, _: int) -> None:
     for event in note.events:
-        session.run("DELETE FROM rejections WHERE id = :event", event=event)
+        session.run("DELETE FROM failed_events WHERE id = :event", event=event)
 
 
 def _save_retry(session: Session, note: notes.RetryEvents, now: int) -> None:
     for event in note.events:
-        session.run("UPDATE rejections SET tries = 0, next_try_at = :now WHERE id = :event", event=event, now=now)
+        session.run(
+            "UPDATE failed_events SET attempts = 0, next_attempt_at = :now WHERE id = :event", event=event, now=now
+        )
 
 
 def _save_replay_start(session: Session, note: notes.StartReplay, now: int) -> None:
@@ -138,8 +140,8 @@ def _save_forgetting(session: Session, note: notes.ForgetEvents, now: int) -> No
 
 
 _SAVES: Final[dict[type, Callable[[Session, Any, int], None]]] = {
-    notes.NoteRejected: _save_rejected,
-    notes.NoteAccepted: _save_accepted,
+    notes.RecordFailures: _save_rejected,
+    notes.RecordDelivered: _save_accepted,
     notes.RetryEvents: _save_retry,
     notes.StartReplay: _save_replay_start,
     notes.NoteReplay: _save_replay,

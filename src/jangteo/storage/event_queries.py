@@ -12,9 +12,9 @@ from jangteo.storage.timestamps import micros, moment, moment_or_none
 
 _COLUMNS: Final = """
     outbox.id, outbox.event, bundles.created_at, bundles.sent_at,
-    rejections.tries, rejections.reason, rejections.next_try_at
+    failed_events.attempts, failed_events.reason, failed_events.next_attempt_at
 """
-_REJECTED: Final = "LEFT JOIN rejections ON rejections.id = outbox.id"
+_REJECTED: Final = "LEFT JOIN failed_events ON failed_events.id = outbox.id"
 # Bundle by bundle, which CROSS JOIN says to SQLite; and `+` that no index for all of the outbox is to be made for it.
 _OF_BUNDLES: Final = "outbox.id BETWEEN first_event AND last_event AND +outbox.bundle_id = bundles.id"
 _ALL: Final = f"""
@@ -26,7 +26,7 @@ _WAITING: Final = f"""
     WHERE sent_at IS NULL AND {_OF_BUNDLES} AND outbox.id < :before ORDER BY outbox.id DESC LIMIT :count
 """
 _NOT_TAKEN: Final = f"""
-    SELECT {_COLUMNS} FROM rejections JOIN outbox ON outbox.id = rejections.id
+    SELECT {_COLUMNS} FROM failed_events JOIN outbox ON outbox.id = failed_events.id
     JOIN bundles ON bundles.id = outbox.bundle_id
     WHERE outbox.id < :before ORDER BY outbox.id DESC LIMIT :count
 """
@@ -48,15 +48,15 @@ class KeptEvent(NamedTuple):
     text: str
     happened_at: datetime
     sent_at: datetime | None
-    tries: int | None
+    attempts: int | None
     """How often the platform has rejected it; None: not once."""
     reason: str | None
-    next_try_at: datetime | None
+    next_attempt_at: datetime | None
 
     @property
-    def is_set_aside(self) -> bool:
+    def is_dead_letter(self) -> bool:
         """Whether it stays here until an operator asks for it."""
-        return self.tries is not None and self.next_try_at is None
+        return self.attempts is not None and self.next_attempt_at is None
 
 
 class PlatformState(Struct, frozen=True, rename="camel"):
@@ -86,8 +86,8 @@ class DeliveryState(Struct, frozen=True, rename="camel"):
     at: datetime
     waiting: int
     oldest_waiting_since: datetime | None
-    to_be_tried_again: int
-    set_aside: int
+    to_be_retried: int
+    dead_letters: int
     kept_since: datetime | None
     forgotten: int
     replay: ReplayState | None
@@ -100,7 +100,7 @@ def read_state(snapshot: Snapshot) -> DeliveryState:
         f"SELECT COUNT(*) FROM bundles CROSS JOIN outbox WHERE sent_at IS NULL AND {_OF_BUNDLES}"
     )
     ((oldest,),) = snapshot.rows("SELECT MIN(created_at) FROM bundles WHERE sent_at IS NULL")
-    ((rejected, again),) = snapshot.rows("SELECT COUNT(*), COUNT(next_try_at) FROM rejections")
+    ((rejected, again),) = snapshot.rows("SELECT COUNT(*), COUNT(next_attempt_at) FROM failed_events")
     kept_since = snapshot.rows("SELECT created_at FROM bundles ORDER BY id LIMIT 1")
     replay = read_replay(snapshot)
     ((forgotten,),) = snapshot.rows("SELECT events FROM prunings WHERE id = 1")
@@ -108,8 +108,8 @@ def read_state(snapshot: Snapshot) -> DeliveryState:
         at=snapshot.now,
         waiting=waiting,
         oldest_waiting_since=moment_or_none(oldest),
-        to_be_tried_again=again,
-        set_aside=rejected - again,
+        to_be_retried=again,
+        dead_letters=rejected - again,
         kept_since=moment(kept_since[0][0]) if kept_since else None,
         forgotten=forgotten,
         replay=None if replay is None else ReplayState(replay.since, replay.until, replay.events),
@@ -127,7 +127,7 @@ def read_waiting_events(snapshot: Snapshot, before: int | None, limit: int) -> l
     return _events(snapshot.rows(_WAITING, before=before or LARGEST, count=limit))
 
 
-def read_rejected_events(snapshot: Snapshot, before: int | None, limit: int) -> list[KeptEvent]:
+def read_failed_events(snapshot: Snapshot, before: int | None, limit: int) -> list[KeptEvent]:
     """The newest of those that the platform has rejected: to be tried again, or set aside."""
     return _events(snapshot.rows(_NOT_TAKEN, before=before or LARGEST, count=limit))
 
@@ -137,9 +137,11 @@ def read_events_of(snapshot: Snapshot, order_id: int) -> list[KeptEvent]:
     return _events(snapshot.rows(_OF_ORDER, order=order_id, before=LARGEST, count=_OF_ONE_ORDER))
 
 
-def read_set_aside(snapshot: Snapshot, limit: int) -> list[int]:
+def read_dead_letters(snapshot: Snapshot, limit: int) -> list[int]:
     """The places of the first events that are set aside."""
-    rows = snapshot.rows("SELECT id FROM rejections WHERE next_try_at IS NULL ORDER BY id LIMIT :count", count=limit)
+    rows = snapshot.rows(
+        "SELECT id FROM failed_events WHERE next_attempt_at IS NULL ORDER BY id LIMIT :count", count=limit
+    )
     return [place for (place,) in rows]
 
 
@@ -149,7 +151,7 @@ def count_sent(snapshot: Snapshot, since: datetime, until: datetime) -> int:
         f"""
         SELECT COUNT(*) FROM bundles CROSS JOIN outbox
         WHERE created_at >= :since AND created_at < :until AND sent_at IS NOT NULL AND {_OF_BUNDLES}
-            AND NOT EXISTS (SELECT 1 FROM rejections WHERE rejections.id = outbox.id)
+            AND NOT EXISTS (SELECT 1 FROM failed_events WHERE failed_events.id = outbox.id)
         """,
         since=micros(since),
         until=micros(until),
@@ -159,8 +161,8 @@ def count_sent(snapshot: Snapshot, since: datetime, until: datetime) -> int:
 
 def _events(rows: list[Row]) -> list[KeptEvent]:
     return [
-        KeptEvent(place, text, moment(happened), moment_or_none(sent), tries, reason, moment_or_none(again))
-        for place, text, happened, sent, tries, reason, again in rows
+        KeptEvent(place, text, moment(happened), moment_or_none(sent), attempts, reason, moment_or_none(again))
+        for place, text, happened, sent, attempts, reason, again in rows
     ]
 
 

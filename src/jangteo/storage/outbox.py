@@ -28,7 +28,7 @@ _EVENTS = """
     FROM bundles CROSS JOIN outbox
     WHERE bundles.id IN (:ids) AND outbox.id BETWEEN first_event AND last_event AND outbox.bundle_id = bundles.id
 """
-_NOT_REJECTED = f"{_EVENTS} AND NOT EXISTS (SELECT 1 FROM rejections WHERE rejections.id = outbox.id)"
+_NOT_REJECTED = f"{_EVENTS} AND NOT EXISTS (SELECT 1 FROM failed_events WHERE failed_events.id = outbox.id)"
 _encode = Encoder().encode
 
 

@@ -195,17 +195,17 @@ bundles = Table(
 )
 
 # Events that the platform rejects for what they are: to be tried again at some moment, or set aside without one.
-rejections = Table(
-    "rejections",
+failed_events = Table(
+    "failed_events",
     metadata,
     _known_id(),
     _number("order_id"),
-    _number("tries"),
+    _number("attempts"),
     Column("reason", Text, nullable=False),
-    _number("rejected_at"),
-    _number("next_try_at", null=True),
-    Index("rejections_due", "next_try_at"),
-    Index("rejections_by_order", "order_id"),
+    _number("failed_at"),
+    _number("next_attempt_at", null=True),
+    Index("failed_events_due", "next_attempt_at"),
+    Index("failed_events_by_order", "order_id"),
 )
 
 # What an operator wants to be sent again: the events of a span of time, up to the bundle that was the last one then.
