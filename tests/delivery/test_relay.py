@@ -119,7 +119,7 @@ def test_what_is_refused_or_answered_again_is_not_told(watched: list[Watched], s
 def test_a_failing_platform_delays_events_but_no_order(
     watched: list[Watched], shop: ServedShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(backoff, "FIRST_DELAY_S", 0.001)
     http = shop.http
     watched[0].failures = 4
     user, product = http.user(balance=9_000), http.product()
@@ -139,7 +139,7 @@ def test_the_relay_goes_on_after_a_restart_where_it_was(
     watched[0].failures = 1_000_000
     for _ in range(3):
         assert before.http.order(user, (product, 1)).status_code == 201
-    monkeypatch.setattr(relay, "FAREWELL_S", 0.01)
+    monkeypatch.setattr(relay, "SHUTDOWN_TIMEOUT_S", 0.01)
     before.close()
     after = open_shop()
     assert facts(watched[1].wait_for(3)) == [f"order-{number}-paid" for number in (2, 3, 4)]

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from jangteo.delivery.backoff import Patience
+from jangteo.delivery.backoff import Backoff
 from jangteo.delivery.maintenance import Chores
 from jangteo.delivery.publisher import Publisher
 from jangteo.delivery.reports import Reports
@@ -25,7 +25,7 @@ from jangteo.storage.errors import Unavailable
 
 log = structlog.get_logger()
 
-FAREWELL_S: Final = 2.0
+SHUTDOWN_TIMEOUT_S: Final = 2.0
 """So long a closing shop waits for the platform to take what is left; and again for what is under way to give up."""
 
 
@@ -61,27 +61,27 @@ class Relay:
         self._closing.set()
         self._outbound.events_committed.set()
         if self._running:
-            _, late = await asyncio.wait(self._running, timeout=FAREWELL_S)
+            _, late = await asyncio.wait(self._running, timeout=SHUTDOWN_TIMEOUT_S)
             for task in late:
                 task.cancel()
-            if late and (await asyncio.wait(late, timeout=FAREWELL_S))[1]:
+            if late and (await asyncio.wait(late, timeout=SHUTDOWN_TIMEOUT_S))[1]:
                 # A file that hangs can't be told to give up; and what it may yet do, nobody else must do meanwhile.
                 log.error("the platform is stuck: it is left as it is")
                 return
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._publisher.finish(), FAREWELL_S)
+            await asyncio.wait_for(self._publisher.finish(), SHUTDOWN_TIMEOUT_S)
         await self._outbound.lease.release()
         await self._outbound.close()
 
     async def _run(self, task: Task) -> None:
-        patience = Patience()
+        backoff = Backoff()
         while True:
             closing = self._closing.is_set()
             if closing and task is self._chores:
                 return
             try:
                 done = await task.step()
-                patience.reset()
+                backoff.reset()
                 if closing and not done:
                     return
                 await self._until_closing(task.rest(done))
@@ -94,22 +94,22 @@ class Relay:
             except Exception as error:  # noqa: BLE001 - a defect holds events up, and is told; it doesn't end the relay
                 if closing:
                     return
-                await self._be_patient(error, patience)
+                await self._back_off(error, backoff)
 
-    async def _be_patient(self, error: Exception, patience: Patience) -> None:
+    async def _back_off(self, error: Exception, backoff: Backoff) -> None:
         """Wait, longer each time. Never raises."""
-        pause_s = patience.next_pause_s(error.after_s if isinstance(error, Later) else None)
+        delay_s = backoff.next_delay_s(error.after_s if isinstance(error, Later) else None)
         if isinstance(error, Gone):
             self._outbound.stopped = True
         elif not isinstance(error, Later):
             self._outbound.forget()
-        _log(error, pause_s)
+        _log(error, delay_s)
         try:
             if isinstance(error, Gone | Later):
                 await self._reports.failure(str(error), stopped=isinstance(error, Gone))
         except Exception as untold:  # noqa: BLE001 - whoever can't be told can't be told
             log.warning("operators not told", reason=repr(untold))
-        await self._until_closing(asyncio.sleep(pause_s))
+        await self._until_closing(asyncio.sleep(delay_s))
 
     async def _until_closing(self, waiting: Any) -> None:
         """Wait for it, but no longer than until the shop closes."""
@@ -123,10 +123,10 @@ class Relay:
                     await end
 
 
-def _log(error: Exception, pause_s: float) -> None:
+def _log(error: Exception, delay_s: float) -> None:
     if isinstance(error, Gone):
         log.error("the platform wants no more events", reason=str(error))
     elif isinstance(error, Later | Overloaded | Unavailable):
-        log.warning("events wait", reason=str(error) or type(error).__name__, next_attempt_in_s=round(pause_s, 3))
+        log.warning("events wait", reason=str(error) or type(error).__name__, next_attempt_in_s=round(delay_s, 3))
     else:
         log.error("defect", exc_info=error)

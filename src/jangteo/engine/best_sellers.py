@@ -39,7 +39,7 @@ STAND_BACK_S: Final = 3.0
 """So long who came too late, or couldn't, leaves it to others."""
 HEARD_EVERY_S: Final = 30.0
 """Whoever builds a window is heard of so often: see `storage.counting.HEARD_WITHIN`."""
-FAREWELL_S: Final = 5.0
+SHUTDOWN_TIMEOUT_S: Final = 5.0
 """So long a closing shop waits for a step that is under way."""
 TOO_LATE_S: Final = 0.02
 """Who came too late plans anew so much later, and each time a little later still."""
@@ -71,7 +71,7 @@ class Counting:
     async def stop(self) -> None:
         """End. What isn't counted yet is at the next start."""
         self.end()
-        give_up_at = monotonic() + FAREWELL_S
+        give_up_at = monotonic() + SHUTDOWN_TIMEOUT_S
         while self._running and (left_s := give_up_at - monotonic()) > 0:
             await asyncio.wait(set(self._running), timeout=left_s)
         # Where nobody answers any more, nothing is lost: what comes of a step is found by the next one.
@@ -165,16 +165,16 @@ class Counting:
     async def _go_on(self) -> None:
         while not self._closing.is_set():
             try:
-                pause_s = await self.step()
+                delay_s = await self.step()
             except Stopped:
                 return
             except (Overloaded, Unavailable) as error:
                 log.warning("sales wait to be counted", reason=_why(error))
-                pause_s = STAND_BACK_S
+                delay_s = STAND_BACK_S
             except Exception:
                 log.exception("defect")
-                pause_s = STAND_BACK_S
-            await self._pause(pause_s)
+                delay_s = STAND_BACK_S
+            await self._pause(delay_s)
 
     async def _do(self, lane: Lane, plan: Callable[[Snapshot], CountSales | None]) -> CountSales | None:
         """Plan a step and do it, anew where another one was done in between; None where there is nothing to do.

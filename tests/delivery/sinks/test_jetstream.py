@@ -203,7 +203,7 @@ def test_a_restart_in_a_quiet_time_is_not_noticed(server: NatsServer) -> None:
 def test_a_server_that_hangs_is_for_later(server: NatsServer, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """A few events fit into the connection, many wait in our process: neither may come behind newer ones."""
     monkeypatch.setattr(jetstream, "WINDOW", count)
-    monkeypatch.setattr(jetstream, "FAREWELL_S", 0.05)
+    monkeypatch.setattr(jetstream, "SHUTDOWN_TIMEOUT_S", 0.05)
     server.create_stream("orders")
     many = [event(order) for order in range(1, count + 1)]
 

@@ -31,7 +31,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._header_bytes = 0
         self._arriving = self._within_headers = True
         self._giving_up: asyncio.TimerHandle | None = None
-        self._be_patient()
+        self._back_off()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
@@ -64,9 +64,9 @@ class BoundedHttp(HttpToolsProtocol):
         if self._header_bytes > HEADERS_MAX_BYTES:
             self.transport.close()
         elif self._giving_up is None:
-            self._be_patient()
+            self._back_off()
 
-    def _be_patient(self) -> None:
+    def _back_off(self) -> None:
         self._giving_up = self.loop.call_later(self.arrival_timeout_s, self.transport.close)
 
     def _stop_waiting(self) -> None:

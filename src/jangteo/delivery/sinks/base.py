@@ -1,4 +1,4 @@
-"""What a platform is to the relay: something that takes events, and may say no to one or ask for patience."""
+"""What a platform is to the relay: something that takes events, and may say no to one or ask for backoff."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol

@@ -15,7 +15,7 @@ DEADLINE_S: Final = 20.0
 """Connecting, and each window of events, may take so long."""
 WINDOW: Final = 1_000
 """No more events than this are unacknowledged at a time."""
-FAREWELL_S: Final = 1.0
+SHUTDOWN_TIMEOUT_S: Final = 1.0
 """So long a connection that is given up may take to close."""
 
 
@@ -86,7 +86,7 @@ class JetStream:
         What it brings when the server goes on are events that come again anyway, under the ids that the stream knows.
         """
         if self._closing:
-            await asyncio.wait(self._closing, timeout=FAREWELL_S)
+            await asyncio.wait(self._closing, timeout=SHUTDOWN_TIMEOUT_S)
 
 
 def _subject(address: Address) -> str:

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from jangteo.delivery.sinks.event_fields import Parts
 
-FAREWELL_S: Final = 0.1
+SHUTDOWN_TIMEOUT_S: Final = 0.1
 """So long it may take to hear of what was thrown away."""
 _TOPIC_SOUGHT_MS: Final = 5_000
 _ALL_DOWN: Final = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - so named by the client, as are all errors of its own
@@ -64,7 +64,7 @@ class NotedProducer:
         """
         if self._producer is not None:
             self._producer.purge()
-            self._producer.flush(FAREWELL_S)
+            self._producer.flush(SHUTDOWN_TIMEOUT_S)
             self._producer = None
 
     def _made(self) -> Producer:
