@@ -58,7 +58,7 @@ def waiting_events(database: str, platform: Platform) -> Contender:
     def run(_: int) -> Load:
         with closing(open_storage(database).connect()) as connection:
             with connection.transaction() as session:
-                session.run("UPDATE bundles SET sent_at = NULL")
+                session.run("UPDATE event_batches SET sent_at = NULL")
             with _relaying(database, platform):
                 end = monotonic() + _SENT_WITHIN_S
                 while _waiting(database):
@@ -66,12 +66,12 @@ def waiting_events(database: str, platform: Platform) -> Contender:
                         raise CannotMeasure(f"the events for {platform.name} were not sent in {_SENT_WITHIN_S} s")
                     sleep(_LOOK_EVERY_S)
             with connection.snapshot(system_clock()) as snapshot:
-                ((first, last),) = snapshot.rows("SELECT MIN(sent_at), MAX(sent_at) FROM bundles")
+                ((first, last),) = snapshot.rows("SELECT MIN(sent_at), MAX(sent_at) FROM event_batches")
                 # The first ones are the start of the clock.
                 ((sent,),) = snapshot.rows(
                     """
-                    SELECT COUNT(*) FROM bundles CROSS JOIN outbox WHERE sent_at > :first
-                        AND outbox.id BETWEEN first_event AND last_event AND outbox.bundle_id = bundles.id
+                    SELECT COUNT(*) FROM event_batches CROSS JOIN outbox WHERE sent_at > :first
+                        AND outbox.id BETWEEN first_event AND last_event AND outbox.event_batch_id = event_batches.id
                     """,
                     first=first,
                 )
@@ -121,9 +121,9 @@ def _delays_ms(database: str, since_s: float) -> list[float]:
     with closing(open_storage(database).connect()) as connection, connection.snapshot(system_clock()) as snapshot:
         rows = snapshot.rows(
             """
-            SELECT bundles.sent_at - bundles.created_at FROM bundles CROSS JOIN outbox
+            SELECT event_batches.sent_at - event_batches.created_at FROM event_batches CROSS JOIN outbox
             WHERE created_at > :since
-                AND outbox.id BETWEEN first_event AND last_event AND outbox.bundle_id = bundles.id
+                AND outbox.id BETWEEN first_event AND last_event AND outbox.event_batch_id = event_batches.id
             """,
             since=int(since_s * 1_000_000),
         )
@@ -132,7 +132,7 @@ def _delays_ms(database: str, since_s: float) -> list[float]:
 
 def _waiting(database: str) -> bool:
     with closing(open_storage(database).connect()) as connection, connection.snapshot(system_clock()) as snapshot:
-        return bool(snapshot.rows("SELECT 1 FROM bundles WHERE sent_at IS NULL LIMIT 1"))
+        return bool(snapshot.rows("SELECT 1 FROM event_batches WHERE sent_at IS NULL LIMIT 1"))
 
 
 @contextmanager

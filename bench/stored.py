@@ -60,7 +60,7 @@ _MADE: Final = (
     SELECT {_ENTRY}, buyer, n, 'payment', -total, {shops.PLENTY} - turn * total, n, at FROM made ORDER BY n
     """,
     f"""
-    INSERT INTO outbox (id, bundle_id, order_id, type, event)
+    INSERT INTO outbox (id, event_batch_id, order_id, type, event)
     {_NUMBERED}
     SELECT n, {_BUNDLE_ID}, n, 'jangteo.order.paid',
         '{{"specversion":"1.0","id":"stored-order-' || n || '-paid","source":"/jangteo/stored",'
@@ -74,7 +74,7 @@ _MADE: Final = (
     FROM made ORDER BY n
     """,
     f"""
-    INSERT INTO bundles (id, first_event, last_event, created_at, sent_at)
+    INSERT INTO event_batches (id, first_event, last_event, created_at, sent_at)
     {_NUMBERED} SELECT {_BUNDLE_ID}, MIN(n), MAX(n), MAX(at), MAX(at) FROM made GROUP BY {_BUNDLE_ID} ORDER BY 1
     """,
 )
@@ -118,7 +118,7 @@ def _settle(connection: Connection, orders: int) -> None:
         for sql in _SETTLED:
             session.run(sql, orders=orders, turns=turns, sold=sold)
         if isinstance(connection, PostgresConnection):
-            for table in (schema.orders, schema.ledger_entries, schema.outbox, schema.bundles):
+            for table in (schema.orders, schema.ledger_entries, schema.outbox, schema.event_batches):
                 session.run(id_behind_largest(table))
 
 

@@ -180,7 +180,7 @@ def _nothing_to_count(connection: Connection) -> bool:
 
 def _nothing_to_send(connection: Connection) -> bool:
     with connection.snapshot(system_clock()) as snapshot:
-        return not snapshot.rows("SELECT id FROM bundles WHERE sent_at IS NULL LIMIT 1")
+        return not snapshot.rows("SELECT id FROM event_batches WHERE sent_at IS NULL LIMIT 1")
 
 
 def _wait(url: str, is_quiet: Callable[[Connection], bool]) -> None:

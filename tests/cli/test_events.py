@@ -19,7 +19,7 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture
 def told(kept: Shop) -> Shop:
-    """Bundles of 2, 1 and 3 orders, a day apart; the first two were sent, of them 1 is set aside, 3 in trial."""
+    """EventBatches of 2, 1 and 3 orders, a day apart; the first two were sent, of them 1 is set aside, 3 in trial."""
     for day, size in enumerate((2, 1, 3)):
         kept.order(size, at=OPENED + day * DAY)
     kept.send(1, 2, at=OPENED + 3 * DAY)

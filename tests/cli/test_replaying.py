@@ -13,7 +13,7 @@ import pytest
 
 from jangteo.cli import progress
 from jangteo.cli import replay as following
-from jangteo.core.relay import NoteReplay, StartReplay
+from jangteo.core.relay import RecordReplayProgress, StartReplay
 from jangteo.storage.chores import read_replay, read_replayed
 from jangteo.storage.event_queries import read_state
 from jangteo.storage.timestamps import micros
@@ -27,7 +27,7 @@ FROM_THE_BEGINNING = ("--since", "2026-11-01")
 
 @pytest.fixture
 def sent(kept: Shop) -> Shop:
-    """Bundles of 2, 1 and 3 orders, a day apart, that were all sent."""
+    """EventBatches of 2, 1 and 3 orders, a day apart, that were all sent."""
     for day, size in enumerate((2, 1, 3)):
         kept.order(size, at=OPENED + day * DAY)
     kept.send(1, 2, 3, at=OPENED + 3 * DAY)
@@ -114,7 +114,11 @@ def test_elsewhere_than_on_a_terminal_it_tells_lines(
     sent: Shop, jangteo: Jangteo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notes = iter(
-        [NoteReplay(1, 1, 2, finished=False), NoteReplay(1, 2, 3, finished=False), NoteReplay(1, 3, 6, finished=True)]
+        [
+            RecordReplayProgress(1, 1, 2, finished=False),
+            RecordReplayProgress(1, 2, 3, finished=False),
+            RecordReplayProgress(1, 3, 6, finished=True),
+        ]
     )
     # What a relay would do while the command waits.
     monkeypatch.setattr(following, "sleep", lambda _: sent.do(next(notes)))
@@ -133,7 +137,7 @@ def test_elsewhere_than_on_a_terminal_it_tells_lines(
 def test_a_line_is_not_told_more_often_than_every_few_seconds(
     sent: Shop, jangteo: Jangteo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    notes = iter([NoteReplay(1, 1, 2, finished=False), NoteReplay(1, 3, 6, finished=True)])
+    notes = iter([RecordReplayProgress(1, 1, 2, finished=False), RecordReplayProgress(1, 3, 6, finished=True)])
     monkeypatch.setattr(following, "sleep", lambda _: sent.do(next(notes)))
     monkeypatch.setattr(progress, "monotonic", lambda: 5.0)
     assert jangteo(*replay(sent, *FROM_THE_BEGINNING)).out.splitlines() == [

@@ -212,7 +212,7 @@ def test_what_was_sent_long_ago_is_forgotten(
     shop = open_shop(keep_events_days=0.000_001)
     platform.rejects = rejecting(3)
     ordered(shop, 6, cancelled=(2,))
-    # The newest stays, and so does the rejected one; the order's lone bundle keeps nobody else.
+    # The newest stays, and so does the rejected one; the order's lone event_batch keeps nobody else.
     until(shop, lambda state: (state.forgotten, state.waiting, state.dead_letters) == (5, 0, 1))
     books_are_right(shop)
     platform.fails = Later("gone for a while")

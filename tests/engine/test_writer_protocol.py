@@ -56,7 +56,7 @@ ASKED = [
     Asked(relay.RecordDelivered((5, 6))),
     Asked(relay.RetryEvents((5,))),
     Asked(relay.StartReplay(NOW, NOW)),
-    Asked(relay.NoteReplay(1, 7, 12, finished=False)),
+    Asked(relay.RecordReplayProgress(1, 7, 12, finished=False)),
     Asked(relay.ReportPlatform("none", None, stopped=False, sent_events=12, within_s=2.5)),
     Asked(relay.ResumePlatform()),
     Asked(relay.ForgetEvents((1, 9), 60.0)),

@@ -112,10 +112,10 @@ class Writer:
                 holder = f"relay {self._number}"
                 return AcquireLease(holder, 60) if self._random.random() < 0.5 else ReleaseLease(holder)
             case _:
-                # Two relays whose turns overlap: both mark the same bundles.
+                # Two relays whose turns overlap: both mark the same event_batches.
                 with self._connection.snapshot(NOW) as snapshot:
                     waiting = outbox.read_waiting(snapshot, frozenset(), self._random.randint(1, 40))
-                return CheckWritable() if waiting is None else MarkSent(waiting.bundles)
+                return CheckWritable() if waiting is None else MarkSent(waiting.event_batches)
 
 
 def write(url: str, number: int) -> Counter[str]:

@@ -123,7 +123,7 @@ def test_a_relay_of_its_own_goes_on_without_a_server(sqlite_database: str, tmp_p
     until_told([tmp_path / "events.jsonl"], shopping.orders)
     end = monotonic() + 30
     with closing(sqlite3.connect(sqlite_database.removeprefix("sqlite:///"))) as raw:
-        while raw.execute("SELECT COUNT(*) FROM bundles WHERE sent_at IS NULL").fetchone() != (0,):
+        while raw.execute("SELECT COUNT(*) FROM event_batches WHERE sent_at IS NULL").fetchone() != (0,):
             assert monotonic() < end, "nothing was marked"
             sleep(0.05)
     assert relay.interrupt()[0] == 0

@@ -1,4 +1,4 @@
-"""A small shop for tests of what becomes of its events: orders at moments of the test's choice, one bundle a batch."""
+"""A small shop for tests of what becomes of its events: orders at moments of the test's choice, one event_batch a batch."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class Shop:
         return [getattr(answer, "outcome", None) for answer in answers]
 
     def order(self, count: int = 1, *, at: datetime = OPENED) -> list[int]:
-        """So many orders in one bundle."""
+        """So many orders in one event_batch."""
         return [placed.order_id for placed in self.do(*(order() for _ in range(count)), at=at)]
 
     def cancel(self, *orders: int, at: datetime = OPENED) -> None:
         self.do(*map(CancelOrder, orders), at=at)
 
-    def send(self, *bundles: int, at: datetime = OPENED) -> None:
-        self.do(MarkSent(bundles), at=at)
+    def send(self, *event_batches: int, at: datetime = OPENED) -> None:
+        self.do(MarkSent(event_batches), at=at)
 
     def look(self, read: Callable[..., Answer], *arguments: Any, at: datetime = OPENED, **named: Any) -> Answer:
         """What a question finds."""

@@ -98,7 +98,7 @@ DAMAGE: dict[str, str] = {
         UPDATE order_lines SET unit_price = unit_price + 1 WHERE order_id = 9 AND position = 0
     """,
     "one event for every paid order and one more for every cancelled one": "DELETE FROM outbox WHERE id = 40",
-    "every row belongs to something that exists": "UPDATE outbox SET bundle_id = 9999 WHERE id = 40",
+    "every row belongs to something that exists": "UPDATE outbox SET event_batch_id = 9999 WHERE id = 40",
 }
 
 
@@ -159,7 +159,7 @@ EVENTS = "one event for every paid order and one more for every cancelled one"
 MORE_DAMAGE += [
     # What is gone must have been counted, and what was counted be gone; and only what is that old.
     (EVENTS, "DELETE FROM outbox WHERE type = 'jangteo.order.cancelled' AND id < 100"),
-    (EVENTS, "UPDATE prunings SET events = 1, until = (SELECT MAX(created_at) FROM bundles)"),
+    (EVENTS, "UPDATE prunings SET events = 1, until = (SELECT MAX(created_at) FROM event_batches)"),
     (
         EVENTS,
         "UPDATE prunings SET events = 1; DELETE FROM outbox WHERE id = 40",
@@ -174,7 +174,7 @@ MORE_DAMAGE += [
     ),
     (ORPHANS, "INSERT INTO failed_events VALUES (9999, 9, 1, 'no', 1, NULL)"),
     (ORPHANS, "INSERT INTO failed_events SELECT id, order_id + 1, 1, 'no', 1, NULL FROM outbox WHERE id = 40"),
-    (ORPHANS, "UPDATE bundles SET last_event = first_event - 1 WHERE id = 40"),
+    (ORPHANS, "UPDATE event_batches SET last_event = first_event - 1 WHERE id = 40"),
 ]
 
 

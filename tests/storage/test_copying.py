@@ -159,8 +159,8 @@ def test_a_copied_shop_goes_on(filled: str, database: str) -> None:
     with closing(open_storage(database).connect()) as connection, connection.snapshot(NOW) as snapshot:
         waiting = outbox.read_waiting(snapshot, frozenset(), 1_000)
         assert waiting is not None
-        assert waiting.bundles[0] == 100, "what was sent is not sent again"
-        assert len(waiting.bundles) == len(snapshot.rows("SELECT 1 FROM bundles WHERE sent_at IS NULL"))
+        assert waiting.event_batches[0] == 100, "what was sent is not sent again"
+        assert len(waiting.event_batches) == len(snapshot.rows("SELECT 1 FROM event_batches WHERE sent_at IS NULL"))
     before = shop_in(database)
     [again] = done(database, KEPT)
     assert again.replayed
@@ -172,7 +172,7 @@ def test_a_copied_shop_goes_on(filled: str, database: str) -> None:
     )
     assert (ordered.outcome.status, added.outcome.stock) == ("paid", 40)
     after = shop_in(database)
-    for name in ("orders", "order_lines", "ledger_entries", "products", "stock_movements", "outbox", "bundles"):
+    for name in ("orders", "order_lines", "ledger_entries", "products", "stock_movements", "outbox", "event_batches"):
         new = {row[0] for row in after[name]} - {row[0] for row in before[name]}
         assert new, name
         assert min(new) > max(row[0] for row in before[name]), name

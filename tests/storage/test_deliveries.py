@@ -10,9 +10,9 @@ import pytest
 from jangteo.core.book import Command
 from jangteo.core.relay import (
     FailedEvent,
-    NoteReplay,
     RecordDelivered,
     RecordFailures,
+    RecordReplayProgress,
     ReportPlatform,
     ResumePlatform,
     RetryEvents,
@@ -34,7 +34,7 @@ WELL = ReportPlatform("none", None, stopped=False, sent_events=12, within_s=2.5)
 NOTED = {
     "failed_events": "SELECT id, order_id, attempts, reason, failed_at, next_attempt_at FROM failed_events ORDER BY id",
     "replays": """
-        SELECT id, since, until, done_bundle, last_bundle, events, started_at, finished_at FROM replays ORDER BY id
+        SELECT id, since, until, done_batch, last_batch, events, started_at, finished_at FROM replays ORDER BY id
     """,
     "platforms": "SELECT name, failure, failed_at, failing_since, stopped_at, sent_events, within_us FROM platforms",
 }
@@ -69,24 +69,27 @@ CASES = {
     "a replay begins": Case((), REPLAY, "replays", [FIRST_REPLAY]),
     "none begins while one is under way": Case((REPLAY,), StartReplay(NOW, NOW + DAY), "replays", [FIRST_REPLAY]),
     "a replay has come further": Case(
-        (REPLAY,), NoteReplay(1, 2, 40, finished=False), "replays", [(*FIRST_REPLAY[:3], 2, 3, 40, at(), None)]
+        (REPLAY,),
+        RecordReplayProgress(1, 2, 40, finished=False),
+        "replays",
+        [(*FIRST_REPLAY[:3], 2, 3, 40, at(), None)],
     ),
     "a replay never goes back": Case(
-        (REPLAY, NoteReplay(1, 2, 40, finished=False)),
-        NoteReplay(1, 1, 20, finished=False),
+        (REPLAY, RecordReplayProgress(1, 2, 40, finished=False)),
+        RecordReplayProgress(1, 1, 20, finished=False),
         "replays",
         [(*FIRST_REPLAY[:3], 2, 3, 40, at(), None)],
     ),
     "a replay is finished": Case(
-        (REPLAY,), NoteReplay(1, 3, 60, finished=True), "replays", [(*FIRST_REPLAY[:3], 3, 3, 60, at(), at())]
+        (REPLAY,), RecordReplayProgress(1, 3, 60, finished=True), "replays", [(*FIRST_REPLAY[:3], 3, 3, 60, at(), at())]
     ),
     "a finished replay is not opened again": Case(
-        (REPLAY, NoteReplay(1, 2, 40, finished=True)),
-        NoteReplay(1, 3, 60, finished=False),
+        (REPLAY, RecordReplayProgress(1, 2, 40, finished=True)),
+        RecordReplayProgress(1, 3, 60, finished=False),
         "replays",
         [(*FIRST_REPLAY[:3], 2, 3, 40, at(), at())],
     ),
-    "an unknown replay": Case((REPLAY,), NoteReplay(2, 3, 60, finished=True), "replays", [FIRST_REPLAY]),
+    "an unknown replay": Case((REPLAY,), RecordReplayProgress(2, 3, 60, finished=True), "replays", [FIRST_REPLAY]),
     "the platform is well": Case((), WELL, "platforms", [("none", None, None, None, None, 12, 2_500_000)]),
     "the platform fails": Case((), FAILED, "platforms", [("none", "refused", at(), at(), None, 0, 2_000_000)]),
     "the platform wants no more": Case((), STOPPED, "platforms", [("none", "410", at(), at(), at(), 0, 2_000_000)]),
@@ -99,7 +102,7 @@ CASES = {
 
 @pytest.fixture
 def told(kept: Shop) -> Shop:
-    """Three orders, each in a bundle that was sent."""
+    """Three orders, each in a event_batch that was sent."""
     for _ in range(3):
         kept.order()
     kept.send(1, 2, 3)
@@ -118,18 +121,18 @@ def test_a_note_has_its_effect_and_twice_no_other(told: Shop, case: Case) -> Non
 
 
 def test_every_note_but_forgetting_has_its_case() -> None:
-    notes = {AGAIN, RecordDelivered(()), RetryEvents(()), REPLAY, NoteReplay(1, 1, 1, finished=False), WELL}
+    notes = {AGAIN, RecordDelivered(()), RetryEvents(()), REPLAY, RecordReplayProgress(1, 1, 1, finished=False), WELL}
     assert {type(case.note) for case in CASES.values()} == {type(note) for note in notes} | {ResumePlatform}
 
 
 def test_notes_of_one_batch_are_taken_in_their_order(told: Shop) -> None:
     told.do(AGAIN, RecordDelivered((1,)), ASIDE, RetryEvents((2, 3)), at=NOW)
     assert [row[:3] for row in told.rows(NOTED["failed_events"])] == [(2, 2, 0), (3, 3, 0)]
-    told.do(REPLAY, NoteReplay(1, 3, 3, finished=True), StartReplay(OPENED, OPENED + DAY), at=NOW)
+    told.do(REPLAY, RecordReplayProgress(1, 3, 3, finished=True), StartReplay(OPENED, OPENED + DAY), at=NOW)
     assert told.look(read_replayed) == 0
     replay = told.look(read_replay)
     assert replay is not None
-    assert (replay.replay, replay.since, replay.until, replay.last_bundle) == (2, OPENED, OPENED + DAY, 3)
+    assert (replay.replay, replay.since, replay.until, replay.last_batch) == (2, OPENED, OPENED + DAY, 3)
 
 
 def test_a_replay_ends_with_the_bundles_of_its_beginning(told: Shop) -> None:
@@ -137,14 +140,14 @@ def test_a_replay_ends_with_the_bundles_of_its_beginning(told: Shop) -> None:
     told.order()
     replay = told.look(read_replay)
     assert replay is not None
-    assert replay.last_bundle == 3
-    told.do(NoteReplay(1, 3, 2, finished=True), at=NOW)
+    assert replay.last_batch == 3
+    told.do(RecordReplayProgress(1, 3, 2, finished=True), at=NOW)
     assert (told.look(read_replay), told.look(read_replayed)) == (None, 2)
 
 
 def test_a_replay_of_a_shop_without_events_can_be_finished(kept: Shop) -> None:
     kept.do(REPLAY, at=NOW)
-    kept.do(NoteReplay(1, 0, 0, finished=True), at=NOW)
+    kept.do(RecordReplayProgress(1, 0, 0, finished=True), at=NOW)
     assert kept.look(read_replay) is None
 
 

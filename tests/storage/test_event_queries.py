@@ -19,7 +19,7 @@ from jangteo.storage.event_queries import (
     read_state,
     read_waiting_events,
 )
-from jangteo.storage.outbox import read_places, read_places_of_sent, read_sent
+from jangteo.storage.outbox import read_outbox_ids, read_outbox_ids_of_sent, read_sent
 from jangteo.storage.port import Row, Snapshot, Value
 from jangteo.storage.sqlite.connection import SqliteSnapshot
 from tests.storage.shops import DAY, OPENED, Shop, order
@@ -31,7 +31,7 @@ Read = Callable[[Snapshot, int | None, int], list[KeptEvent]]
 
 @pytest.fixture
 def told(kept: Shop) -> Shop:
-    """Bundles of 2, 1 and 3 orders, a day apart; the first two were sent, of them 1 is set aside, 3 in trial."""
+    """EventBatches of 2, 1 and 3 orders, a day apart; the first two were sent, of them 1 is set aside, 3 in trial."""
     for day, size in enumerate((2, 1, 3)):
         kept.order(size, at=OPENED + day * DAY)
     kept.send(1, 2, at=OPENED + 3 * DAY)
@@ -101,7 +101,7 @@ def test_the_events_of_an_order_are_found_the_newest_first(told: Shop) -> None:
 
 def test_an_order_that_was_cancelled_in_the_batch_of_its_payment_has_both(kept: Shop) -> None:
     kept.do(order(), CancelOrder(1), order())
-    assert kept.ids("bundles") == [1]
+    assert kept.ids("event_batches") == [1]
     assert facts(kept, 1) == [(2, "cancelled"), (1, "paid")]
     assert facts(kept, 2) == [(3, "paid")]
 
@@ -123,10 +123,10 @@ def test_what_was_sent_and_not_rejected_is_counted_and_sent_again(
     assert told.look(count_sent, since, until) == count
     found, after = 0, 0
     while (some := told.look(read_sent, (since, until), after, 99, 1)) is not None:
-        sent = told.look(read_places_of_sent, some.bundles)
+        sent = told.look(read_outbox_ids_of_sent, some.event_batches)
         assert len(some.lines.splitlines()) == len(sent)
         found += len(sent)
-        after = some.bundles[-1]
+        after = some.event_batches[-1]
     assert found == count
 
 
@@ -137,16 +137,16 @@ def test_what_was_sent_comes_in_whole_bundles_up_to_the_last(kept: Shop) -> None
     taken = []
     after = 0
     while (some := kept.look(read_sent, (OPENED, NOW), after, 3, 2)) is not None:
-        taken.append((some.bundles, len(some.lines.splitlines())))
-        after = some.bundles[-1]
+        taken.append((some.event_batches, len(some.lines.splitlines())))
+        after = some.event_batches[-1]
     assert taken == [((1,), 2), ((2,), 1), ((3,), 3)]
 
 
 def test_the_places_of_a_bundle_are_those_of_its_lines(told: Shop) -> None:
-    assert told.look(read_places, (1, 2, 3)) == [1, 2, 3, 4, 5, 6]
-    assert told.look(read_places, (2,)) == [3]
-    assert told.look(read_places_of_sent, (1, 2)) == [2]
-    assert told.look(read_places_of_sent, (2,)) == []
+    assert told.look(read_outbox_ids, (1, 2, 3)) == [1, 2, 3, 4, 5, 6]
+    assert told.look(read_outbox_ids, (2,)) == [3]
+    assert told.look(read_outbox_ids_of_sent, (1, 2)) == [2]
+    assert told.look(read_outbox_ids_of_sent, (2,)) == []
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def copied(new: str, old: str) -> None:
                 names = ", ".join(f":{name}" for name in row)
                 writing.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({names})"), dict(row))
         if target.dialect.name == "postgresql":
-            for table in ("users", "products", "orders", "ledger_entries", "outbox", "bundles"):
+            for table in ("users", "products", "orders", "ledger_entries", "outbox", "event_batches"):
                 writing.execute(text(f"SELECT setval('{table}_ids', (SELECT MAX(id) FROM {table}))"))
     source.dispose()
     target.dispose()
@@ -90,7 +90,7 @@ KEPT = {
     "lines": "SELECT * FROM order_lines ORDER BY order_id, position",
     "ledger": "SELECT * FROM ledger_entries ORDER BY id",
     "events": "SELECT * FROM outbox ORDER BY id",
-    "bundles": "SELECT id, first_event, last_event, sent_at FROM bundles ORDER BY id",
+    "event_batches": "SELECT id, first_event, last_event, sent_at FROM event_batches ORDER BY id",
 }
 
 
@@ -113,13 +113,13 @@ def test_everything_is_kept_and_bundles_have_the_moment_of_their_orders(old: str
     assert all(before.values()), "an empty table proves nothing"
     with closing(migrated(old)) as shop:
         assert rows_of(old) == before
-        assert dict(shop.rows("SELECT id, created_at FROM bundles")) == {
-            bundle: micros(moment) for bundle, moment in MOMENTS.items()
+        assert dict(shop.rows("SELECT id, created_at FROM event_batches")) == {
+            event_batch: micros(moment) for event_batch, moment in MOMENTS.items()
         }
         assert shop.wrong() == []
         waiting = shop.look(outbox.read_waiting, frozenset(), 10)
         assert waiting is not None
-        assert waiting.bundles == (3, 4)
+        assert waiting.event_batches == (3, 4)
         assert waiting.lines.splitlines() == [event for *_, event in before["events"][4:]], "with the ids that they had"
         assert [event.place for event in shop.look(read_events_of, 1)] == [4, 1]
 
@@ -128,7 +128,7 @@ def test_orders_are_placed_afterwards(old: str) -> None:
     with closing(migrated(old)) as shop:
         assert shop.order(at=OPENED + 9 * DAY) == [5]
         shop.cancel(3, at=OPENED + 9 * DAY)
-        assert shop.ids("bundles") == [1, 2, 3, 4, 5, 6]
+        assert shop.ids("event_batches") == [1, 2, 3, 4, 5, 6]
         ((name,),) = shop.rows("SELECT name FROM shops")
         ((event,),) = shop.rows("SELECT event FROM outbox WHERE order_id = 5")
         assert f'"id":"{name}-order-5-paid"' in event
@@ -186,7 +186,7 @@ def test_no_two_shops_have_one_name(tmp_path: Path) -> None:
 def test_what_waits_still_has_an_index_of_its_own(old: str) -> None:
     migrated(old).close()
     engine = engine_of(old)
-    [index] = inspect(engine).get_indexes("bundles")
+    [index] = inspect(engine).get_indexes("event_batches")
     engine.dispose()
-    assert index["name"] == "bundles_waiting"
+    assert index["name"] == "event_batches_waiting"
     assert "sent_at IS NULL" in str(index["dialect_options"][f"{engine.dialect.name}_where"])

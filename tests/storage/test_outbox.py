@@ -1,4 +1,4 @@
-"""What waits to be sent: whole bundles, none skipped that commits late, and found without a search."""
+"""What waits to be sent: whole event_batches, none skipped that commits late, and found without a search."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jangteo.core.relay import MarkSent
 from jangteo.core.wallets import ChargeBalance, RegisterUser
 from jangteo.engine.batch import Asked, apply, commit
 from jangteo.storage import outbox
-from jangteo.storage.outbox import Bundles
+from jangteo.storage.outbox import EventBatches
 from jangteo.storage.port import Connection
 from jangteo.storage.urls import open_storage
 
@@ -28,12 +28,12 @@ def done(connection: Connection, *commands: Command) -> list[Any]:
     return [getattr(answer, "outcome", answer) for answer in answers]
 
 
-def waiting(connection: Connection, *sent: int, limit: int = 1_000) -> Bundles | None:
+def waiting(connection: Connection, *sent: int, limit: int = 1_000) -> EventBatches | None:
     with connection.snapshot(NOW) as snapshot:
         return outbox.read_waiting(snapshot, frozenset(sent), limit)
 
 
-def users_of(found: Bundles | None) -> list[int]:
+def users_of(found: EventBatches | None) -> list[int]:
     lines = [] if found is None else found.lines.splitlines()
     return [msgspec.json.decode(line)["data"]["userId"] for line in lines]
 
@@ -55,10 +55,10 @@ def test_bundles_wait_whole_until_they_are_marked(database: str) -> None:
         done(connection, order(3, 2))
         first = waiting(connection, limit=2)
         assert first is not None
-        assert users_of(first) == [1, 2, 3], "a bundle is never divided"
+        assert users_of(first) == [1, 2, 3], "a event_batch is never divided"
         assert users_of(waiting(connection)) == [1, 2, 3, 3]
-        assert users_of(waiting(connection, *first.bundles)) == [3], "nothing is sent again before it is marked"
-        done(connection, MarkSent(first.bundles))
+        assert users_of(waiting(connection, *first.event_batches)) == [3], "nothing is sent again before it is marked"
+        done(connection, MarkSent(first.event_batches))
         assert users_of(waiting(connection)) == [3]
 
 
@@ -68,8 +68,10 @@ def test_a_mark_for_nothing_or_twice_disturbs_nobody(database: str) -> None:
         done(connection, order(1, 1))
         found = waiting(connection)
         assert found is not None
-        # A bundle that a standby didn't have when it took over, and one that is marked twice in one batch.
-        told = done(connection, MarkSent((10**9,)), MarkSent(found.bundles), MarkSent(found.bundles), order(2, 1))
+        # A event_batch that a standby didn't have when it took over, and one that is marked twice in one batch.
+        told = done(
+            connection, MarkSent((10**9,)), MarkSent(found.event_batches), MarkSent(found.event_batches), order(2, 1)
+        )
         assert [getattr(outcome, "user_id", outcome) for outcome in told] == [None, None, None, 2]
         assert users_of(waiting(connection)) == [2]
 
@@ -85,7 +87,7 @@ def test_what_commits_late_is_not_skipped(postgres_database: str) -> None:
             found = waiting(early)
             assert found is not None
             assert users_of(found) == [2]
-            done(early, MarkSent(found.bundles))
+            done(early, MarkSent(found.event_batches))
         assert users_of(waiting(early)) == [1]
 
 

@@ -29,7 +29,7 @@ def forget(shop: Shop, at: datetime = NOW) -> None:
     """All that may be forgotten, in the bites in which the relay does it."""
     after = 0
     while (some := shop.look(read_forgettable, after, KEPT_FOR, at=at)) is not None:
-        shop.do(ForgetEvents(some.bundles, KEPT_FOR.total_seconds()), at=at)
+        shop.do(ForgetEvents(some.event_batches, KEPT_FOR.total_seconds()), at=at)
         after = some.looked_up_to
 
 
@@ -44,7 +44,7 @@ def test_old_bundles_are_forgotten_and_counted(kept: Shop) -> None:
     kept.order(at=NOW)
     kept.send(1, 2, 3, at=LONG_AGO + 4 * DAY)
     forget(kept)
-    assert (kept.ids("bundles"), kept.ids("outbox")) == ([4], [7])
+    assert (kept.ids("event_batches"), kept.ids("outbox")) == ([4], [7])
     assert forgotten(kept) == [(6, micros(LONG_AGO + 3 * DAY))]
     assert kept.wrong() == []
     state = kept.look(read_state)
@@ -87,7 +87,7 @@ def test_only_what_was_sent_before_the_moment_goes(kept: Shop, sent_at: datetime
     if sent_at is not None:
         kept.send(2, at=sent_at)
     forget(kept)
-    assert kept.ids("bundles") == ([4] if goes else [2, 4])
+    assert kept.ids("event_batches") == ([4] if goes else [2, 4])
     assert forgotten(kept)[0][0] == 4 - len(kept.ids("outbox"))
     assert kept.wrong() == []
 
@@ -109,9 +109,9 @@ def test_the_newest_bundle_stays_so_that_no_id_comes_a_second_time(kept: Shop) -
     kept.order(2, at=LONG_AGO)
     kept.send(1, 2, at=LONG_AGO)
     forget(kept)
-    assert (kept.ids("bundles"), kept.ids("outbox")) == ([2], [3, 4])
+    assert (kept.ids("event_batches"), kept.ids("outbox")) == ([2], [3, 4])
     kept.order(at=NOW)
-    assert (kept.ids("bundles"), kept.ids("outbox")) == ([2, 3], [3, 4, 5])
+    assert (kept.ids("event_batches"), kept.ids("outbox")) == ([2, 3], [3, 4, 5])
     forget(kept)
     assert kept.ids("outbox") == [5], "it goes as soon as there is a newer one"
     kept.order(at=NOW)
@@ -142,10 +142,10 @@ def test_the_books_stay_right_with_a_waiting_bundle_older_than_what_is_forgotten
     kept.order(at=LONG_AGO + 2 * DAY)
     kept.send(2, at=LONG_AGO + 2 * DAY)
     forget(kept)
-    assert kept.ids("bundles") == [1, 3]
+    assert kept.ids("event_batches") == [1, 3]
     waiting = kept.look(outbox.read_waiting, frozenset(), 10)
     assert waiting is not None
-    assert waiting.bundles == (1, 3)
+    assert waiting.event_batches == (1, 3)
     assert kept.wrong() == []
 
 
@@ -169,7 +169,7 @@ def test_what_is_forgotten_is_not_sent_again(kept: Shop) -> None:
     assert kept.look(count_sent, LONG_AGO, NOW) == 2
     some = kept.look(outbox.read_sent, (LONG_AGO, NOW), 0, 99, 10)
     assert some is not None
-    assert some.bundles == (2,)
+    assert some.event_batches == (2,)
 
 
 def test_bundles_that_were_committed_late_stay_until_they_are_sent(postgres_database: str) -> None:
@@ -182,8 +182,8 @@ def test_bundles_that_were_committed_late_stay_until_they_are_sent(postgres_data
             early.order(at=NOW)
             early.send(2, at=LONG_AGO + 2 * DAY)
             forget(early)
-            assert early.ids("bundles") == [3]
-        assert (early.ids("bundles"), early.ids("outbox")) == ([1, 3], [1, 2, 5])
+            assert early.ids("event_batches") == [3]
+        assert (early.ids("event_batches"), early.ids("outbox")) == ([1, 3], [1, 2, 5])
         assert early.wrong() == []
         forget(early)
         early.send(1, at=LONG_AGO + 3 * DAY)
@@ -194,7 +194,7 @@ def test_bundles_that_were_committed_late_stay_until_they_are_sent(postgres_data
 
 
 def test_one_bundle_within_the_span_of_another_s_ids_keeps_its_events(kept: Shop) -> None:
-    # As two writers on PostgreSQL could have it: 1 and 3 are one bundle's, 2 is the other's.
+    # As two writers on PostgreSQL could have it: 1 and 3 are one event_batch's, 2 is the other's.
     kept.order(2, at=LONG_AGO)
     kept.order(at=LONG_AGO)
     kept.order(at=NOW)
@@ -202,14 +202,14 @@ def test_one_bundle_within_the_span_of_another_s_ids_keeps_its_events(kept: Shop
         "UPDATE outbox SET id = 102 WHERE id = 3",
         "UPDATE outbox SET id = 3 WHERE id = 2",
         "UPDATE outbox SET id = 2 WHERE id = 102",
-        "UPDATE bundles SET last_event = 3 WHERE id = 1",
-        "UPDATE bundles SET first_event = 2, last_event = 2 WHERE id = 2",
+        "UPDATE event_batches SET last_event = 3 WHERE id = 1",
+        "UPDATE event_batches SET first_event = 2, last_event = 2 WHERE id = 2",
     )
-    assert kept.rows("SELECT id, bundle_id FROM outbox ORDER BY id") == [(1, 1), (2, 2), (3, 1), (4, 3)]
+    assert kept.rows("SELECT id, event_batch_id FROM outbox ORDER BY id") == [(1, 1), (2, 2), (3, 1), (4, 3)]
     assert kept.wrong() == []
     kept.send(1, at=LONG_AGO)
     forget(kept)
-    assert (kept.ids("bundles"), kept.ids("outbox")) == ([2, 3], [2, 4])
+    assert (kept.ids("event_batches"), kept.ids("outbox")) == ([2, 3], [2, 4])
     assert forgotten(kept)[0][0] == 2
     assert kept.wrong() == []
 
@@ -286,5 +286,5 @@ def test_the_next_bite_is_found_without_a_search(sqlite_database: str, monkeypat
 
         monkeypatch.setattr(SqliteSnapshot, "rows", explained)
         assert read(shop, after=5) is None
-    assert any("SEARCH bundles USING INTEGER PRIMARY KEY" in step for step in asked), asked
+    assert any("SEARCH event_batches USING INTEGER PRIMARY KEY" in step for step in asked), asked
     assert not any(step.startswith(("SCAN", "USE TEMP B-TREE")) for step in asked), asked

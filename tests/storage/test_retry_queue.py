@@ -17,7 +17,7 @@ PLATFORM = "file:platform.jsonl"
 
 @pytest.fixture
 def told(kept: Shop) -> Shop:
-    """Four orders in one bundle that was sent."""
+    """Four orders in one event_batch that was sent."""
     kept.order(4)
     kept.send(1)
     return kept

@@ -9,7 +9,7 @@ import typer
 from jangteo.app import system_clock
 from jangteo.cli.progress import shown
 from jangteo.core.book import Command
-from jangteo.core.relay import NoteReplay
+from jangteo.core.relay import RecordReplayProgress
 from jangteo.engine.batch import Asked, Failed, commit
 from jangteo.storage.chores import Replay, read_replay, read_replayed
 from jangteo.storage.errors import Unavailable
@@ -56,4 +56,4 @@ def _end(connection: Connection) -> None:
     with connection.snapshot(system_clock()) as snapshot:
         replay = read_replay(snapshot)
     if replay is not None:
-        done(connection, NoteReplay(replay.replay, replay.last_bundle, replay.events, finished=True))
+        done(connection, RecordReplayProgress(replay.replay, replay.last_batch, replay.events, finished=True))

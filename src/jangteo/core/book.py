@@ -91,7 +91,7 @@ class Upkeep:
 
     def __init__(self) -> None:
         self.checked_at: datetime | None = None
-        self.sent_bundles: list[int] = []
+        self.sent_event_batches: list[int] = []
         self.leases: Shelf[Lease] = Shelf()
         self.tally: Shelf[int] = Shelf()
         """How many steps of the counting there were."""
@@ -120,7 +120,7 @@ class Book:
         self.stock_movements: list[StockMovement] = []
         self.events: list[Event] = []
         self.new_event_ids: Iterator[int] = iter(())
-        self.new_bundle_ids: Iterator[int] = iter(())
+        self.new_event_batch_ids: Iterator[int] = iter(())
         self.upkeep = Upkeep()
 
     def enter_balance(self, wallet: Wallet, kind: LedgerKind, amount: int, order_id: int | None) -> Wallet:

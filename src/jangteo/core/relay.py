@@ -23,13 +23,13 @@ class NeedsNothing:
 
 
 class MarkSent(Struct, NeedsNothing, frozen=True):
-    """Remember that the platform has been sent these bundles of events."""
+    """Remember that the platform has been sent these event_batches of events."""
 
-    bundles: tuple[int, ...]
+    event_batches: tuple[int, ...]
 
     def decide(self, book: Book) -> None:
         """Never refused."""
-        book.upkeep.sent_bundles.extend(self.bundles)
+        book.upkeep.sent_event_batches.extend(self.event_batches)
 
 
 class LeaseOutcome(Struct, frozen=True):
@@ -118,7 +118,7 @@ class FailedEvent(Struct, frozen=True):
 
 
 class RecordFailures(Struct, Noted, frozen=True):
-    """These are not sent with their bundles, but by themselves."""
+    """These are not sent with their event_batches, but by themselves."""
 
     events: tuple[FailedEvent, ...]
 
@@ -142,11 +142,11 @@ class StartReplay(Struct, Noted, frozen=True):
     until: datetime
 
 
-class NoteReplay(Struct, Noted, frozen=True):
+class RecordReplayProgress(Struct, Noted, frozen=True):
     """How far a replay has come; never back."""
 
     replay: int
-    done_bundle: int
+    done_batch: int
     events: int
     finished: bool
 
@@ -167,7 +167,7 @@ class ResumePlatform(Struct, Noted, frozen=True):
 
 
 class ForgetEvents(Struct, Noted, frozen=True):
-    """These bundles, as far as they were sent so long ago and nothing of them was rejected, need not be kept."""
+    """These event_batches, as far as they were sent so long ago and nothing of them was rejected, need not be kept."""
 
-    bundles: tuple[int, ...]
+    event_batches: tuple[int, ...]
     kept_for_s: float

@@ -9,7 +9,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import Final
 
-from jangteo.core.relay import ForgetEvents, NoteReplay, RecordDelivered
+from jangteo.core.relay import ForgetEvents, RecordDelivered, RecordReplayProgress
 from jangteo.delivery.reports import Reports
 from jangteo.delivery.sender import Outbound
 from jangteo.storage import chores as stored
@@ -75,14 +75,16 @@ class Chores:
                 retries.settled(trial.event, trial.order_id)
 
     async def _replay_some(self, replay: Replay) -> None:
-        span, done, last = (replay.since, replay.until), replay.done_bundle, replay.last_bundle
+        span, done, last = (replay.since, replay.until), replay.done_batch, replay.last_batch
         async with self._outbound.at_work:
             some = await self._outbound.ask(outbox.read_sent, span, done, last, _REPLAYED_AT_ONCE)
             if some is None:
-                note = NoteReplay(replay.replay, last, replay.events, finished=True)
+                note = RecordReplayProgress(replay.replay, last, replay.events, finished=True)
             else:
-                events = await self._outbound.send_bundles(some, outbox.read_places_of_sent)
-                note = NoteReplay(replay.replay, some.bundles[-1], replay.events + events, finished=False)
+                events = await self._outbound.send_batches(some, outbox.read_outbox_ids_of_sent)
+                note = RecordReplayProgress(
+                    replay.replay, some.event_batches[-1], replay.events + events, finished=False
+                )
             await self._outbound.note(note)
 
     async def _forget_some(self) -> bool:
@@ -93,7 +95,7 @@ class Chores:
         if some is None:
             self._forgotten_up_to, self._forgetting_at = 0, monotonic() + FORGOTTEN_EVERY_S
             return False
-        if some.bundles:
-            await self._outbound.note(ForgetEvents(some.bundles, self._kept_for.total_seconds()))
+        if some.event_batches:
+            await self._outbound.note(ForgetEvents(some.event_batches, self._kept_for.total_seconds()))
         self._forgotten_up_to = some.looked_up_to
         return True

@@ -1,4 +1,4 @@
-"""Publisher the platform what is new: bundle by bundle, the oldest first, each marked as sent when it was."""
+"""Publisher the platform what is new: event_batch by event_batch, the oldest first, each marked as sent when it was."""
 
 import asyncio
 from contextlib import suppress
@@ -37,7 +37,7 @@ class Publisher:
         self._outbound = outbound
         self._look_every_s = LOOK_EVERY_S if others_commit else LOOK_SOMETIMES_S
         self._sent: set[int] = set()
-        """Bundles that were sent and are not marked yet."""
+        """EventBatches that were sent and are not marked yet."""
         self._marking: asyncio.Task[bool] | None = None
         self._begun_at = 0.0
 
@@ -57,8 +57,8 @@ class Publisher:
             events = 0
             if waiting is not None:
                 self._outbound.failing = True
-                events = await self._outbound.send_bundles(waiting, outbox.read_places)
-                self._sent.update(waiting.bundles)
+                events = await self._outbound.send_batches(waiting, outbox.read_outbox_ids)
+                self._sent.update(waiting.event_batches)
             self._outbound.failing = False
         self._mark()
         return events
@@ -83,15 +83,15 @@ class Publisher:
         if self._sent and self._marking is None:
             self._marking = asyncio.create_task(self._mark_now(frozenset(self._sent)))
 
-    async def _mark_now(self, bundles: frozenset[int]) -> bool:
+    async def _mark_now(self, event_batches: frozenset[int]) -> bool:
         try:
-            await self._outbound.note(MarkSent(tuple(sorted(bundles))))
+            await self._outbound.note(MarkSent(tuple(sorted(event_batches))))
         except (Overloaded, Stopped, Unavailable) as error:
             # They are marked with the next ones.
-            log.warning("events not marked as sent yet", bundles=len(bundles), reason=repr(error))
+            log.warning("events not marked as sent yet", event_batches=len(event_batches), reason=repr(error))
             return False
         else:
-            self._sent -= bundles
+            self._sent -= event_batches
             return True
         finally:
             self._marking = None

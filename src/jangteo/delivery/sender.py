@@ -16,7 +16,7 @@ from jangteo.delivery.sinks.base import Sink
 from jangteo.engine.commands import Committing
 from jangteo.engine.reads import Reading
 from jangteo.storage import chores as stored
-from jangteo.storage.outbox import Bundles
+from jangteo.storage.outbox import EventBatches
 from jangteo.storage.port import Question
 
 log = structlog.get_logger()
@@ -84,10 +84,10 @@ class Outbound:
         for start in range(0, len(events), _NOTED_AT_ONCE):
             await self.note(RecordFailures(tuple(events[start : start + _NOTED_AT_ONCE])))
 
-    async def send_bundles(self, some: Bundles, read_places: Callable[..., list[int]]) -> int:
-        """Send bundles of events, and have remembered which were not taken: how many events they are.
+    async def send_batches(self, some: EventBatches, read_outbox_ids: Callable[..., list[int]]) -> int:
+        """Send event_batches of events, and have remembered which were not taken: how many events they are.
 
-        `read_places` finds their places in the outbox. Raises as `send`, `ask` and `note`.
+        `read_outbox_ids` finds their places in the outbox. Raises as `send`, `ask` and `note`.
         """
         events = some.lines.encode().split(b"\n") if some.lines else []
         held = self.retries.blocked(events)
@@ -96,7 +96,7 @@ class Outbound:
         unsent = await self.send([events[place] for place in free])
         if unsent or held:
             log.warning("events not taken", events=len(unsent), blocked=len(held))
-            places = await self.ask(read_places, some.bundles)
+            places = await self.ask(read_outbox_ids, some.event_batches)
             unsent = [*held, *(each._replace(place=free[each.place]) for each in unsent)]
             await self.record_failures(self.retries.remember(unsent, places))
         return len(events)

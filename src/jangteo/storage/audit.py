@@ -212,9 +212,9 @@ CHECKS: Final = (
         SELECT 'stock movement ' || id || ' of product ' || product_id FROM stock_movements
         WHERE NOT EXISTS (SELECT 1 FROM products WHERE products.id = product_id)
         UNION ALL
-        SELECT 'event ' || id || ' of bundle ' || bundle_id FROM outbox
+        SELECT 'event ' || id || ' of event_batch ' || event_batch_id FROM outbox
         WHERE NOT EXISTS (
-            SELECT 1 FROM bundles WHERE bundles.id = bundle_id AND outbox.id BETWEEN first_event AND last_event
+            SELECT 1 FROM event_batches WHERE event_batches.id = event_batch_id AND outbox.id BETWEEN first_event AND last_event
         )
         UNION ALL
         SELECT 'rejected event ' || id || ' of order ' || order_id FROM failed_events

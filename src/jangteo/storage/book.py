@@ -2,7 +2,7 @@
 
 Rows are loaded, and so held, in one order everywhere: orders, campaigns, coupons, users, products, the relay's turn,
 the counting's tally, each by id. What is written has been held before, but for what the relay whose turn it is and
-operators have noted of events: the count of what is forgotten is held before the bundles are; and for the windows of
+operators have noted of events: the count of what is forgotten is held before the event_batches are; and for the windows of
 the best sellers and their pages, which whoever holds the tally may write. Keys of answers come last, in order. Two
 batches can wait for each other, but never in a circle.
 """
@@ -84,7 +84,7 @@ def _reserve_ids(session: Session, book: Book, needs: Needs) -> None:
         counts[schema.ledger_entries] = needs.new_entries
     events = needs.new_orders + len(needs.orders)
     if events:
-        counts |= {schema.outbox: events, schema.bundles: 1}
+        counts |= {schema.outbox: events, schema.event_batches: 1}
     if not counts:
         return
     new_ids = session.new_ids(counts)
@@ -92,4 +92,4 @@ def _reserve_ids(session: Session, book: Book, needs: Needs) -> None:
         shelf.new_ids = iter(new_ids.get(table, ()))
     book.new_entry_ids = iter(new_ids.get(schema.ledger_entries, ()))
     book.new_event_ids = iter(new_ids.get(schema.outbox, ()))
-    book.new_bundle_ids = iter(new_ids.get(schema.bundles, ()))
+    book.new_event_batch_ids = iter(new_ids.get(schema.event_batches, ()))

@@ -7,7 +7,7 @@ from jangteo.storage.port import Snapshot
 from jangteo.storage.timestamps import micros, moment
 
 FORGOTTEN_AT_ONCE: Final = 256
-"""So many bundles are looked at for one bite; and of so many events a bite is, about."""
+"""So many event_batches are looked at for one bite; and of so many events a bite is, about."""
 
 
 class DueRetry(NamedTuple):
@@ -25,8 +25,8 @@ class Replay(NamedTuple):
     replay: int
     since: datetime
     until: datetime
-    done_bundle: int
-    last_bundle: int
+    done_batch: int
+    last_batch: int
     events: int
 
 
@@ -49,9 +49,9 @@ class Chores(NamedTuple):
 
 
 class Forgettable(NamedTuple):
-    """Bundles that were sent long enough ago, and where to look next."""
+    """EventBatches that were sent long enough ago, and where to look next."""
 
-    bundles: tuple[int, ...]
+    event_batches: tuple[int, ...]
     looked_up_to: int
 
 
@@ -84,7 +84,7 @@ def read_replay(snapshot: Snapshot) -> Replay | None:
     """The replay that is under way."""
     rows = snapshot.rows(
         """
-        SELECT id, since, until, done_bundle, last_bundle, events FROM replays
+        SELECT id, since, until, done_batch, last_batch, events FROM replays
         WHERE finished_at IS NULL ORDER BY id LIMIT 1
         """
     )
@@ -98,28 +98,28 @@ def read_replayed(snapshot: Snapshot) -> int:
 
 
 def read_forgettable(snapshot: Snapshot, after: int, kept_for: timedelta) -> Forgettable | None:
-    """The next bundles behind `after`; None where they are not that old.
+    """The next event_batches behind `after`; None where they are not that old.
 
     Never the newest of all: from it new ids are counted on.
     """
     rows = snapshot.rows(
         """
-        SELECT id, last_event - first_event + 1, created_at, sent_at FROM bundles
-        WHERE id > :after AND id < (SELECT MAX(id) FROM bundles)
+        SELECT id, last_event - first_event + 1, created_at, sent_at FROM event_batches
+        WHERE id > :after AND id < (SELECT MAX(id) FROM event_batches)
         ORDER BY id LIMIT :count
         """,
         after=after,
         count=FORGOTTEN_AT_ONCE,
     )
-    before, events, last, bundles = micros(snapshot.now - kept_for), 0, 0, []
-    for bundle_id, size, created_at, sent_at in rows:
+    before, events, last, event_batches = micros(snapshot.now - kept_for), 0, 0, []
+    for event_batch_id, size, created_at, sent_at in rows:
         if created_at >= before or events >= FORGOTTEN_AT_ONCE:
             break
-        last = bundle_id
+        last = event_batch_id
         if sent_at is not None and sent_at < before:
             events += size
-            bundles.append(bundle_id)
-    return Forgettable(tuple(bundles), last) if last else None
+            event_batches.append(event_batch_id)
+    return Forgettable(tuple(event_batches), last) if last else None
 
 
 def _is_stopped(snapshot: Snapshot, platform: str) -> bool:

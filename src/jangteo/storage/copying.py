@@ -24,7 +24,7 @@ SHOP: Final = (
     schema.ledger_entries,
     schema.stock_movements,
     schema.shops,
-    schema.bundles,
+    schema.event_batches,
     schema.outbox,
     schema.failed_events,
     schema.replays,

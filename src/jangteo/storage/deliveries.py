@@ -14,12 +14,12 @@ _PRUNINGS = GuardedChange(schema.prunings, ("events", "until"), ("events", "unti
 _COUNT: Final = "SELECT id, events, until FROM prunings WHERE id IN (:ids) ORDER BY id"
 # From the newest of all new ids are counted on.
 _FORGETTABLE: Final = """
-    SELECT id, created_at, sent_at FROM bundles
-    WHERE id IN (:ids) AND id < (SELECT MAX(id) FROM bundles) ORDER BY id
+    SELECT id, created_at, sent_at FROM event_batches
+    WHERE id IN (:ids) AND id < (SELECT MAX(id) FROM event_batches) ORDER BY id
 """
 _EVENTS_OF: Final = """
-    SELECT outbox.id, outbox.bundle_id FROM bundles CROSS JOIN outbox
-    WHERE bundles.id IN (:ids) AND outbox.id BETWEEN first_event AND last_event AND outbox.bundle_id = bundles.id
+    SELECT outbox.id, outbox.event_batch_id FROM event_batches CROSS JOIN outbox
+    WHERE event_batches.id IN (:ids) AND outbox.id BETWEEN first_event AND last_event AND outbox.event_batch_id = event_batches.id
 """
 _REJECTED: Final = "SELECT id FROM failed_events WHERE id IN (:ids)"
 
@@ -63,9 +63,9 @@ def _save_retry(session: Session, note: notes.RetryEvents, now: int) -> None:
 def _save_replay_start(session: Session, note: notes.StartReplay, now: int) -> None:
     session.run(
         """
-        INSERT INTO replays (id, since, until, done_bundle, last_bundle, events, started_at)
+        INSERT INTO replays (id, since, until, done_batch, last_batch, events, started_at)
         SELECT COALESCE((SELECT MAX(id) FROM replays), 0) + 1, :since, :until, 0,
-            COALESCE((SELECT MAX(id) FROM bundles), 0), 0, :now
+            COALESCE((SELECT MAX(id) FROM event_batches), 0), 0, :now
         WHERE NOT EXISTS (SELECT 1 FROM replays WHERE finished_at IS NULL)
         """,
         since=micros(note.since),
@@ -74,14 +74,14 @@ def _save_replay_start(session: Session, note: notes.StartReplay, now: int) -> N
     )
 
 
-def _save_replay(session: Session, note: notes.NoteReplay, now: int) -> None:
+def _save_replay(session: Session, note: notes.RecordReplayProgress, now: int) -> None:
     session.run(
         """
-        UPDATE replays SET done_bundle = :done, events = :events, finished_at = :finished
-        WHERE id = :replay AND done_bundle <= :done AND finished_at IS NULL
+        UPDATE replays SET done_batch = :done, events = :events, finished_at = :finished
+        WHERE id = :replay AND done_batch <= :done AND finished_at IS NULL
         """,
         replay=note.replay,
-        done=note.done_bundle,
+        done=note.done_batch,
         events=note.events,
         finished=now if note.finished else None,
     )
@@ -121,22 +121,24 @@ def _save_resumption(session: Session, _: notes.ResumePlatform, __: int) -> None
 
 
 def _save_forgetting(session: Session, note: notes.ForgetEvents, now: int) -> None:
-    """What is counted is what is deleted, whoever else is at it: the count is held first, then the bundles."""
+    """What is counted is what is deleted, whoever else is at it: the count is held first, then the event_batches."""
     before = now - int(note.kept_for_s * _SECOND_US)
     ((_, forgotten, until),) = session.hold(schema.prunings, _COUNT, [1])
-    found = session.hold(schema.bundles, _FORGETTABLE, note.bundles)
+    found = session.hold(schema.event_batches, _FORGETTABLE, note.event_batches)
     old = {
-        bundle_id: created_at for bundle_id, created_at, sent_at in found if sent_at is not None and sent_at < before
+        event_batch_id: created_at
+        for event_batch_id, created_at, sent_at in found
+        if sent_at is not None and sent_at < before
     }
     events: dict[int, int] = dict(session.find(_EVENTS_OF, old)) if old else {}
     if not events:
         return
     kept = {events[event] for (event,) in session.find(_REJECTED, events)}
-    gone = [event for event, bundle_id in events.items() if bundle_id not in kept]
-    newest = max((moment for bundle_id, moment in old.items() if bundle_id not in kept), default=until)
+    gone = [event for event, event_batch_id in events.items() if event_batch_id not in kept]
+    newest = max((moment for event_batch_id, moment in old.items() if event_batch_id not in kept), default=until)
     session.change(_PRUNINGS, [(forgotten + len(gone), max(until, newest), 1, forgotten, until)])
     session.remove(schema.outbox, gone)
-    session.remove(schema.bundles, [bundle_id for bundle_id in old if bundle_id not in kept])
+    session.remove(schema.event_batches, [event_batch_id for event_batch_id in old if event_batch_id not in kept])
 
 
 _SAVES: Final[dict[type, Callable[[Session, Any, int], None]]] = {
@@ -144,7 +146,7 @@ _SAVES: Final[dict[type, Callable[[Session, Any, int], None]]] = {
     notes.RecordDelivered: _save_accepted,
     notes.RetryEvents: _save_retry,
     notes.StartReplay: _save_replay_start,
-    notes.NoteReplay: _save_replay,
+    notes.RecordReplayProgress: _save_replay,
     notes.ReportPlatform: _save_report,
     notes.ResumePlatform: _save_resumption,
     notes.ForgetEvents: _save_forgetting,

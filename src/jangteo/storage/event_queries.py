@@ -11,30 +11,30 @@ from jangteo.storage.port import Row, Snapshot
 from jangteo.storage.timestamps import micros, moment, moment_or_none
 
 _COLUMNS: Final = """
-    outbox.id, outbox.event, bundles.created_at, bundles.sent_at,
+    outbox.id, outbox.event, event_batches.created_at, event_batches.sent_at,
     failed_events.attempts, failed_events.reason, failed_events.next_attempt_at
 """
 _REJECTED: Final = "LEFT JOIN failed_events ON failed_events.id = outbox.id"
-# Bundle by bundle, which CROSS JOIN says to SQLite; and `+` that no index for all of the outbox is to be made for it.
-_OF_BUNDLES: Final = "outbox.id BETWEEN first_event AND last_event AND +outbox.bundle_id = bundles.id"
+# Bundle by event_batch, which CROSS JOIN says to SQLite; and `+` that no index for all of the outbox is to be made for it.
+_OF_BATCHES: Final = "outbox.id BETWEEN first_event AND last_event AND +outbox.event_batch_id = event_batches.id"
 _ALL: Final = f"""
-    SELECT {_COLUMNS} FROM outbox JOIN bundles ON bundles.id = outbox.bundle_id {_REJECTED}
+    SELECT {_COLUMNS} FROM outbox JOIN event_batches ON event_batches.id = outbox.event_batch_id {_REJECTED}
     WHERE outbox.id < :before ORDER BY outbox.id DESC LIMIT :count
 """
 _WAITING: Final = f"""
-    SELECT {_COLUMNS} FROM bundles CROSS JOIN outbox {_REJECTED}
-    WHERE sent_at IS NULL AND {_OF_BUNDLES} AND outbox.id < :before ORDER BY outbox.id DESC LIMIT :count
+    SELECT {_COLUMNS} FROM event_batches CROSS JOIN outbox {_REJECTED}
+    WHERE sent_at IS NULL AND {_OF_BATCHES} AND outbox.id < :before ORDER BY outbox.id DESC LIMIT :count
 """
 _NOT_TAKEN: Final = f"""
     SELECT {_COLUMNS} FROM failed_events JOIN outbox ON outbox.id = failed_events.id
-    JOIN bundles ON bundles.id = outbox.bundle_id
+    JOIN event_batches ON event_batches.id = outbox.event_batch_id
     WHERE outbox.id < :before ORDER BY outbox.id DESC LIMIT :count
 """
-# There is no index for it: the moment of what happened to an order is its bundle's, and bundles are small.
+# There is no index for it: the moment of what happened to an order is its event_batch's, and event_batches are small.
 _OF_ORDER: Final = f"""
-    SELECT {_COLUMNS} FROM orders JOIN bundles ON bundles.created_at IN (orders.created_at, orders.cancelled_at)
+    SELECT {_COLUMNS} FROM orders JOIN event_batches ON event_batches.created_at IN (orders.created_at, orders.cancelled_at)
     CROSS JOIN outbox {_REJECTED}
-    WHERE orders.id = :order AND {_OF_BUNDLES} AND +outbox.order_id = :order AND outbox.id < :before
+    WHERE orders.id = :order AND {_OF_BATCHES} AND +outbox.order_id = :order AND outbox.id < :before
     ORDER BY outbox.id DESC LIMIT :count
 """
 _OF_ONE_ORDER: Final = 2
@@ -97,11 +97,11 @@ class DeliveryState(Struct, frozen=True, rename="camel"):
 def read_state(snapshot: Snapshot) -> DeliveryState:
     """All that `jangteo events status` tells."""
     ((waiting,),) = snapshot.rows(
-        f"SELECT COUNT(*) FROM bundles CROSS JOIN outbox WHERE sent_at IS NULL AND {_OF_BUNDLES}"
+        f"SELECT COUNT(*) FROM event_batches CROSS JOIN outbox WHERE sent_at IS NULL AND {_OF_BATCHES}"
     )
-    ((oldest,),) = snapshot.rows("SELECT MIN(created_at) FROM bundles WHERE sent_at IS NULL")
+    ((oldest,),) = snapshot.rows("SELECT MIN(created_at) FROM event_batches WHERE sent_at IS NULL")
     ((rejected, again),) = snapshot.rows("SELECT COUNT(*), COUNT(next_attempt_at) FROM failed_events")
-    kept_since = snapshot.rows("SELECT created_at FROM bundles ORDER BY id LIMIT 1")
+    kept_since = snapshot.rows("SELECT created_at FROM event_batches ORDER BY id LIMIT 1")
     replay = read_replay(snapshot)
     ((forgotten,),) = snapshot.rows("SELECT events FROM prunings WHERE id = 1")
     return DeliveryState(
@@ -149,8 +149,8 @@ def count_sent(snapshot: Snapshot, since: datetime, until: datetime) -> int:
     """How many events of a span of time a replay would send again."""
     ((count,),) = snapshot.rows(
         f"""
-        SELECT COUNT(*) FROM bundles CROSS JOIN outbox
-        WHERE created_at >= :since AND created_at < :until AND sent_at IS NOT NULL AND {_OF_BUNDLES}
+        SELECT COUNT(*) FROM event_batches CROSS JOIN outbox
+        WHERE created_at >= :since AND created_at < :until AND sent_at IS NOT NULL AND {_OF_BATCHES}
             AND NOT EXISTS (SELECT 1 FROM failed_events WHERE failed_events.id = outbox.id)
         """,
         since=micros(since),

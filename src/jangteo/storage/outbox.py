@@ -19,14 +19,14 @@ from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot
 from jangteo.storage.timestamps import micros
 
 _SHOP: Final = "SELECT name FROM shops WHERE id = 1"
-_NEW_EVENTS = Insert(schema.outbox, ("id", "bundle_id", "order_id", "type", "event"))
-_NEW_BUNDLES = Insert(schema.bundles, ("id", "first_event", "last_event", "created_at"))
-_SENT = GuardedChange(schema.bundles, ("sent_at",), ())
-# Bundle by bundle, which CROSS JOIN says to SQLite: it would rather look through the whole outbox.
+_NEW_EVENTS = Insert(schema.outbox, ("id", "event_batch_id", "order_id", "type", "event"))
+_NEW_BATCHES = Insert(schema.event_batches, ("id", "first_event", "last_event", "created_at"))
+_SENT = GuardedChange(schema.event_batches, ("sent_at",), ())
+# Bundle by event_batch, which CROSS JOIN says to SQLite: it would rather look through the whole outbox.
 _EVENTS = """
     SELECT outbox.id AS id, outbox.event AS text
-    FROM bundles CROSS JOIN outbox
-    WHERE bundles.id IN (:ids) AND outbox.id BETWEEN first_event AND last_event AND outbox.bundle_id = bundles.id
+    FROM event_batches CROSS JOIN outbox
+    WHERE event_batches.id IN (:ids) AND outbox.id BETWEEN first_event AND last_event AND outbox.event_batch_id = event_batches.id
 """
 _NOT_REJECTED = f"{_EVENTS} AND NOT EXISTS (SELECT 1 FROM failed_events WHERE failed_events.id = outbox.id)"
 _encode = Encoder().encode
@@ -45,22 +45,22 @@ class CloudEvent(Struct, frozen=True):
     data: Order
 
 
-class Bundles(NamedTuple):
-    """Events to be sent, in order: one JSON text a line; and the bundles that they are."""
+class EventBatches(NamedTuple):
+    """Events to be sent, in order: one JSON text a line; and the event_batches that they are."""
 
     lines: str
-    bundles: tuple[int, ...]
+    event_batches: tuple[int, ...]
 
 
 def save(session: Session, book: Book) -> None:
-    """The events of the batch, in the order they happened, as one bundle; and which bundles have been sent."""
+    """The events of the batch, in the order they happened, as one event_batch; and which event_batches have been sent."""
     if book.events:
         shop: str = session.constant(_SHOP)[0][0]
-        bundle_id = next(book.new_bundle_ids)
+        event_batch_id = next(book.new_event_batch_ids)
         rows = [
             (
                 next(book.new_event_ids),
-                bundle_id,
+                event_batch_id,
                 event.order.order_id,
                 event.type,
                 _encode(cloud_event(shop, event)).decode(),
@@ -68,38 +68,42 @@ def save(session: Session, book: Book) -> None:
             for event in book.events
         ]
         session.insert(_NEW_EVENTS, rows)
-        session.insert(_NEW_BUNDLES, [(bundle_id, rows[0][0], rows[-1][0], micros(book.now))])
-    if book.upkeep.sent_bundles:
+        session.insert(_NEW_BATCHES, [(event_batch_id, rows[0][0], rows[-1][0], micros(book.now))])
+    if book.upkeep.sent_event_batches:
         at = micros(book.now)
         # Each once, also where two that marked it have come into one batch.
-        session.change(_SENT, [(at, bundle_id) for bundle_id in sorted(set(book.upkeep.sent_bundles))])
+        session.change(_SENT, [(at, event_batch_id) for event_batch_id in sorted(set(book.upkeep.sent_event_batches))])
 
 
-def read_waiting(snapshot: Snapshot, sent: frozenset[int], limit: int) -> Bundles | None:
-    """Events that wait to be sent, the oldest bundles first; None where none wait but those `sent` and not yet marked.
+def read_waiting(snapshot: Snapshot, sent: frozenset[int], limit: int) -> EventBatches | None:
+    """Events that wait to be sent, the oldest event_batches first; None where none wait but those `sent` and not yet marked.
 
-    At most `limit` events, but always a whole bundle.
+    At most `limit` events, but always a whole event_batch.
     """
     sizes = snapshot.rows(
         """
-        SELECT id, last_event - first_event + 1 FROM bundles
+        SELECT id, last_event - first_event + 1 FROM event_batches
         WHERE sent_at IS NULL ORDER BY id LIMIT :count
         """,
         count=limit + len(sent),
     )
-    bundles = _up_to(limit, [(bundle_id, size) for bundle_id, size in sizes if bundle_id not in sent])
-    return Bundles(snapshot.lines(_EVENTS, bundles), bundles) if bundles else None
+    event_batches = _up_to(
+        limit, [(event_batch_id, size) for event_batch_id, size in sizes if event_batch_id not in sent]
+    )
+    return EventBatches(snapshot.lines(_EVENTS, event_batches), event_batches) if event_batches else None
 
 
-def read_sent(snapshot: Snapshot, span: tuple[datetime, datetime], after: int, last: int, limit: int) -> Bundles | None:
-    """Events of a span of time that were sent, from the bundle behind `after` to `last`; None where there are no more.
+def read_sent(
+    snapshot: Snapshot, span: tuple[datetime, datetime], after: int, last: int, limit: int
+) -> EventBatches | None:
+    """Events of a span of time that were sent, from the event_batch behind `after` to `last`; None where there are no more.
 
-    Without those that the platform has rejected. At most `limit` events, but always a whole bundle.
+    Without those that the platform has rejected. At most `limit` events, but always a whole event_batch.
     """
     since, until = span
     sizes = snapshot.rows(
         """
-        SELECT id, last_event - first_event + 1 FROM bundles
+        SELECT id, last_event - first_event + 1 FROM event_batches
         WHERE id > :after AND id <= :last AND created_at >= :since AND created_at < :until AND sent_at IS NOT NULL
         ORDER BY id LIMIT :count
         """,
@@ -109,32 +113,32 @@ def read_sent(snapshot: Snapshot, span: tuple[datetime, datetime], after: int, l
         until=micros(until),
         count=limit,
     )
-    bundles = _up_to(limit, sizes)
-    return Bundles(snapshot.lines(_NOT_REJECTED, bundles), bundles) if bundles else None
+    event_batches = _up_to(limit, sizes)
+    return EventBatches(snapshot.lines(_NOT_REJECTED, event_batches), event_batches) if event_batches else None
 
 
-def read_places(snapshot: Snapshot, bundles: tuple[int, ...], *, without_rejected: bool = False) -> list[int]:
-    """The places in the outbox of the events of these bundles, in order."""
+def read_outbox_ids(snapshot: Snapshot, event_batches: tuple[int, ...], *, without_rejected: bool = False) -> list[int]:
+    """The places in the outbox of the events of these event_batches, in order."""
     events = _NOT_REJECTED if without_rejected else _EVENTS
     places = events.replace("outbox.event AS text", "CAST(outbox.id AS TEXT) AS text")
-    return [int(place) for place in snapshot.lines(places, bundles).splitlines()]
+    return [int(place) for place in snapshot.lines(places, event_batches).splitlines()]
 
 
-def read_places_of_sent(snapshot: Snapshot, bundles: tuple[int, ...]) -> list[int]:
-    """The places in the outbox of the events of these bundles that `read_sent` finds, in order."""
-    return read_places(snapshot, bundles, without_rejected=True)
+def read_outbox_ids_of_sent(snapshot: Snapshot, event_batches: tuple[int, ...]) -> list[int]:
+    """The places in the outbox of the events of these event_batches that `read_sent` finds, in order."""
+    return read_outbox_ids(snapshot, event_batches, without_rejected=True)
 
 
 def _up_to(limit: int, sizes: Iterable[Row]) -> tuple[int, ...]:
-    """The first bundles of so many events together; at least one, where there is any."""
-    bundles: list[int] = []
+    """The first event_batches of so many events together; at least one, where there is any."""
+    event_batches: list[int] = []
     events = 0
-    for bundle_id, size in sizes:
+    for event_batch_id, size in sizes:
         events += size
-        if bundles and events > limit:
+        if event_batches and events > limit:
             break
-        bundles.append(bundle_id)
-    return tuple(bundles)
+        event_batches.append(event_batch_id)
+    return tuple(event_batches)
 
 
 def cloud_event(shop: str, event: Event) -> CloudEvent:

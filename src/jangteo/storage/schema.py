@@ -176,22 +176,24 @@ outbox = Table(
     "outbox",
     metadata,
     _given_id(),
-    _number("bundle_id"),
+    _number("event_batch_id"),
     _number("order_id"),
     Column("type", Text, nullable=False),
     Column("event", Text, nullable=False),
 )
 
 # The events of one transaction. They are sent and marked together, so that what commits late is never skipped.
-bundles = Table(
-    "bundles",
+event_batches = Table(
+    "event_batches",
     metadata,
     _given_id(),
     _number("first_event"),
     _number("last_event"),
     _number("created_at"),
     _number("sent_at", null=True),
-    Index("bundles_waiting", "id", sqlite_where=text("sent_at IS NULL"), postgresql_where=text("sent_at IS NULL")),
+    Index(
+        "event_batches_waiting", "id", sqlite_where=text("sent_at IS NULL"), postgresql_where=text("sent_at IS NULL")
+    ),
 )
 
 # Events that the platform rejects for what they are: to be tried again at some moment, or set aside without one.
@@ -208,15 +210,15 @@ failed_events = Table(
     Index("failed_events_by_order", "order_id"),
 )
 
-# What an operator wants to be sent again: the events of a span of time, up to the bundle that was the last one then.
+# What an operator wants to be sent again: the events of a span of time, up to the event_batch that was the last one then.
 replays = Table(
     "replays",
     metadata,
     _known_id(),
     _number("since"),
     _number("until"),
-    _number("done_bundle"),
-    _number("last_bundle"),
+    _number("done_batch"),
+    _number("last_batch"),
     _number("events"),
     _number("started_at"),
     _number("finished_at", null=True),

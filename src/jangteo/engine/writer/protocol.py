@@ -36,7 +36,7 @@ _COMMANDS: Final = {
         relay.RecordDelivered,
         relay.RetryEvents,
         relay.StartReplay,
-        relay.NoteReplay,
+        relay.RecordReplayProgress,
         relay.ReportPlatform,
         relay.ResumePlatform,
         relay.ForgetEvents,
