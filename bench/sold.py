@@ -1,6 +1,6 @@
 """Orders of the last three days, made within the database, and the window of the best sellers counted from them.
 
-The books are right: users have paid for these orders, and products were sold. Their events count as sent and forgotten,
+The books are right: users have paid for these orders, and products were sold. Their events count as sent and purged,
 which makes them one row. So `jangteo audit` finds nothing wrong, until orders are placed without being counted.
 
 Run as `python -m bench.sold --database URL --lines 10000000` on a new database, or used by `python -m bench.top`.
@@ -83,11 +83,11 @@ _PRODUCTS: Final = """
     ) AS sales
     WHERE sales.product_id = products.id
 """
-_EVENTS: Final = "UPDATE prunings SET events = :orders, until = (SELECT MAX(created_at) FROM orders)"
+_EVENTS: Final = "UPDATE purged_events SET events = :orders, until = (SELECT MAX(created_at) FROM orders)"
 # A moment is kept nowhere else that matters for what was sold.
 _MOVED: Final = (
     "UPDATE orders SET created_at = created_at + :by",
-    "UPDATE prunings SET until = until + :by",
+    "UPDATE purged_events SET until = until + :by",
     # What is counted is of the moments of before. It is counted anew.
     "DELETE FROM top_windows WHERE :by > 0",
     "DELETE FROM top_pages WHERE :by > 0",
@@ -173,7 +173,7 @@ def _fill(storage: Storage, orders: int, tell: Callable[[str], None]) -> None:
             if isinstance(connection, PostgresConnection):
                 for table in (schema.orders, schema.ledger_entries):
                     session.run(id_behind_largest(table))
-                # Events that are forgotten had ids, too.
+                # Events that are purged had ids, too.
                 session.run("SELECT setval('outbox_ids', :orders)", orders=orders)
     finally:
         connection.close()

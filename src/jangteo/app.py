@@ -48,7 +48,7 @@ def relay_of(settings: Settings, committing: Committing, reading: Reading, *, ot
     lease_file = lease_file_of(settings.database)
     lease = DatabaseLease(committing) if lease_file is None else FileLease(lease_file)
     outbound = Outbound(committing, reading, sink, lease, shown_platform(platform))
-    return Relay(outbound, kept_for=timedelta(days=settings.keep_events_days), others_commit=others_commit)
+    return Relay(outbound, retention=timedelta(days=settings.keep_events_days), others_commit=others_commit)
 
 
 def reading_of(settings: Settings, storage: Storage, clock: Clock) -> Reading:

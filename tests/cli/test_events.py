@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jangteo.core.relay import FailedEvent, ForgetEvents, RecordFailures, ReportPlatform
+from jangteo.core.relay import FailedEvent, PurgeEvents, RecordFailures, RecordPlatformStatus
 from jangteo.storage.event_queries import read_state
 from tests.cli.conftest import Jangteo
 from tests.serving import ServedShop
@@ -40,7 +40,7 @@ def test_status_of_a_shop_that_no_relay_was_at_yet(kept: Shop, jangteo: Jangteo)
         "waiting       0",
         "to try again  0",
         "set aside     0",
-        "kept          0 older ones forgotten",
+        "kept          0 older ones purged",
         "platform      no relay has been at work yet",
     ]
     state = json.loads(jangteo("events", "status", "--json", "--database", kept.database).out)
@@ -48,13 +48,13 @@ def test_status_of_a_shop_that_no_relay_was_at_yet(kept: Shop, jangteo: Jangteo)
 
 
 def test_status_counts_what_waits_and_what_was_rejected(told: Shop, jangteo: Jangteo) -> None:
-    told.do(ForgetEvents((1, 2), 0), at=OPENED + 9 * DAY)
+    told.do(PurgeEvents((1, 2), 0), at=OPENED + 9 * DAY)
     lines = jangteo("events", "status", "--database", told.database).out.splitlines()
     assert lines[0].startswith("waiting       3, the oldest for ")
     assert lines[1:4] == [
         "to try again  1",
         "set aside     1 (jangteo events list --set-aside)",
-        "kept          since 2026-11-01T00:00:00Z, 0 older ones forgotten",
+        "kept          since 2026-11-01T00:00:00Z, 0 older ones purged",
     ]
     state = json.loads(jangteo("events", "status", "--json", "--database", told.database).out)
     at, platform = datetime.fromisoformat(state.pop("at")), state.pop("platform")
@@ -66,7 +66,7 @@ def test_status_counts_what_waits_and_what_was_rejected(told: Shop, jangteo: Jan
         "toBeTriedAgain": 1,
         "setAside": 1,
         "keptSince": "2026-11-01T00:00:00Z",
-        "forgotten": 0,
+        "purged": 0,
         "replay": None,
     }
 
@@ -75,13 +75,13 @@ def test_status_tells_what_was_forgotten(kept: Shop, jangteo: Jangteo) -> None:
     kept.order(3, at=OPENED)
     kept.order(at=OPENED + DAY)
     kept.send(1, at=OPENED)
-    kept.do(ForgetEvents((1,), 0), at=OPENED + DAY)
+    kept.do(PurgeEvents((1,), 0), at=OPENED + DAY)
     status = jangteo("events", "status", "--database", kept.database).out
-    assert "kept          since 2026-11-02T00:00:00Z, 3 older ones forgotten\n" in status
+    assert "kept          since 2026-11-02T00:00:00Z, 3 older ones purged\n" in status
 
 
-def report(failure: str | None, *, stopped: bool = False) -> ReportPlatform:
-    return ReportPlatform("file:platform.jsonl", failure, stopped, sent_events=3_000, within_s=2)
+def report(failure: str | None, *, stopped: bool = False) -> RecordPlatformStatus:
+    return RecordPlatformStatus("file:platform.jsonl", failure, stopped, sent_events=3_000, within_s=2)
 
 
 FAILED_AT = OPENED + 5 * DAY
@@ -112,7 +112,7 @@ FAILED_AT = OPENED + 5 * DAY
     ],
 )
 def test_status_tells_how_the_platform_is(
-    kept: Shop, jangteo: Jangteo, reports: list[ReportPlatform], says: list[str], not_said: list[str]
+    kept: Shop, jangteo: Jangteo, reports: list[RecordPlatformStatus], says: list[str], not_said: list[str]
 ) -> None:
     for each in reports:
         kept.do(each, at=FAILED_AT)

@@ -1,4 +1,4 @@
-"""What a platform says of events, and what becomes of them: rejected, put off, stopped; sent again, forgotten."""
+"""What a platform says of events, and what becomes of them: rejected, put off, stopped; sent again, purged."""
 
 from __future__ import annotations
 
@@ -208,19 +208,19 @@ def test_a_span_of_time_is_sent_again_and_new_events_come_in_between(
 def test_what_was_sent_long_ago_is_forgotten(
     platform: Platform, open_shop: Callable[..., ServedShop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(maintenance, "FORGOTTEN_EVERY_S", 0.02)
+    monkeypatch.setattr(maintenance, "PURGE_EVERY_S", 0.02)
     shop = open_shop(keep_events_days=0.000_001)
     platform.rejects = rejecting(3)
     ordered(shop, 6, cancelled=(2,))
     # The newest stays, and so does the rejected one; the order's lone event_batch keeps nobody else.
-    until(shop, lambda state: (state.forgotten, state.waiting, state.dead_letters) == (5, 0, 1))
+    until(shop, lambda state: (state.purged, state.waiting, state.dead_letters) == (5, 0, 1))
     books_are_right(shop)
     platform.fails = Later("gone for a while")
     ordered(shop, 2)
-    assert until(shop, lambda state: state.forgotten == 6).waiting == 2
+    assert until(shop, lambda state: state.purged == 6).waiting == 2
     platform.fails = None
     platform.wait_until(lambda there: len(there.sent) == 8)
-    until(shop, lambda state: state.forgotten == 7)
+    until(shop, lambda state: state.purged == 7)
     books_are_right(shop)
     assert len(set(platform.sent)) == 8
 

@@ -57,9 +57,9 @@ ASKED = [
     Asked(relay.RetryEvents((5,))),
     Asked(relay.StartReplay(NOW, NOW)),
     Asked(relay.RecordReplayProgress(1, 7, 12, finished=False)),
-    Asked(relay.ReportPlatform("none", None, stopped=False, sent_events=12, within_s=2.5)),
+    Asked(relay.RecordPlatformStatus("none", None, stopped=False, sent_events=12, within_s=2.5)),
     Asked(relay.ResumePlatform()),
-    Asked(relay.ForgetEvents((1, 9), 60.0)),
+    Asked(relay.PurgeEvents((1, 9), 60.0)),
 ]
 
 

@@ -148,7 +148,7 @@ def keep_old_answers(url: str, number: int) -> None:
 @pytest.mark.timeout(300)
 def test_no_batch_waits_in_a_circle(postgres_database: str) -> None:
     set_up(postgres_database)
-    # Enough to be forgotten by every batch, the same ones by all writers.
+    # Enough to be purged by every batch, the same ones by all writers.
     keep_old_answers(postgres_database, OLD_ANSWERS)
     with ProcessPoolExecutor(WRITERS, mp_context=get_context("spawn")) as pool:
         counted = sum(pool.map(write, [postgres_database] * WRITERS, range(WRITERS)), Counter[str]())
@@ -177,7 +177,7 @@ def test_what_is_old_is_forgotten_without_waiting_for_others(postgres_database: 
     storage = open_storage(postgres_database)
     with closing(storage.connect()) as one, closing(storage.connect()) as another, one.transaction() as session:
         apply(session, [Asked(RegisterUser(None), "one"), Asked(RegisterUser(None), "two")], NOW)
-        # The oldest are as good as forgotten, and the first hasn't committed yet.
+        # The oldest are as good as purged, and the first hasn't committed yet.
         (done,) = commit(another, [Asked(RegisterUser(None), "three")], lambda: NOW).answers
         assert isinstance(done, Answer), done
     with psycopg.connect(postgres_database, autocommit=True) as other:

@@ -159,10 +159,10 @@ EVENTS = "one event for every paid order and one more for every cancelled one"
 MORE_DAMAGE += [
     # What is gone must have been counted, and what was counted be gone; and only what is that old.
     (EVENTS, "DELETE FROM outbox WHERE type = 'jangteo.order.cancelled' AND id < 100"),
-    (EVENTS, "UPDATE prunings SET events = 1, until = (SELECT MAX(created_at) FROM event_batches)"),
+    (EVENTS, "UPDATE purged_events SET events = 1, until = (SELECT MAX(created_at) FROM event_batches)"),
     (
         EVENTS,
-        "UPDATE prunings SET events = 1; DELETE FROM outbox WHERE id = 40",
+        "UPDATE purged_events SET events = 1; DELETE FROM outbox WHERE id = 40",
     ),
     (
         EVENTS,

@@ -18,8 +18,8 @@ from jangteo.core.products import AddProduct
 from jangteo.core.relay import (
     AcquireLease,
     FailedEvent,
-    ForgetEvents,
     MarkSent,
+    PurgeEvents,
     RecordFailures,
     ReleaseLease,
     StartReplay,
@@ -55,7 +55,7 @@ def filled_file(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) 
         on_their_way = [
             RecordFailures((FailedEvent(50, 48, 5, "HTTP 422: no such product", None),)),
             StartReplay(NOW - timedelta(days=1), NOW),
-            ForgetEvents(tuple(range(1, 8)), kept_for_s=-1),
+            PurgeEvents(tuple(range(1, 8)), retention_s=-1),
         ]
         commit(connection, [Asked(note) for note in on_their_way], lambda: NOW)
     return path
@@ -102,9 +102,9 @@ def shop_in(database: str) -> dict[str, list[Row]]:
 
 
 def is_empty(database: str) -> bool:
-    """But for its name, for how much it has forgotten, and for a window in which nothing was sold: nothing."""
+    """But for its name, for how much it has purged, and for a window in which nothing was sold: nothing."""
     shop = shop_in(database)
-    in_every_shop = [shop.pop(name) for name in ("prunings", "top_windows", "top_tally")]
+    in_every_shop = [shop.pop(name) for name in ("purged_events", "top_windows", "top_tally")]
     return (
         in_every_shop == [[(1, 0, 0)], [(1, 3, 0, "kept", 0, 0)], [(1, 0)]]
         and len(shop.pop("shops")) == 1

@@ -12,8 +12,8 @@ from jangteo.core.relay import (
     FailedEvent,
     RecordDelivered,
     RecordFailures,
+    RecordPlatformStatus,
     RecordReplayProgress,
-    ReportPlatform,
     ResumePlatform,
     RetryEvents,
     StartReplay,
@@ -28,9 +28,9 @@ SECOND = timedelta(seconds=1)
 AGAIN = RecordFailures((FailedEvent(1, 1, 2, "no", 5),))
 ASIDE = RecordFailures((FailedEvent(2, 2, 5, "never", None), FailedEvent(3, 3, 5, "never", None)))
 REPLAY = StartReplay(OPENED, NOW)
-FAILED = ReportPlatform("none", "refused", stopped=False, sent_events=0, within_s=2)
-STOPPED = ReportPlatform("none", "410", stopped=True, sent_events=0, within_s=2)
-WELL = ReportPlatform("none", None, stopped=False, sent_events=12, within_s=2.5)
+FAILED = RecordPlatformStatus("none", "refused", stopped=False, sent_events=0, within_s=2)
+STOPPED = RecordPlatformStatus("none", "410", stopped=True, sent_events=0, within_s=2)
+WELL = RecordPlatformStatus("none", None, stopped=False, sent_events=12, within_s=2.5)
 NOTED = {
     "failed_events": "SELECT id, order_id, attempts, reason, failed_at, next_attempt_at FROM failed_events ORDER BY id",
     "replays": """
@@ -161,7 +161,7 @@ def test_the_last_error_is_kept_and_failing_counts_from_the_first(told: Shop) ->
     told.do(WELL, at=NOW)
     assert (platform_of(told).last_error, platform_of(told).failing_since) == (None, None)
     told.do(FAILED, at=NOW + SECOND)
-    told.do(ReportPlatform("none", "timed out", stopped=False, sent_events=0, within_s=2), at=NOW + 3 * SECOND)
+    told.do(RecordPlatformStatus("none", "timed out", stopped=False, sent_events=0, within_s=2), at=NOW + 3 * SECOND)
     failing = platform_of(told)
     assert (failing.last_error, failing.last_error_at) == ("timed out", NOW + 3 * SECOND)
     assert failing.failing_since == NOW + SECOND

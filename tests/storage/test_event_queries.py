@@ -76,13 +76,13 @@ def test_the_state_counts_all_of_it(told: Shop) -> None:
     state = told.look(read_state, at=NOW)
     assert (state.at, state.waiting, state.oldest_waiting_since) == (NOW, 3, OPENED + 2 * DAY)
     assert (state.to_be_retried, state.dead_letters) == (1, 1)
-    assert (state.kept_since, state.forgotten, state.platform) == (OPENED, 0, None)
+    assert (state.kept_since, state.purged, state.platform) == (OPENED, 0, None)
 
 
 def test_the_state_of_a_shop_without_events(kept: Shop) -> None:
     state = kept.look(read_state)
     assert (state.waiting, state.oldest_waiting_since, state.kept_since) == (0, None, None)
-    assert (state.to_be_retried, state.dead_letters, state.forgotten) == (0, 0, 0)
+    assert (state.to_be_retried, state.dead_letters, state.purged) == (0, 0, 0)
 
 
 def facts(shop: Shop, order_id: int) -> list[tuple[int, str]]:

@@ -54,8 +54,8 @@ BATCHES: tuple[tuple[Command, ...], ...] = (
         CheckWritable(),
         relay.RecordFailures((relay.FailedEvent(5, 3, 2, "too large", None),)),
         relay.RecordDelivered((5, 6)),
-        relay.ReportPlatform("none", None, stopped=False, sent_events=12, within_s=2.5),
-        relay.ForgetEvents((1, 2), -60.0),
+        relay.RecordPlatformStatus("none", None, stopped=False, sent_events=12, within_s=2.5),
+        relay.PurgeEvents((1, 2), -60.0),
         CountSales(0, Step((1, 2), (WINDOW,), (replace(WINDOW, window_id=1),), (3,), (PAGE,), (PAGE,), (7,))),
     ),
 )

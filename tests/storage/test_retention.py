@@ -1,4 +1,4 @@
-"""What was sent long ago is forgotten and counted; never what waits, what was rejected, or the newest."""
+"""What was sent long ago is purged and counted; never what waits, what was rejected, or the newest."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from threading import Thread
 import psycopg
 import pytest
 
-from jangteo.core.relay import FailedEvent, ForgetEvents, MarkSent, RecordFailures
+from jangteo.core.relay import FailedEvent, MarkSent, PurgeEvents, RecordFailures
 from jangteo.engine.batch import Asked, apply
 from jangteo.storage import chores, outbox
-from jangteo.storage.chores import Forgettable, read_forgettable
+from jangteo.storage.chores import Purgeable, read_purgeable
 from jangteo.storage.event_queries import count_sent, read_state
 from jangteo.storage.port import Row, Value
 from jangteo.storage.sqlite.connection import SqliteSnapshot
@@ -26,16 +26,16 @@ NOW = OPENED + 30 * DAY
 
 
 def forget(shop: Shop, at: datetime = NOW) -> None:
-    """All that may be forgotten, in the bites in which the relay does it."""
+    """All that may be purged, in the bites in which the relay does it."""
     after = 0
-    while (some := shop.look(read_forgettable, after, KEPT_FOR, at=at)) is not None:
-        shop.do(ForgetEvents(some.event_batches, KEPT_FOR.total_seconds()), at=at)
+    while (some := shop.look(read_purgeable, after, KEPT_FOR, at=at)) is not None:
+        shop.do(PurgeEvents(some.event_batches, KEPT_FOR.total_seconds()), at=at)
         after = some.looked_up_to
 
 
-def forgotten(shop: Shop) -> list[tuple[int, ...]]:
+def purged(shop: Shop) -> list[tuple[int, ...]]:
     """How many events so far, and the moment of the newest of them."""
-    return shop.rows("SELECT events, until FROM prunings")
+    return shop.rows("SELECT events, until FROM purged_events")
 
 
 def test_old_bundles_are_forgotten_and_counted(kept: Shop) -> None:
@@ -45,10 +45,10 @@ def test_old_bundles_are_forgotten_and_counted(kept: Shop) -> None:
     kept.send(1, 2, 3, at=LONG_AGO + 4 * DAY)
     forget(kept)
     assert (kept.ids("event_batches"), kept.ids("outbox")) == ([4], [7])
-    assert forgotten(kept) == [(6, micros(LONG_AGO + 3 * DAY))]
+    assert purged(kept) == [(6, micros(LONG_AGO + 3 * DAY))]
     assert kept.wrong() == []
     state = kept.look(read_state)
-    assert (state.forgotten, state.kept_since, state.waiting) == (6, NOW, 1)
+    assert (state.purged, state.kept_since, state.waiting) == (6, NOW, 1)
 
 
 def test_nothing_to_forget_leaves_no_trace(kept: Shop) -> None:
@@ -56,18 +56,18 @@ def test_nothing_to_forget_leaves_no_trace(kept: Shop) -> None:
     kept.order(at=LONG_AGO)
     kept.send(1, at=LONG_AGO)
     forget(kept)
-    kept.do(ForgetEvents((5, 9), 0), ForgetEvents((), 0), at=NOW)
-    assert (kept.ids("outbox"), forgotten(kept)[0][0]) == ([1], 0)
+    kept.do(PurgeEvents((5, 9), 0), PurgeEvents((), 0), at=NOW)
+    assert (kept.ids("outbox"), purged(kept)[0][0]) == ([1], 0)
 
 
 def test_each_is_counted_once_however_often_it_is_forgotten(kept: Shop) -> None:
     for _ in range(4):
         kept.order(2, at=LONG_AGO)
     kept.send(1, 2, 3, 4, at=LONG_AGO)
-    kept.do(ForgetEvents((1, 2), 0), ForgetEvents((1, 2), 0), at=NOW)
-    assert forgotten(kept) == [(4, micros(LONG_AGO))]
-    kept.do(ForgetEvents((2, 3), 0), at=NOW)
-    assert forgotten(kept) == [(6, micros(LONG_AGO))]
+    kept.do(PurgeEvents((1, 2), 0), PurgeEvents((1, 2), 0), at=NOW)
+    assert purged(kept) == [(4, micros(LONG_AGO))]
+    kept.do(PurgeEvents((2, 3), 0), at=NOW)
+    assert purged(kept) == [(6, micros(LONG_AGO))]
     assert kept.wrong() == []
 
 
@@ -88,7 +88,7 @@ def test_only_what_was_sent_before_the_moment_goes(kept: Shop, sent_at: datetime
         kept.send(2, at=sent_at)
     forget(kept)
     assert kept.ids("event_batches") == ([4] if goes else [2, 4])
-    assert forgotten(kept)[0][0] == 4 - len(kept.ids("outbox"))
+    assert purged(kept)[0][0] == 4 - len(kept.ids("outbox"))
     assert kept.wrong() == []
 
 
@@ -125,12 +125,12 @@ def test_the_books_stay_right_with_cancelled_orders_before_and_after(kept: Shop)
     kept.order(at=LONG_AGO + 2 * DAY)
     kept.cancel(5, at=LONG_AGO + 2 * DAY)
     kept.send(1, 2, 3, 4, at=LONG_AGO + 3 * DAY)
-    # Paid before, cancelled after what is forgotten; and one that is forgotten half.
+    # Paid before, cancelled after what is purged; and one that is purged half.
     kept.cancel(2, at=NOW - DAY)
     kept.order(2, at=NOW)
     forget(kept)
     assert kept.ids("outbox") == [8, 9, 10]
-    assert forgotten(kept) == [(7, micros(LONG_AGO + 2 * DAY))]
+    assert purged(kept) == [(7, micros(LONG_AGO + 2 * DAY))]
     assert kept.wrong() == []
     kept.cancel(3, 6, at=NOW + DAY)
     assert kept.wrong() == []
@@ -156,7 +156,7 @@ def test_a_late_forgetting_of_older_ones_moves_nothing_back(kept: Shop) -> None:
     forget(kept)
     kept.send(1, at=LONG_AGO + 3 * DAY)
     forget(kept)
-    assert forgotten(kept) == [(2, micros(LONG_AGO + DAY))]
+    assert purged(kept) == [(2, micros(LONG_AGO + DAY))]
     assert kept.wrong() == []
 
 
@@ -189,7 +189,7 @@ def test_bundles_that_were_committed_late_stay_until_they_are_sent(postgres_data
         early.send(1, at=LONG_AGO + 3 * DAY)
         forget(early)
         assert early.ids("outbox") == [5]
-        assert forgotten(early) == [(4, micros(LONG_AGO + DAY))]
+        assert purged(early) == [(4, micros(LONG_AGO + DAY))]
         assert early.wrong() == []
 
 
@@ -210,7 +210,7 @@ def test_one_bundle_within_the_span_of_another_s_ids_keeps_its_events(kept: Shop
     kept.send(1, at=LONG_AGO)
     forget(kept)
     assert (kept.ids("event_batches"), kept.ids("outbox")) == ([2, 3], [2, 4])
-    assert forgotten(kept)[0][0] == 2
+    assert purged(kept)[0][0] == 2
     assert kept.wrong() == []
 
 
@@ -232,7 +232,7 @@ def test_what_another_is_just_marking_is_counted_as_it_goes(postgres_database: s
             while thread.is_alive() and not somebody_waits(postgres_database):
                 continue
         thread.join(60)
-        assert (forgotten(shop), shop.ids("outbox")) == ([(4, micros(LONG_AGO))], [5, 6])
+        assert (purged(shop), shop.ids("outbox")) == ([(4, micros(LONG_AGO))], [5, 6])
         assert shop.wrong() == []
 
 
@@ -245,17 +245,17 @@ def somebody_waits(database: str) -> bool:
 # What is looked at for a bite.
 
 
-def read(shop: Shop, after: int = 0) -> Forgettable | None:
-    return shop.look(read_forgettable, after, KEPT_FOR, at=NOW)
+def read(shop: Shop, after: int = 0) -> Purgeable | None:
+    return shop.look(read_purgeable, after, KEPT_FOR, at=NOW)
 
 
 def test_bites_are_of_so_many_events_and_whole_bundles(kept: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chores, "FORGOTTEN_AT_ONCE", 4)
+    monkeypatch.setattr(chores, "PURGE_CHUNK", 4)
     for size in (1, 2, 3, 1, 1, 1, 1, 1):
         kept.order(size, at=LONG_AGO)
     kept.send(*range(1, 9), at=LONG_AGO)
-    assert read(kept) == Forgettable((1, 2, 3), 3)
-    assert read(kept, after=3) == Forgettable((4, 5, 6, 7), 7)
+    assert read(kept) == Purgeable((1, 2, 3), 3)
+    assert read(kept, after=3) == Purgeable((4, 5, 6, 7), 7)
     assert read(kept, after=7) is None, "the newest stays"
 
 
@@ -263,7 +263,7 @@ def test_a_bite_ends_before_the_first_that_is_newer(kept: Shop) -> None:
     for at in (LONG_AGO, LONG_AGO, NOW, LONG_AGO, NOW):
         kept.order(at=at)
     kept.send(*range(1, 6), at=LONG_AGO)
-    assert read(kept) == Forgettable((1, 2), 2)
+    assert read(kept) == Purgeable((1, 2), 2)
     assert read(kept, after=2) is None, "whatever is behind it"
 
 
@@ -273,7 +273,7 @@ def test_a_bite_of_which_nothing_was_sent_long_ago_is_known_for_it(kept: Shop, s
     kept.order(at=LONG_AGO)
     if sent_at is not None:
         kept.send(1, at=sent_at)
-    assert read(kept) == Forgettable((), 1)
+    assert read(kept) == Purgeable((), 1)
 
 
 def test_the_next_bite_is_found_without_a_search(sqlite_database: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from jangteo.core.relay import FailedEvent, RecordFailures, ReportPlatform, ResumePlatform, RetryEvents, StartReplay
+from jangteo.core.relay import (
+    FailedEvent,
+    RecordFailures,
+    RecordPlatformStatus,
+    ResumePlatform,
+    RetryEvents,
+    StartReplay,
+)
 from jangteo.storage.chores import read_chores, read_known, read_replayed
 from tests.storage.shops import DAY, OPENED, Shop
 
@@ -106,7 +113,7 @@ def test_many_that_wait_for_others_do_not_come_before_what_they_wait_for(told: S
 def test_it_is_stopped_by_the_platform_of_its_own_name(
     told: Shop, said_by: str, *, stopped: bool, is_stopped: bool
 ) -> None:
-    told.do(ReportPlatform(said_by, "410", stopped, sent_events=0, within_s=1), at=NOW)
+    told.do(RecordPlatformStatus(said_by, "410", stopped, sent_events=0, within_s=1), at=NOW)
     assert told.look(read_chores, PLATFORM, 10, at=NOW).stopped == is_stopped
     assert told.look(read_known, PLATFORM).stopped == is_stopped
     told.do(ResumePlatform(), at=NOW)

@@ -224,7 +224,7 @@ def _lines(state: DeliveryState) -> Iterator[str]:
     yield f"to try again  {state.to_be_retried:,}"
     yield f"set aside     {state.dead_letters:,}" + (" (jangteo events list --set-aside)" if state.dead_letters else "")
     kept = "" if state.kept_since is None else f"since {_at(state.kept_since)}, "
-    yield f"kept          {kept}{state.forgotten:,} older ones forgotten"
+    yield f"kept          {kept}{state.purged:,} older ones purged"
     if state.replay is not None:
         span = f"{_at(state.replay.since)} to {_at(state.replay.until)}"
         yield f"replay        {state.replay.sent_events:,} sent again so far, of {span}"

@@ -151,7 +151,7 @@ class RecordReplayProgress(Struct, Noted, frozen=True):
     finished: bool
 
 
-class ReportPlatform(Struct, Noted, frozen=True):
+class RecordPlatformStatus(Struct, Noted, frozen=True):
     """What the relay has to say to operators."""
 
     name: str
@@ -166,8 +166,8 @@ class ResumePlatform(Struct, Noted, frozen=True):
     """An operator wants a platform that stopped the relay to be asked again."""
 
 
-class ForgetEvents(Struct, Noted, frozen=True):
+class PurgeEvents(Struct, Noted, frozen=True):
     """These event_batches, as far as they were sent so long ago and nothing of them was rejected, need not be kept."""
 
     event_batches: tuple[int, ...]
-    kept_for_s: float
+    retention_s: float

@@ -9,7 +9,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import Final
 
-from jangteo.core.relay import ForgetEvents, RecordDelivered, RecordReplayProgress
+from jangteo.core.relay import PurgeEvents, RecordDelivered, RecordReplayProgress
 from jangteo.delivery.reports import Reports
 from jangteo.delivery.sender import Outbound
 from jangteo.storage import chores as stored
@@ -17,8 +17,8 @@ from jangteo.storage import outbox
 from jangteo.storage.chores import DueRetry, Replay
 
 EVERY_S: Final = 1.0
-FORGOTTEN_EVERY_S: Final = 60.0
-BITE_PAUSE_S: Final = 0.02
+PURGE_EVERY_S: Final = 60.0
+CHUNK_PAUSE_S: Final = 0.02
 """Between two pieces of work."""
 _TRIALS_AT_ONCE: Final = 200
 _REPLAYED_AT_ONCE: Final = 500
@@ -27,13 +27,13 @@ _REPLAYED_AT_ONCE: Final = 500
 class Chores:
     """The other one of the relay's tasks."""
 
-    def __init__(self, outbound: Outbound, reports: Reports, kept_for: timedelta) -> None:
-        """`kept_for`: so long an event is kept after it was sent."""
+    def __init__(self, outbound: Outbound, reports: Reports, retention: timedelta) -> None:
+        """`retention`: so long an event is kept after it was sent."""
         self._outbound = outbound
         self._reports = reports
-        self._kept_for = kept_for
-        self._forgetting_at = 0.0
-        self._forgotten_up_to = 0
+        self._retention = retention
+        self._purge_due_at = 0.0
+        self._purged_up_to = 0
 
     async def step(self) -> bool:
         """A piece of each: whether there may be more to do at once. Raises what sending raises."""
@@ -43,7 +43,7 @@ class Chores:
             self._outbound.stopped = found.stopped
         await self._reports.progress()
         # What is being sent again is still needed.
-        more = found.replay is None and await self._forget_some()
+        more = found.replay is None and await self._purge_some()
         if self._outbound.stopped or self._outbound.failing:
             return more
         if found.retries:
@@ -56,7 +56,7 @@ class Chores:
 
     async def rest(self, more: bool) -> None:  # noqa: FBT001 - what `step` says
         """Until the next piece."""
-        await asyncio.sleep(BITE_PAUSE_S if more else EVERY_S)
+        await asyncio.sleep(CHUNK_PAUSE_S if more else EVERY_S)
 
     async def _try_again(self, due: Sequence[DueRetry]) -> None:
         retries = self._outbound.retries
@@ -87,15 +87,15 @@ class Chores:
                 )
             await self._outbound.note(note)
 
-    async def _forget_some(self) -> bool:
+    async def _purge_some(self) -> bool:
         """A bite of what was sent long enough ago: whether there may be more."""
-        if monotonic() < self._forgetting_at:
+        if monotonic() < self._purge_due_at:
             return False
-        some = await self._outbound.ask(stored.read_forgettable, self._forgotten_up_to, self._kept_for)
+        some = await self._outbound.ask(stored.read_purgeable, self._purged_up_to, self._retention)
         if some is None:
-            self._forgotten_up_to, self._forgetting_at = 0, monotonic() + FORGOTTEN_EVERY_S
+            self._purged_up_to, self._purge_due_at = 0, monotonic() + PURGE_EVERY_S
             return False
         if some.event_batches:
-            await self._outbound.note(ForgetEvents(some.event_batches, self._kept_for.total_seconds()))
-        self._forgotten_up_to = some.looked_up_to
+            await self._outbound.note(PurgeEvents(some.event_batches, self._retention.total_seconds()))
+        self._purged_up_to = some.looked_up_to
         return True

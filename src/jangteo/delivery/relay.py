@@ -42,12 +42,12 @@ class Task(Protocol):
 class Relay:
     """Sends what is in the outbox."""
 
-    def __init__(self, outbound: Outbound, *, kept_for: timedelta, others_commit: bool) -> None:
-        """`kept_for`: so long events are kept after they were sent. `others_commit`: also where nobody says so here."""
+    def __init__(self, outbound: Outbound, *, retention: timedelta, others_commit: bool) -> None:
+        """`retention`: so long events are kept after they were sent. `others_commit`: also where nobody says so here."""
         self._outbound = outbound
         self._reports = Reports(outbound)
         self._publisher = Publisher(outbound, others_commit=others_commit)
-        self._chores = Chores(outbound, self._reports, kept_for)
+        self._chores = Chores(outbound, self._reports, retention)
         self._running: set[asyncio.Task[None]] = set()
         self._closing = asyncio.Event()
 

@@ -3,7 +3,7 @@
 from time import monotonic
 from typing import Final
 
-from jangteo.core.relay import ReportPlatform
+from jangteo.core.relay import RecordPlatformStatus
 from jangteo.delivery.sender import Outbound
 from jangteo.delivery.sinks.base import one_line
 
@@ -41,4 +41,4 @@ class Reports:
         now, events = monotonic(), self._outbound.sent_events
         sent, within_s = events - self._events, now - self._at
         self._at, self._events, self._has_said_anything = now, events, True
-        await self._outbound.note(ReportPlatform(self._outbound.platform, self._failure, stopped, sent, within_s))
+        await self._outbound.note(RecordPlatformStatus(self._outbound.platform, self._failure, stopped, sent, within_s))

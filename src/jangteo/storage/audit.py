@@ -160,8 +160,8 @@ CHECKS: Final = (
     ),
     Check(
         "one event for every paid order and one more for every cancelled one",
-        "SELECT COUNT(*) + (SELECT COALESCE(SUM(events), 0) FROM prunings) FROM outbox",
-        # What is older than the newest that was forgotten is only counted.
+        "SELECT COUNT(*) + (SELECT COALESCE(SUM(events), 0) FROM purged_events) FROM outbox",
+        # What is older than the newest that was purged is only counted.
         """
         SELECT 'order ' || orders.id || ' (' || status || '): ' || COALESCE(paid, 0) || ' paid and '
             || COALESCE(cancelled, 0) || ' cancelled event(s)'
@@ -171,7 +171,7 @@ CHECKS: Final = (
                 SUM(CASE type WHEN 'jangteo.order.cancelled' THEN 1 ELSE 0 END) AS cancelled
             FROM outbox GROUP BY order_id
         ) AS events ON events.order_id = orders.id
-        LEFT JOIN prunings ON prunings.id = 1
+        LEFT JOIN purged_events ON purged_events.id = 1
         WHERE COALESCE(paid, 0) > 1 OR COALESCE(cancelled, 0) > CASE status WHEN 'cancelled' THEN 1 ELSE 0 END
             OR (COALESCE(paid, 0) = 0 AND orders.created_at > COALESCE(until, -1))
             OR (COALESCE(cancelled, 0) = 0 AND cancelled_at > COALESCE(until, -1))
@@ -182,13 +182,13 @@ CHECKS: Final = (
             OR event NOT LIKE '%"type":"' || type || '","subject":"' || outbox.order_id || '"%'
             OR event NOT LIKE '%"total":' || orders.total || ',%'
         UNION ALL
-        SELECT 'events: ' || kept || ' kept and ' || forgotten || ' forgotten, paid and cancelled: ' || happened
+        SELECT 'events: ' || kept || ' kept and ' || purged || ' purged, paid and cancelled: ' || happened
         FROM (
             SELECT (SELECT COUNT(*) FROM outbox) AS kept,
-                (SELECT COALESCE(SUM(events), 0) FROM prunings) AS forgotten,
+                (SELECT COALESCE(SUM(events), 0) FROM purged_events) AS purged,
                 (SELECT COUNT(*) + COUNT(cancelled_at) FROM orders) AS happened
         ) AS counts
-        WHERE kept + forgotten <> happened
+        WHERE kept + purged <> happened
         """,
     ),
     Check(

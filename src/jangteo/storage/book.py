@@ -2,7 +2,7 @@
 
 Rows are loaded, and so held, in one order everywhere: orders, campaigns, coupons, users, products, the relay's turn,
 the counting's tally, each by id. What is written has been held before, but for what the relay whose turn it is and
-operators have noted of events: the count of what is forgotten is held before the event_batches are; and for the windows of
+operators have noted of events: the count of what is purged is held before the event_batches are; and for the windows of
 the best sellers and their pages, which whoever holds the tally may write. Keys of answers come last, in order. Two
 batches can wait for each other, but never in a circle.
 """

@@ -1,4 +1,4 @@
-"""What the relay looks after besides new events: those to be tried again, a replay, and what may be forgotten."""
+"""What the relay looks after besides new events: those to be tried again, a replay, and what may be purged."""
 
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from jangteo.storage.port import Snapshot
 from jangteo.storage.timestamps import micros, moment
 
-FORGOTTEN_AT_ONCE: Final = 256
+PURGE_CHUNK: Final = 256
 """So many event_batches are looked at for one bite; and of so many events a bite is, about."""
 
 
@@ -48,7 +48,7 @@ class Chores(NamedTuple):
     replay: Replay | None
 
 
-class Forgettable(NamedTuple):
+class Purgeable(NamedTuple):
     """EventBatches that were sent long enough ago, and where to look next."""
 
     event_batches: tuple[int, ...]
@@ -97,7 +97,7 @@ def read_replayed(snapshot: Snapshot) -> int:
     return rows[0][0] if rows else 0
 
 
-def read_forgettable(snapshot: Snapshot, after: int, kept_for: timedelta) -> Forgettable | None:
+def read_purgeable(snapshot: Snapshot, after: int, retention: timedelta) -> Purgeable | None:
     """The next event_batches behind `after`; None where they are not that old.
 
     Never the newest of all: from it new ids are counted on.
@@ -109,17 +109,17 @@ def read_forgettable(snapshot: Snapshot, after: int, kept_for: timedelta) -> For
         ORDER BY id LIMIT :count
         """,
         after=after,
-        count=FORGOTTEN_AT_ONCE,
+        count=PURGE_CHUNK,
     )
-    before, events, last, event_batches = micros(snapshot.now - kept_for), 0, 0, []
+    before, events, last, event_batches = micros(snapshot.now - retention), 0, 0, []
     for event_batch_id, size, created_at, sent_at in rows:
-        if created_at >= before or events >= FORGOTTEN_AT_ONCE:
+        if created_at >= before or events >= PURGE_CHUNK:
             break
         last = event_batch_id
         if sent_at is not None and sent_at < before:
             events += size
             event_batches.append(event_batch_id)
-    return Forgettable(tuple(event_batches), last) if last else None
+    return Purgeable(tuple(event_batches), last) if last else None
 
 
 def _is_stopped(snapshot: Snapshot, platform: str) -> bool:

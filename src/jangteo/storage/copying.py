@@ -28,7 +28,7 @@ SHOP: Final = (
     schema.outbox,
     schema.failed_events,
     schema.replays,
-    schema.prunings,
+    schema.purged_events,
     schema.answers,
     schema.uncounted_sales,
     schema.top_windows,
@@ -39,7 +39,7 @@ OF_PROCESSES: Final = (schema.writers, schema.readiness, schema.leases, schema.p
 """Not copied: they are about the processes at work on a database, not about the shop. A copied turn would keep the
 relay of the new place waiting for one that isn't there, and nobody would ask for the transactions of a copied writer.
 """
-_IN_EVERY_SHOP: Final = (schema.shops, schema.prunings, schema.top_windows, schema.top_tally)
+_IN_EVERY_SHOP: Final = (schema.shops, schema.purged_events, schema.top_windows, schema.top_tally)
 """An empty one has a row of these already; it is given the source's."""
 PAGE_ROWS: Final = 5_000
 """So many rows are in memory at once, of each table: of the largest kind some 10 MiB."""

@@ -1,4 +1,4 @@
-"""What is remembered of events on their way: failed_events, replays, what the platform is like, and what is forgotten."""
+"""What is remembered of events on their way: failed_events, replays, what the platform is like, and what is purged."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -10,8 +10,8 @@ from jangteo.storage.port import GuardedChange, Session
 from jangteo.storage.timestamps import micros
 
 _SECOND_US: Final = 1_000_000
-_PRUNINGS = GuardedChange(schema.prunings, ("events", "until"), ("events", "until"))
-_COUNT: Final = "SELECT id, events, until FROM prunings WHERE id IN (:ids) ORDER BY id"
+_PRUNINGS = GuardedChange(schema.purged_events, ("events", "until"), ("events", "until"))
+_COUNT: Final = "SELECT id, events, until FROM purged_events WHERE id IN (:ids) ORDER BY id"
 # From the newest of all new ids are counted on.
 _FORGETTABLE: Final = """
     SELECT id, created_at, sent_at FROM event_batches
@@ -87,7 +87,7 @@ def _save_replay(session: Session, note: notes.RecordReplayProgress, now: int) -
     )
 
 
-def _save_report(session: Session, note: notes.ReportPlatform, now: int) -> None:
+def _save_report(session: Session, note: notes.RecordPlatformStatus, now: int) -> None:
     session.run(
         """
         INSERT INTO platforms
@@ -120,10 +120,10 @@ def _save_resumption(session: Session, _: notes.ResumePlatform, __: int) -> None
     session.run("UPDATE platforms SET stopped_at = NULL WHERE id = 1")
 
 
-def _save_forgetting(session: Session, note: notes.ForgetEvents, now: int) -> None:
+def _save_forgetting(session: Session, note: notes.PurgeEvents, now: int) -> None:
     """What is counted is what is deleted, whoever else is at it: the count is held first, then the event_batches."""
-    before = now - int(note.kept_for_s * _SECOND_US)
-    ((_, forgotten, until),) = session.hold(schema.prunings, _COUNT, [1])
+    before = now - int(note.retention_s * _SECOND_US)
+    ((_, purged, until),) = session.hold(schema.purged_events, _COUNT, [1])
     found = session.hold(schema.event_batches, _FORGETTABLE, note.event_batches)
     old = {
         event_batch_id: created_at
@@ -136,7 +136,7 @@ def _save_forgetting(session: Session, note: notes.ForgetEvents, now: int) -> No
     kept = {events[event] for (event,) in session.find(_REJECTED, events)}
     gone = [event for event, event_batch_id in events.items() if event_batch_id not in kept]
     newest = max((moment for event_batch_id, moment in old.items() if event_batch_id not in kept), default=until)
-    session.change(_PRUNINGS, [(forgotten + len(gone), max(until, newest), 1, forgotten, until)])
+    session.change(_PRUNINGS, [(purged + len(gone), max(until, newest), 1, purged, until)])
     session.remove(schema.outbox, gone)
     session.remove(schema.event_batches, [event_batch_id for event_batch_id in old if event_batch_id not in kept])
 
@@ -147,7 +147,7 @@ _SAVES: Final[dict[type, Callable[[Session, Any, int], None]]] = {
     notes.RetryEvents: _save_retry,
     notes.StartReplay: _save_replay_start,
     notes.RecordReplayProgress: _save_replay,
-    notes.ReportPlatform: _save_report,
+    notes.RecordPlatformStatus: _save_report,
     notes.ResumePlatform: _save_resumption,
-    notes.ForgetEvents: _save_forgetting,
+    notes.PurgeEvents: _save_forgetting,
 }

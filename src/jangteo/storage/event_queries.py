@@ -89,7 +89,7 @@ class DeliveryState(Struct, frozen=True, rename="camel"):
     to_be_retried: int
     dead_letters: int
     kept_since: datetime | None
-    forgotten: int
+    purged: int
     replay: ReplayState | None
     platform: PlatformState | None
 
@@ -103,7 +103,7 @@ def read_state(snapshot: Snapshot) -> DeliveryState:
     ((rejected, again),) = snapshot.rows("SELECT COUNT(*), COUNT(next_attempt_at) FROM failed_events")
     kept_since = snapshot.rows("SELECT created_at FROM event_batches ORDER BY id LIMIT 1")
     replay = read_replay(snapshot)
-    ((forgotten,),) = snapshot.rows("SELECT events FROM prunings WHERE id = 1")
+    ((purged,),) = snapshot.rows("SELECT events FROM purged_events WHERE id = 1")
     return DeliveryState(
         at=snapshot.now,
         waiting=waiting,
@@ -111,7 +111,7 @@ def read_state(snapshot: Snapshot) -> DeliveryState:
         to_be_retried=again,
         dead_letters=rejected - again,
         kept_since=moment(kept_since[0][0]) if kept_since else None,
-        forgotten=forgotten,
+        purged=purged,
         replay=None if replay is None else ReplayState(replay.since, replay.until, replay.events),
         platform=_read_platform(snapshot),
     )

@@ -26,7 +26,7 @@ def load(session: Session, keys: Collection[str]) -> Iterable[KeptAnswer]:
     return (KeptAnswer(*row) for row in rows)
 
 
-def save(session: Session, answers: Sequence[KeptAnswer], now: datetime, forget_before: datetime) -> None:
+def save(session: Session, answers: Sequence[KeptAnswer], now: datetime, delete_before: datetime) -> None:
     """Keep these answers, in the transaction of what they tell of.
 
     Where new ones come, twice as many of the oldest may go: the table keeps its size without a batch being held up.
@@ -38,6 +38,6 @@ def save(session: Session, answers: Sequence[KeptAnswer], now: datetime, forget_
     session.delete(
         schema.answers,
         "SELECT key FROM answers WHERE created_at < :before ORDER BY created_at LIMIT :count",
-        before=micros(forget_before),
+        before=micros(delete_before),
         count=2 * len(answers),
     )

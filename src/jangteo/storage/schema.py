@@ -224,9 +224,9 @@ replays = Table(
     _number("finished_at", null=True),
 )
 
-# Old events that were sent are forgotten: in one row how many so far, and the moment of the newest of them.
-prunings = Table(
-    "prunings",
+# Old events that were sent are purged: in one row how many so far, and the moment of the newest of them.
+purged_events = Table(
+    "purged_events",
     metadata,
     _known_id(),
     _number("events"),

@@ -37,9 +37,9 @@ _COMMANDS: Final = {
         relay.RetryEvents,
         relay.StartReplay,
         relay.RecordReplayProgress,
-        relay.ReportPlatform,
+        relay.RecordPlatformStatus,
         relay.ResumePlatform,
-        relay.ForgetEvents,
+        relay.PurgeEvents,
         counting.CountSales,
     )
 }
