@@ -256,7 +256,7 @@ def markdown(lines: int, rounds: int, measured: dict[str, list[Measured]]) -> st
 def _told(lines: int, rounds: int) -> str:
     return (
         f"{lines:,} order lines of {shops.PRODUCTS_OF_CATALOGUE:,} products within three days; batches of "
-        f"{ORDERS_OF_BATCH} orders of {sold.LINES_OF_ORDER} lines, of any products; {rounds} rounds. Told of a batch "
+        f"{ORDERS_OF_BATCH} orders of {sold.LINES_OF_ORDER} lines, of any products; {rounds} rounds. SerializedOutcome of a batch "
         "is what a way adds to a transaction of one row: the median of the times, the mean of what is logged."
     )
 

@@ -3,7 +3,7 @@
 `python tests/receiver.py FILE [--secret whsec_…] [--port N]` prints the URL that takes events. Each event that was
 taken is a line of the file, `{"at": when it came, in seconds since 1970, "event": …}`, written before the answer.
 
-Told by POST to `/control`, in JSON: `{"plans": [PLAN, …]}` is what to do with the next requests, one each; a plan is
+SerializedOutcome by POST to `/control`, in JSON: `{"plans": [PLAN, …]}` is what to do with the next requests, one each; a plan is
 `{"do": "answer", "status": N, "headers": {…}, "body": "…"}`, `{"do": "hang"}`, `{"do": "drip"}`, `{"do": "cut"}` in the
 middle of an answer or `{"do": "vanish"}` before one. `{"refuse": [ID, …]}` answers 422 to what has such an event,
 `{"most_bytes": N}` 413 to what is larger; `{"close": true}` closes all idle connections. GET gives counts,

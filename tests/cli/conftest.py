@@ -11,7 +11,7 @@ from jangteo.cli import main
 from tests.storage.shops import Shop
 
 
-class Told(NamedTuple):
+class SerializedOutcome(NamedTuple):
     """How a command has ended, and what it said."""
 
     code: int
@@ -27,20 +27,20 @@ class Told(NamedTuple):
             assert part in self.err
 
 
-Jangteo = Callable[..., Told]
+Jangteo = Callable[..., SerializedOutcome]
 
 
 @pytest.fixture
 def jangteo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Jangteo:
     """Run a command in this process, which is several times as fast as in one of its own."""
 
-    def run(*arguments: str) -> Told:
+    def run(*arguments: str) -> SerializedOutcome:
         monkeypatch.setattr(sys, "argv", ["jangteo", *arguments])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main.main()
         assert isinstance(ended.value.code, int)
-        return Told(ended.value.code, *capsys.readouterr())
+        return SerializedOutcome(ended.value.code, *capsys.readouterr())
 
     return run
 

@@ -16,10 +16,10 @@ from jangteo.core.relay import LeaseOutcome, ReleaseLease
 from jangteo.delivery import lease
 from jangteo.delivery.lease import DatabaseLease, FileLease
 from jangteo.delivery.sender import LeaseLost, Outbound
-from jangteo.engine.outcomes import Told
+from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.engine.worker_pool import Overloaded
 
-Answer = Callable[[Command], Awaitable[Told]]
+Answer = Callable[[Command], Awaitable[SerializedOutcome]]
 
 
 class Committing:
@@ -29,24 +29,24 @@ class Committing:
         self.answer = answer
         self.asked: list[Command] = []
 
-    def submit(self, command: Command) -> asyncio.Future[Told]:
+    def submit(self, command: Command) -> asyncio.Future[SerializedOutcome]:
         self.asked.append(command)
         return asyncio.ensure_future(self.answer(command))
 
 
 def says(*, held: bool) -> Answer:
-    async def answer(_: Command) -> Told:
-        return Told("LeaseOutcome", msgspec.json.encode(LeaseOutcome(held=held)), replayed=False)
+    async def answer(_: Command) -> SerializedOutcome:
+        return SerializedOutcome("LeaseOutcome", msgspec.json.encode(LeaseOutcome(held=held)), replayed=False)
 
     return answer
 
 
-async def hang(_: Command) -> Told:
+async def hang(_: Command) -> SerializedOutcome:
     await asyncio.Event().wait()
     raise AssertionError
 
 
-async def fail(_: Command) -> Told:
+async def fail(_: Command) -> SerializedOutcome:
     raise Overloaded
 
 
@@ -102,7 +102,7 @@ def test_one_failed_renewal_ends_nothing() -> None:
 
 
 def test_an_answer_that_comes_too_late_is_for_a_turn_that_is_over() -> None:
-    async def late(command: Command) -> Told:
+    async def late(command: Command) -> SerializedOutcome:
         await asyncio.sleep(0.45)
         return await says(held=True)(command)
 

@@ -15,7 +15,7 @@ from jangteo.core.orders import OrderLine, PlaceOrder
 from jangteo.core.products import AddProduct, ChangeProduct
 from jangteo.core.refusals import KeyReused, OutOfStock, UserNotFound
 from jangteo.core.wallets import ChargeBalance, RegisterUser, UserBalance
-from jangteo.engine.batch import ANSWERS_KEPT_FOR, Answer, Asked, Failed, commit
+from jangteo.engine.batch import IDEMPOTENCY_TTL, Answer, Asked, Failed, commit
 from jangteo.storage import wallets
 from jangteo.storage.errors import Conflict
 from jangteo.storage.port import Connection
@@ -98,7 +98,7 @@ def test_a_refusal_is_answered_again_although_it_would_succeed_now(connection: C
 def test_an_answer_is_kept_for_a_day_at_least_and_then_forgotten(connection: Connection) -> None:
     charge = Asked(ChargeBalance(1, 500), "old")
     answers(connection, charge)
-    day_later = NOW + ANSWERS_KEPT_FOR
+    day_later = NOW + IDEMPOTENCY_TTL
     assert answers(connection, Asked(ChargeBalance(1, 1), "b"), now=day_later)[0] == Answer(UserBalance(1, 100_501))
     assert answers(connection, charge, now=day_later)[0] == Answer(UserBalance(1, 100_500), replayed=True)
     answers(connection, Asked(ChargeBalance(1, 1), "c"), now=day_later + timedelta(microseconds=1))

@@ -9,7 +9,7 @@ import pytest
 
 from jangteo.core.wallets import ChargeBalance
 from jangteo.engine.batch import Asked
-from jangteo.engine.outcomes import Told
+from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.engine.worker_pool import Overloaded
 from jangteo.engine.writer.pool import Writers
 
@@ -20,7 +20,7 @@ class Counting:
     """A writer that answers when it is told to."""
 
     def __init__(self) -> None:
-        self.waiting: list[asyncio.Future[Told]] = []
+        self.waiting: list[asyncio.Future[SerializedOutcome]] = []
         self.is_open = self.is_up = False
         self.has_events: Callable[[], None] | None = None
 
@@ -35,7 +35,7 @@ class Counting:
     async def stop(self) -> None:
         self.is_open = False
 
-    def submit(self, asked: Asked) -> asyncio.Future[Told]:
+    def submit(self, asked: Asked) -> asyncio.Future[SerializedOutcome]:
         assert asked is COMMAND
         if self.unanswered == 2:
             raise Overloaded

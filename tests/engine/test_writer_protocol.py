@@ -21,7 +21,7 @@ from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
 from jangteo.core.relay import AcquireLease, MarkSent
 from jangteo.core.wallets import ChargeBalance, RegisterUser
 from jangteo.engine.batch import Asked
-from jangteo.engine.outcomes import Told
+from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.engine.writer.protocol import (
     _COMMANDS,
     Frames,
@@ -85,7 +85,7 @@ def test_every_command_of_the_api_can_be_sent() -> None:
 
 @given(st.lists(st.integers(1, 40)), st.lists(st.booleans(), min_size=1, max_size=5))
 def test_frames_are_put_together_from_any_pieces(cuts: list[int], told: list[bool]) -> None:
-    sent = [Outcomes(flag, [Told("Order", b"{}", replayed=flag), None], "why") for flag in told]
+    sent = [Outcomes(flag, [SerializedOutcome("Order", b"{}", replayed=flag), None], "why") for flag in told]
     stream = b"".join(outcomes_frame(each) for each in sent)
     frames, arrived, start = Frames(), [], 0
     for size in [*cuts, len(stream)]:

@@ -15,7 +15,7 @@ from jangteo.api.requests import (
     read_query,
     receive_body,
 )
-from jangteo.api.responses import Reply, failure, problem_reply, reply, told_reply
+from jangteo.api.responses import Response, failure, outcome_response, problem_response, reply
 from jangteo.api.route import Route
 from jangteo.api.router import Map
 from jangteo.engine.commands import Committing
@@ -28,7 +28,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Page = Callable[[Scope], Reply]
+Page = Callable[[Scope], Response]
 
 log = structlog.get_logger()
 _READ_AS: Final = {"HEAD": "GET"}
@@ -52,7 +52,7 @@ class Api:
         self._committing = committing
         self._reading = reading
         self._body_max_bytes = body_max_bytes
-        self._last_read: tuple[object, str, Reply] | None = None
+        self._last_read: tuple[object, str, Response] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -60,11 +60,11 @@ class Api:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+    async def _reply(self, scope: Scope, receive: Receive) -> Response:
         try:
             return await self._answer(scope, receive)
         except Malformed as error:
-            return problem_reply(problems.problem(error.kind, error.detail, field=error.field))
+            return problem_response(problems.problem(error.kind, error.detail, field=error.field))
         except (Overloaded, Stopped):
             return failure(problems.OVERLOADED)
         except asyncio.CancelledError:
@@ -76,7 +76,7 @@ class Api:
             log.exception("defect", method=scope["method"], path=scope["path"])
             return failure(problems.INTERNAL)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
+    async def _answer(self, scope: Scope, receive: Receive) -> Response:
         path: str = scope["path"]
         found = self._map.find(path)
         if found is None:
@@ -99,15 +99,15 @@ class Api:
         if not hasattr(asked, "decide"):
             return reply(route, path, asked)
         told = self._committing.submit(asked, key if route.takes_key else None)
-        return told_reply(route, await asyncio.wait_for(told, route.within_s) if route.within_s else await told)
+        return outcome_response(route, await asyncio.wait_for(told, route.within_s) if route.within_s else await told)
 
-    def _read_reply(self, route: Route, path: str, answer: object) -> Reply:
+    def _read_reply(self, route: Route, path: str, answer: object) -> Response:
         # Who asked the same at the same moment is given the same answer, which is put in JSON once.
         if self._last_read is None or self._last_read[0] is not answer or self._last_read[1] != path:
             self._last_read = answer, path, reply(route, path, answer)
         return self._last_read[2]
 
-    def _page(self, scope: Scope) -> Reply:
+    def _page(self, scope: Scope) -> Response:
         page = self._pages.get(scope["path"])
         if page is None:
             detail = f"There is nothing at {scope['path']}; see /schema"
@@ -117,7 +117,7 @@ class Api:
         return page(scope)
 
 
-def _other_methods(methods: Iterable[str]) -> Reply:
+def _other_methods(methods: Iterable[str]) -> Response:
     allowed = sorted({*methods, *({"HEAD"} if "GET" in methods else ())})
     body = problems.problem(problems.METHOD_NOT_ALLOWED)
-    return problem_reply(body, (b"allow", ", ".join(allowed).encode()))
+    return problem_response(body, (b"allow", ", ".join(allowed).encode()))

@@ -9,11 +9,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jangteo.api import event_schemas, examples, problems
 from jangteo.api.openapi import document
 from jangteo.api.problems import Kind
-from jangteo.api.responses import Reply
+from jangteo.api.responses import Response
 from jangteo.api.route import Route
 
 Scope = MutableMapping[str, Any]
-Page = Callable[[Scope], Reply]
+Page = Callable[[Scope], Response]
 
 DOCUMENTATION: Final = "/schema"
 OPENAPI: Final = "/schema/openapi.json"
@@ -31,13 +31,13 @@ def pages(routes: Iterable[Route], version: str) -> dict[str, Page]:
     events = event_schemas.index()
     as_html = _html(reference.render(openapi=openapi, problems=_all_problems(), **events))
 
-    def documentation(scope: Scope) -> Reply:
+    def documentation(scope: Scope) -> Response:
         """HTML for browsers, JSON for everyone else."""
         wants_html = any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
         return as_html if wants_html else as_json
 
     found: dict[str, Page] = {
-        "/": lambda _: Reply(307, [(b"location", DOCUMENTATION.encode()), (b"content-length", b"0")], b""),
+        "/": lambda _: Response(307, [(b"location", DOCUMENTATION.encode()), (b"content-length", b"0")], b""),
         DOCUMENTATION: documentation,
         OPENAPI: lambda _: as_json,
         event_schemas.EVENTS: _always(_reply(b"application/json", msgspec.json.encode(events))),
@@ -55,15 +55,15 @@ def _all_problems() -> dict[Kind, Any]:
     return refusals | {kind: problems.problem(kind) for kind in problems.OF_ANY_CALL}
 
 
-def _always(reply: Reply) -> Page:
+def _always(reply: Response) -> Page:
     return lambda _: reply
 
 
-def _html(text: str) -> Reply:
+def _html(text: str) -> Response:
     return _reply(b"text/html; charset=utf-8", text.encode())
 
 
-def _reply(content_type: bytes, body: bytes) -> Reply:
+def _reply(content_type: bytes, body: bytes) -> Response:
     headers = [
         (b"content-type", content_type),
         (b"content-length", b"%d" % len(body)),
@@ -71,7 +71,7 @@ def _reply(content_type: bytes, body: bytes) -> Reply:
         (b"x-content-type-options", b"nosniff"),
         (b"vary", b"accept"),
     ]
-    return Reply(200, headers, body)
+    return Response(200, headers, body)
 
 
 def _pretty(value: Any) -> str:

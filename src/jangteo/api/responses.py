@@ -9,7 +9,7 @@ from jangteo.api import problems
 from jangteo.api.problems import Kind
 from jangteo.api.route import Route
 from jangteo.core.refusals import Refusal
-from jangteo.engine.outcomes import Told
+from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.storage.port import AsOf, Page
 
 Header = tuple[bytes, bytes]
@@ -22,7 +22,7 @@ _RETRY_AFTER: Final = (b"retry-after", str(problems.RETRY_AFTER_S).encode())
 _UNAVAILABLE: Final = 503
 
 
-class Reply(NamedTuple):
+class Response(NamedTuple):
     """An answer, ready to be sent."""
 
     status: int
@@ -30,10 +30,10 @@ class Reply(NamedTuple):
     body: bytes
 
 
-def reply(route: Route, path: str, answer: object) -> Reply:
+def reply(route: Route, path: str, answer: object) -> Response:
     """What was read: a thing, a page of a list, or a refusal."""
     if isinstance(answer, Refusal):
-        return problem_reply(problems.problem_of(answer))
+        return problem_response(problems.problem_of(answer))
     if isinstance(answer, Page):
         return _page(route, path, answer)
     if isinstance(answer, AsOf):
@@ -43,35 +43,35 @@ def reply(route: Route, path: str, answer: object) -> Reply:
     return _success(route, _encode(answer))
 
 
-def told_reply(route: Route, told: Told) -> Reply:
+def outcome_response(route: Route, told: SerializedOutcome) -> Response:
     """What the shop decided: a result, which is JSON already, or a refusal."""
     refusal = told.refusal()
-    decided = _success(route, told.body) if refusal is None else problem_reply(problems.problem_of(refusal))
+    decided = _success(route, told.body) if refusal is None else problem_response(problems.problem_of(refusal))
     if told.replayed:
         decided.headers.append(_REPLAYED)
     return decided
 
 
-def problem_reply(body: dict[str, Any], *headers: Header) -> Reply:
+def problem_response(body: dict[str, Any], *headers: Header) -> Response:
     """A problem; 503 says when to ask again."""
     encoded = _encode(body)
     status = body["status"]
     all_headers = [_PROBLEM, (b"content-length", b"%d" % len(encoded)), *headers]
     if status == _UNAVAILABLE:
         all_headers.append(_RETRY_AFTER)
-    return Reply(status, all_headers, encoded)
+    return Response(status, all_headers, encoded)
 
 
-def failure(kind: Kind, detail: str | None = None) -> Reply:
+def failure(kind: Kind, detail: str | None = None) -> Response:
     """A problem that is no refusal of the shop's."""
-    return problem_reply(problems.problem(kind, detail))
+    return problem_response(problems.problem(kind, detail))
 
 
-def _success(route: Route, body: bytes) -> Reply:
-    return Reply(route.status, [_JSON, (b"content-length", b"%d" % len(body))], body)
+def _success(route: Route, body: bytes) -> Response:
+    return Response(route.status, [_JSON, (b"content-length", b"%d" % len(body))], body)
 
 
-def _page(route: Route, path: str, page: Page[Any]) -> Reply:
+def _page(route: Route, path: str, page: Page[Any]) -> Response:
     shown = _success(route, _encode(page.items))
     if page.next_after is not None:
         following = urlencode({"limit": len(page.items), "after": page.next_after})

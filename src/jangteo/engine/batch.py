@@ -19,7 +19,7 @@ from jangteo.storage.port import Connection, Session
 
 log = structlog.get_logger()
 
-ANSWERS_KEPT_FOR: Final = timedelta(hours=24)
+IDEMPOTENCY_TTL: Final = timedelta(hours=24)
 """An idempotency key's answer is kept at least so long."""
 
 CONFLICT_RETRIES: Final = 10
@@ -61,7 +61,7 @@ def apply(session: Session, asked: Sequence[Asked], now: datetime) -> Done:
     kept_before = idempotency.load(session, keys) if keys else ()
     book = loading.book()
     known = {answer.key: answer for answer in kept_before}
-    new: list[idempotency.KeptAnswer] = []
+    new: list[idempotency.IdempotencyRecord] = []
     decided: list[Answer | Failed] = []
     for each in asked:
         if each.key is None:
@@ -69,7 +69,7 @@ def apply(session: Session, asked: Sequence[Asked], now: datetime) -> Done:
         else:
             decided.append(_decide_once(each.key, each.command, book, known, new))
     save_book(session, book)
-    idempotency.save(session, sorted(new), now, now - ANSWERS_KEPT_FOR)
+    idempotency.save(session, sorted(new), now, now - IDEMPOTENCY_TTL)
     return Done(decided, bool(book.events))
 
 
@@ -108,8 +108,8 @@ def _decide_once(
     key: str,
     command: Command,
     book: Book,
-    known: dict[str, idempotency.KeptAnswer],
-    new: list[idempotency.KeptAnswer],
+    known: dict[str, idempotency.IdempotencyRecord],
+    new: list[idempotency.IdempotencyRecord],
 ) -> Answer:
     fingerprint = fingerprint_of(command)
     before = known.get(key)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from jangteo.core.book import Command
 from jangteo.engine.batch import Asked
-from jangteo.engine.outcomes import Told
+from jangteo.engine.outcomes import SerializedOutcome
 
 
 class Writer(Protocol):
@@ -30,7 +30,7 @@ class Writer(Protocol):
     async def stop(self) -> None:
         """Commit and answer what was taken in, then end."""
 
-    def submit(self, asked: Asked) -> asyncio.Future[Told]:
+    def submit(self, asked: Asked) -> asyncio.Future[SerializedOutcome]:
         """The outcome, once it is durable. Raises Overloaded or Stopped."""
 
 
@@ -50,7 +50,7 @@ class Committing:
         """Commit and answer what has arrived, then close."""
         await self._writer.stop()
 
-    def submit(self, command: Command, key: str | None = None) -> asyncio.Future[Told]:
+    def submit(self, command: Command, key: str | None = None) -> asyncio.Future[SerializedOutcome]:
         """What the shop decided, once it is durable.
 
         Raises Overloaded where too much is waiting; Unavailable where the database didn't keep it, or nobody knows.

@@ -13,7 +13,7 @@ from jangteo.core.coupons import CampaignStanding, HeldCoupon
 from jangteo.core.entities import Order, Product
 from jangteo.core.refusals import Refusal
 from jangteo.core.wallets import UserBalance
-from jangteo.storage.idempotency import KeptAnswer
+from jangteo.storage.idempotency import IdempotencyRecord
 
 _RESULTS: Final[tuple[type, ...]] = (UserBalance, Product, CampaignStanding, HeldCoupon, Order)
 _REFUSALS: Final = {each.__name__: each for each in refusals.Refusal.__subclasses__()}
@@ -21,7 +21,7 @@ _BY_KIND: Final = {each.__name__: each for each in _RESULTS} | _REFUSALS
 _encode = msgspec.json.Encoder().encode
 
 
-class Told(NamedTuple):
+class SerializedOutcome(NamedTuple):
     """An outcome in writing: its type's name and its JSON. `replayed`: it is that of an earlier request."""
 
     kind: str
@@ -34,9 +34,9 @@ class Told(NamedTuple):
         return None if refusal is None else msgspec.json.decode(self.body, type=refusal)
 
 
-def told(outcome: object, *, replayed: bool) -> Told:
+def told(outcome: object, *, replayed: bool) -> SerializedOutcome:
     """Put an outcome in writing."""
-    return Told(type(outcome).__name__, _encode(outcome), replayed)
+    return SerializedOutcome(type(outcome).__name__, _encode(outcome), replayed)
 
 
 def fingerprint_of(command: Command) -> str:
@@ -45,12 +45,12 @@ def fingerprint_of(command: Command) -> str:
     return blake2b(said, digest_size=16).hexdigest()
 
 
-def kept(key: str, fingerprint: str, outcome: object) -> KeptAnswer:
+def kept(key: str, fingerprint: str, outcome: object) -> IdempotencyRecord:
     """An outcome to be stored."""
     kind, body, _ = told(outcome, replayed=False)
-    return KeptAnswer(key, fingerprint, kind, body.decode())
+    return IdempotencyRecord(key, fingerprint, kind, body.decode())
 
 
-def recalled(answer: KeptAnswer) -> Any:
+def recalled(answer: IdempotencyRecord) -> Any:
     """The outcome that was stored."""
     return msgspec.json.decode(answer.body, type=_BY_KIND[answer.kind])

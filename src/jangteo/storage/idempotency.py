@@ -11,7 +11,7 @@ from jangteo.storage.timestamps import micros
 _NEW_ANSWERS = Insert(schema.answers, ("key", "fingerprint", "kind", "body", "created_at"))
 
 
-class KeptAnswer(NamedTuple):
+class IdempotencyRecord(NamedTuple):
     """What a key was answered: the request's fingerprint, and the outcome's kind and JSON."""
 
     key: str
@@ -20,13 +20,13 @@ class KeptAnswer(NamedTuple):
     body: str
 
 
-def load(session: Session, keys: Collection[str]) -> Iterable[KeptAnswer]:
+def load(session: Session, keys: Collection[str]) -> Iterable[IdempotencyRecord]:
     """The answers kept for these keys."""
     rows = session.find("SELECT key, fingerprint, kind, body FROM answers WHERE key IN (:ids) ORDER BY key", keys)
-    return (KeptAnswer(*row) for row in rows)
+    return (IdempotencyRecord(*row) for row in rows)
 
 
-def save(session: Session, answers: Sequence[KeptAnswer], now: datetime, delete_before: datetime) -> None:
+def save(session: Session, answers: Sequence[IdempotencyRecord], now: datetime, delete_before: datetime) -> None:
     """Keep these answers, in the transaction of what they tell of.
 
     Where new ones come, twice as many of the oldest may go: the table keeps its size without a batch being held up.

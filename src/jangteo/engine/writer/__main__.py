@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from jangteo import logs
 from jangteo.engine import gc_tuning
-from jangteo.engine.writer.loop import write_until_closed
+from jangteo.engine.writer.loop import commit_until_closed
 from jangteo.settings import DATABASE_VARIABLE
 from jangteo.storage.urls import open_storage
 
@@ -26,7 +26,7 @@ def main() -> None:
     connection = open_storage(os.environ[DATABASE_VARIABLE]).connect()
     gc_tuning.calm()
     with socket.socket(fileno=descriptor) as channel:
-        write_until_closed(channel, connection, lambda: datetime.now(UTC), batch_max)
+        commit_until_closed(channel, connection, lambda: datetime.now(UTC), batch_max)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from jangteo.engine.batch import Asked
-from jangteo.engine.outcomes import Told
+from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.engine.writer.protocol import Frames, Outcomes, commands_frame, packed, read_outcomes
 from jangteo.storage.errors import Unavailable
@@ -48,7 +48,7 @@ class WriterProcess(asyncio.Protocol):
         self._kept_files = kept_files
         self._queue_max = queue_max
         self._gathered: list[msgspec.Raw] = []
-        self._unanswered: deque[asyncio.Future[Told]] = deque()
+        self._unanswered: deque[asyncio.Future[SerializedOutcome]] = deque()
         self._on_events: Callable[[], None] = lambda: None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._transport: asyncio.Transport | None = None
@@ -92,14 +92,14 @@ class WriterProcess(asyncio.Protocol):
         if self._process is not None:
             await loop.run_in_executor(None, self._process.wait)
 
-    def submit(self, asked: Asked) -> asyncio.Future[Told]:
+    def submit(self, asked: Asked) -> asyncio.Future[SerializedOutcome]:
         """The outcome, once it is durable. Raises Overloaded where the queue is full, Stopped after `stop`."""
         if self._loop is None:
             raise Stopped
         if len(self._unanswered) >= self._queue_max:
             raise Overloaded
         command = packed(asked)
-        future: asyncio.Future[Told] = self._loop.create_future()
+        future: asyncio.Future[SerializedOutcome] = self._loop.create_future()
         self._unanswered.append(future)
         if not self._gathered:
             self._loop.call_soon(self._send)

@@ -17,7 +17,7 @@ from jangteo.storage.port import Connection
 _RECEIVED_AT_ONCE: Final = 2**20
 
 
-def write_until_closed(
+def commit_until_closed(
     channel: socket.socket, connection: Connection, clock: Callable[[], datetime], batch_max: int
 ) -> None:
     """Commit batches of at most `batch_max` commands until the channel is closed."""
@@ -27,7 +27,7 @@ def write_until_closed(
             asked = [each for frame in frames.whole(arrived) for each in read_commands(frame)]
             for start in range(0, len(asked), batch_max):
                 done = commit(connection, asked[start : start + batch_max], clock)
-                channel.sendall(outcomes_frame(in_writing(done)))
+                channel.sendall(outcomes_frame(serialize_batch(done)))
     except OSError:
         # The other side is gone: nobody is left to be told.
         return
@@ -35,7 +35,7 @@ def write_until_closed(
         connection.close()
 
 
-def in_writing(done: Done) -> Outcomes:
+def serialize_batch(done: Done) -> Outcomes:
     """What came of a batch, as it is told."""
     failures = [answer.reason for answer in done.answers if not isinstance(answer, Answer)]
     return Outcomes(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from jangteo.engine.batch import Asked
 from jangteo.engine.commands import Writer
-from jangteo.engine.outcomes import Told
+from jangteo.engine.outcomes import SerializedOutcome
 
 
 class Writers:
@@ -33,7 +33,7 @@ class Writers:
         """Have everything that was taken in committed and answered, then see all of them end."""
         await asyncio.gather(*(writer.stop() for writer in self._writers))
 
-    def submit(self, asked: Asked) -> asyncio.Future[Told]:
+    def submit(self, asked: Asked) -> asyncio.Future[SerializedOutcome]:
         """The outcome, once it is durable. Raises Overloaded where even the least busy one is, or Stopped."""
         return min(self._writers, key=_load).submit(asked)
 

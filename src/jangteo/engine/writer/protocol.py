@@ -12,7 +12,7 @@ import msgspec
 from jangteo.core import counting, coupons, health, orders, products, relay, wallets
 from jangteo.core.book import Command
 from jangteo.engine.batch import Asked
-from jangteo.engine.outcomes import Told
+from jangteo.engine.outcomes import SerializedOutcome
 
 _LENGTH: Final = Struct("<I")
 _COMMANDS: Final = {
@@ -51,7 +51,7 @@ class Outcomes(msgspec.Struct, array_like=True):
     """The outcomes of one batch; a `None` failed for the reason given. `has_events`: some are for the platform."""
 
     has_events: bool
-    outcomes: list[Told | None]
+    outcomes: list[SerializedOutcome | None]
     failure: str | None = None
 
 
