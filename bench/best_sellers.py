@@ -142,7 +142,7 @@ class _Measuring:
         kind, extent = self._place.kind, self._extent
         made = {lines: self._place.shop(lines) for lines in extent.lines}
         self.measured.reads = {
-            lines: [self._reading(f"{lines:,} order lines", url, readers) for readers in READERS]
+            lines: [self._reads(f"{lines:,} order lines", url, readers) for readers in READERS]
             for lines, url in made.items()
         }
         contending = [each for those in self.measured.reads.values() for each in those]
@@ -197,7 +197,7 @@ class _Measuring:
         for name in urls:
             place.remove(name)
 
-    def _reading(self, name: str, url: str, readers: int) -> Contender:
+    def _reads(self, name: str, url: str, readers: int) -> Contender:
         def load(address: str, seconds: int) -> Load:
             return Http(address, BEST, None, readers)(seconds)
 

@@ -108,21 +108,21 @@ def make(url: str, lines: int, tell: Callable[[str], None]) -> None:
 
 def keep_window(storage: Storage, tell: Callable[[str], None]) -> None:
     """Have the window of three days counted from the orders, as a server does it."""
-    # A connection that has written plans otherwise than one that only reads.
-    reading, writing = storage.connect(), storage.connect()
+    # A connection that has written plans fallback than one that only reads.
+    reads, writing = storage.connect(), storage.connect()
     try:
-        with reading.snapshot(system_clock()) as snapshot:
+        with reads.snapshot(system_clock()) as snapshot:
             begun = plan_building(snapshot, DEFAULT_DAYS)
         _do(writing, begun)
         window = begun.step.new_windows[0]
-        with reading.snapshot(system_clock()) as snapshot:
+        with reads.snapshot(system_clock()) as snapshot:
             lacking = count_window(snapshot, window, lambda done: tell(f"counting the window: {done:.0%}"))
-        with reading.snapshot(system_clock()) as snapshot:
+        with reads.snapshot(system_clock()) as snapshot:
             finish = plan_finish(snapshot, window, lacking)
         if finish is not None:
             _do(writing, finish)
     finally:
-        reading.close()
+        reads.close()
         writing.close()
 
 

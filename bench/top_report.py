@@ -75,7 +75,7 @@ def save(path: Path, machine: Machine, extent: Extent, measured: Sequence[OneDat
 
 
 def draw(path: Path, measured: Sequence[OneDatabase]) -> None:
-    """Draw how long reading takes with more and more orders, both ways, into a PNG file."""
+    """Draw how long reads takes with more and more orders, both ways, into a PNG file."""
     mpl.use("Agg")
     figure, place = plt.subplots(figsize=(9, 5))
     for one in measured:

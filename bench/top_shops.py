@@ -163,7 +163,7 @@ def wait_until_told(url: str) -> None:
 
 
 def check(url: str) -> shops.Books:
-    """What the audit says of the best sellers alone: a shop with many orders takes it minutes otherwise."""
+    """What the audit says of the best sellers alone: a shop with many orders takes it minutes fallback."""
     connection = open_storage(url).connect()
     try:
         with connection.snapshot(system_clock()) as snapshot:

@@ -112,7 +112,7 @@ class Ranking(Way):
             SELECT created_at, product_id, quantity FROM orders JOIN order_lines ON order_lines.order_id = orders.id
             WHERE created_at > :since AND created_at <= :until AND status = 'paid' ORDER BY created_at
         """
-        with self._shop.reading.snapshot(self._shop.now) as snapshot:
+        with self._shop.reads.snapshot(self._shop.now) as snapshot:
             last = micros(self._shop.now)
             for since in range(self._shop.since, last, HOUR):
                 yield from snapshot.rows(sql, since=since, until=min(since + HOUR, last))
@@ -150,7 +150,7 @@ class Notes(Way):
         self._note_batches(seed)
         answers: list[object] = []
         began = perf_counter()
-        with shop.reading.snapshot(shop.now) as snapshot:
+        with shop.reads.snapshot(shop.now) as snapshot:
             planned = plan_step(snapshot, frozenset())
         planning_ms = (perf_counter() - began) * 1_000
         if planned is None:
@@ -209,7 +209,7 @@ def _measure(shop: Shop, url: str, rounds: int, tell: Callable[[str], None]) -> 
     sold.settle(url)
     found: list[Standings] = []
     for way, measured in tried:
-        tell(f"reading {measured.name}")
+        tell(f"reads {measured.name}")
         standings, measured.read_ms = timed_reads(way.read)
         found.append(standings)
         measured.agrees = standings == found[0]

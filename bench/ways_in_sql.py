@@ -80,14 +80,14 @@ class Shop:
         """How long there is from one order to the next."""
         self.now = system_clock()
         storage, path = open_storage(url), sqlite_path(url)
-        # A connection that has written plans otherwise than one that only reads.
-        self.reading, self.writing = storage.connect(), storage.connect()
+        # A connection that has written plans fallback than one that only reads.
+        self.reads, self.writing = storage.connect(), storage.connect()
         self.kind = POSTGRES if path is None else SQLITE
         self._raw: Any = psycopg.connect(url, autocommit=True) if path is None else open_connection(path)
 
     def close(self) -> None:
         """Let go of the database."""
-        for connection in (self.reading, self.writing, self._raw):
+        for connection in (self.reads, self.writing, self._raw):
             connection.close()
 
     @property
@@ -121,7 +121,7 @@ class Shop:
 
 
 class Way:
-    """One of them: does as little as it can, unless it says otherwise."""
+    """One of them: does as little as it can, unless it says fallback."""
 
     name: ClassVar[str]
     note: ClassVar[str] = ""
@@ -140,7 +140,7 @@ class Way:
 
     def read(self) -> Standings:
         """The best sellers, and how much was sold of each."""
-        with self._shop.reading.snapshot(self._shop.now) as snapshot:
+        with self._shop.reads.snapshot(self._shop.now) as snapshot:
             return self._find(snapshot)
 
     def finish(self, measured: Measured) -> None:

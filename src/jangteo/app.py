@@ -16,8 +16,8 @@ from jangteo.delivery.relay import Relay
 from jangteo.delivery.sender import Outbound
 from jangteo.delivery.sinks.platforms import open_sink, shown_platform
 from jangteo.engine.best_sellers import Counting
-from jangteo.engine.commands import Committing, Writer
-from jangteo.engine.reads import Reading
+from jangteo.engine.commands import Commands, Writer
+from jangteo.engine.reads import Reads
 from jangteo.engine.writer.client import WriterProcess
 from jangteo.engine.writer.pool import Writers
 from jangteo.engine.writer.thread import WriterThread
@@ -41,19 +41,19 @@ def platform_of(settings: Settings) -> str:
     return f"file:{database.with_suffix('.events.jsonl')}"
 
 
-def relay_of(settings: Settings, committing: Committing, reading: Reading, *, others_commit: bool) -> Relay:
+def relay_of(settings: Settings, commands: Commands, reads: Reads, *, others_commit: bool) -> Relay:
     """What sends a shop's events. Raises CannotUse where the platform can't be used as named."""
     platform = platform_of(settings)
     sink = open_sink(platform, settings.platform_secret, files_of(settings.database))
     lease_file = lease_file_of(settings.database)
-    lease = DatabaseLease(committing) if lease_file is None else FileLease(lease_file)
-    outbound = Outbound(committing, reading, sink, lease, shown_platform(platform))
+    lease = DatabaseLease(commands) if lease_file is None else FileLease(lease_file)
+    outbound = Outbound(commands, reads, sink, lease, shown_platform(platform))
     return Relay(outbound, retention=timedelta(days=settings.keep_events_days), others_commit=others_commit)
 
 
-def reading_of(settings: Settings, storage: Storage, clock: Clock) -> Reading:
+def reads_of(settings: Settings, storage: Storage, clock: Clock) -> Reads:
     """The reads of a shop."""
-    return Reading(storage, clock, threads=settings.readers, batch_max=settings.batch_max, queue_max=settings.queue_max)
+    return Reads(storage, clock, threads=settings.readers, batch_max=settings.batch_max, queue_max=settings.queue_max)
 
 
 class Shop:
@@ -63,19 +63,17 @@ class Shop:
         """Raises CannotOpen or CannotUse where the database or the platform can't be used as named."""
         self.settings = settings
         self.storage = open_storage(settings.database)
-        self.committing = Committing(self._writer(clock))
-        self.reading = reading_of(settings, self.storage, clock)
+        self.commands = Commands(self._writer(clock))
+        self.reads = reads_of(settings, self.storage, clock)
         self._relay = (
-            relay_of(settings, self.committing, self.reading, others_commit=self.storage.shared)
-            if settings.relay
-            else None
+            relay_of(settings, self.commands, self.reads, others_commit=self.storage.shared) if settings.relay else None
         )
-        self._counting = Counting(self.committing, self.reading)
+        self._counting = Counting(self.commands, self.reads)
         self._api = Api(
             ROUTES,
             pages(ROUTES, __version__),
-            self.committing,
-            self.reading,
+            self.commands,
+            self.reads,
             body_max_bytes=settings.body_max_bytes,
         )
 
@@ -105,8 +103,8 @@ class Shop:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Take orders until the end of the block; then everything that was acknowledged is on disk."""
-        await self.committing.start()
-        self.reading.start()
+        await self.commands.start()
+        self.reads.start()
         self._counting.start()
         if self._relay is not None:
             self._relay.start()
@@ -118,8 +116,8 @@ class Shop:
                     await self._relay.stop()
             finally:
                 await self._counting.stop()
-                await self.committing.stop()
-                await self.reading.stop()
+                await self.commands.stop()
+                await self.reads.stop()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """One request, or the server's own start and stop."""

@@ -19,7 +19,7 @@ class Settings:
     platform_secret: str | None = None
     """Signs what goes to a platform over HTTP."""
     relay: bool = True
-    """Whether events are sent from here; otherwise by a relay of its own."""
+    """Whether events are sent from here; fallback by a relay of its own."""
     keep_events_days: float = 7
     """So long an event is kept after it was sent."""
     host: str = "127.0.0.1"

@@ -22,7 +22,7 @@ from jangteo.engine.worker_pool import Overloaded
 Answer = Callable[[Command], Awaitable[SerializedOutcome]]
 
 
-class Committing:
+class Commands:
     """Answers who asks for the turn as a test wants it."""
 
     def __init__(self, answer: Answer) -> None:
@@ -57,8 +57,8 @@ def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "_MARGIN_S", 0.1)
 
 
-async def begun(committing: Committing) -> DatabaseLease:
-    turn = DatabaseLease(committing)  # type: ignore[arg-type]  # all that it uses
+async def begun(commands: Commands) -> DatabaseLease:
+    turn = DatabaseLease(commands)  # type: ignore[arg-type]  # all that it uses
     turn.start()
     await asyncio.wait_for(turn.wait(), 10)
     return turn
@@ -73,27 +73,27 @@ async def until_over(turn: DatabaseLease) -> None:
 @pytest.mark.parametrize("later", [hang, fail, says(held=False)])
 def test_a_turn_that_is_not_renewed_is_over(later: Answer) -> None:
     async def play() -> None:
-        committing = Committing(says(held=True))
-        turn = await begun(committing)
-        committing.answer = later
+        commands = Commands(says(held=True))
+        turn = await begun(commands)
+        commands.answer = later
         began = monotonic()
         await until_over(turn)
         assert monotonic() - began < 0.5
-        committing.answer = says(held=True)
+        commands.answer = says(held=True)
         await turn.release()
-        assert isinstance(committing.asked[-1], ReleaseLease)
+        assert isinstance(commands.asked[-1], ReleaseLease)
 
     asyncio.run(play())
 
 
 def test_one_failed_renewal_ends_nothing() -> None:
     async def play() -> None:
-        committing = Committing(says(held=True))
-        turn = await begun(committing)
-        committing.answer = fail
-        asked = len(committing.asked)
+        commands = Commands(says(held=True))
+        turn = await begun(commands)
+        commands.answer = fail
+        asked = len(commands.asked)
         async with asyncio.timeout(10):
-            while len(committing.asked) < asked + 3:  # noqa: ASYNC110 - what is asked is not an event
+            while len(commands.asked) < asked + 3:  # noqa: ASYNC110 - what is asked is not an event
                 await asyncio.sleep(0)
         assert turn.left_s
         await turn.release()
@@ -107,13 +107,13 @@ def test_an_answer_that_comes_too_late_is_for_a_turn_that_is_over() -> None:
         return await says(held=True)(command)
 
     async def play() -> None:
-        committing = Committing(late)
-        turn = DatabaseLease(committing)  # type: ignore[arg-type]  # all that it uses
+        commands = Commands(late)
+        turn = DatabaseLease(commands)  # type: ignore[arg-type]  # all that it uses
         turn.start()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(turn.wait(), 1)
-        assert len(committing.asked) > 1
-        committing.answer = says(held=True)
+        assert len(commands.asked) > 1
+        commands.answer = says(held=True)
         await turn.release()
 
     asyncio.run(play())
@@ -139,15 +139,15 @@ class Stuck:
 
 def test_what_is_being_sent_is_given_up_with_the_turn() -> None:
     async def play() -> None:
-        committing, nobody = Committing(says(held=True)), object()
+        commands, nobody = Commands(says(held=True)), object()
         platform = Stuck()
-        turn = await begun(committing)
-        outbound = Outbound(committing, nobody, platform, turn, "a platform")  # type: ignore[arg-type]  # not asked
-        committing.answer = hang
+        turn = await begun(commands)
+        outbound = Outbound(commands, nobody, platform, turn, "a platform")  # type: ignore[arg-type]  # not asked
+        commands.answer = hang
         with pytest.raises(LeaseLost):
             await asyncio.wait_for(outbound.send([b'{"subject":"1"}']), 10)
         assert platform.was_cancelled
-        committing.answer = says(held=True)
+        commands.answer = says(held=True)
         await turn.release()
 
     asyncio.run(play())

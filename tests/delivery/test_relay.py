@@ -162,7 +162,7 @@ def test_a_full_queue_makes_no_event_come_twice(watched: list[Watched], open_sho
     user, product = shop.http.user(balance=99_000), shop.http.product(stock=99)
     shop.http.order(user, (product, 1))
     watched[0].wait_for(1)
-    submit, full = shop.shop.committing.submit, 5
+    submit, full = shop.shop.commands.submit, 5
 
     def often_full(command: Any, key: str | None = None) -> Any:
         nonlocal full
@@ -171,7 +171,7 @@ def test_a_full_queue_makes_no_event_come_twice(watched: list[Watched], open_sho
             raise Overloaded
         return submit(command, key)
 
-    shop.shop.committing.submit = often_full  # type: ignore[method-assign]  # to fill the queue at the right moment
+    shop.shop.commands.submit = often_full  # type: ignore[method-assign]  # to fill the queue at the right moment
     for _ in range(9):
         shop.http.order(user, (product, 1))
     shop.close()

@@ -15,8 +15,8 @@ from jangteo.core.best_sellers import DEFAULT_DAYS
 from jangteo.core.counting import CountSales, Window
 from jangteo.engine import best_sellers as engine
 from jangteo.engine.best_sellers import Counting, Ended
-from jangteo.engine.commands import Committing
-from jangteo.engine.reads import Reading
+from jangteo.engine.commands import Commands
+from jangteo.engine.reads import Reads
 from jangteo.engine.writer.thread import WriterThread
 from jangteo.storage.best_sellers import refresh
 from jangteo.storage.best_sellers.refresh import HEARD_WITHIN, WindowGone, plan_building, plan_step, read_windows
@@ -65,13 +65,13 @@ def clock() -> Clock:
 @asynccontextmanager
 async def at_work(shop: Shop, clock: Clock) -> AsyncIterator[Counting]:
     storage = open_storage(shop.database)
-    committing = Committing(WriterThread(storage, clock, batch_max=9, queue_max=99))
-    reading = Reading(storage, clock, threads=1, batch_max=9, queue_max=99)
-    await committing.start()
-    reading.start()
-    yield Counting(committing, reading)
-    await committing.stop()
-    await reading.stop()
+    commands = Commands(WriterThread(storage, clock, batch_max=9, queue_max=99))
+    reads = Reads(storage, clock, threads=1, batch_max=9, queue_max=99)
+    await commands.start()
+    reads.start()
+    yield Counting(commands, reads)
+    await commands.stop()
+    await reads.stop()
 
 
 def play(shop: Shop, clock: Clock, test: Callable[[Counting, Held, asyncio.Task[None]], Awaitable[None]]) -> None:
@@ -256,14 +256,14 @@ def test_a_database_that_cannot_be_written_just_now_is_asked_again(
     shop: Shop, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "STAND_BACK_S", 0.01)
-    submit, failing = Committing.submit, [1, 0, 1, 1]
+    submit, failing = Commands.submit, [1, 0, 1, 1]
 
-    def fail_or_submit(self: Committing, command: Any, key: str | None = None) -> Any:
+    def fail_or_submit(self: Commands, command: Any, key: str | None = None) -> Any:
         if isinstance(command, CountSales) and failing and failing.pop():
             raise Unavailable("locked")
         return submit(self, command, key)
 
-    monkeypatch.setattr(Committing, "submit", fail_or_submit)
+    monkeypatch.setattr(Commands, "submit", fail_or_submit)
 
     async def run() -> None:
         async with at_work(shop, clock) as work:
@@ -278,18 +278,18 @@ def test_a_window_that_is_whole_without_its_builder_having_heard_is_whole(
     shop: Shop, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "STAND_BACK_S", 0.01)
-    submit, commands = Committing.submit, []
+    submit, commands = Commands.submit, []
 
     async def unheard(answer: Awaitable[Any]) -> Any:
         await answer
         raise Unavailable("the writer was killed, what it did is not known")
 
-    def submit_unheard(self: Committing, command: Any, key: str | None = None) -> Any:
+    def submit_unheard(self: Commands, command: Any, key: str | None = None) -> Any:
         commands.append(command)
         answer = submit(self, command, key)
         return unheard(answer) if len(commands) == 2 else answer
 
-    monkeypatch.setattr(Committing, "submit", submit_unheard)
+    monkeypatch.setattr(Commands, "submit", submit_unheard)
 
     async def run() -> None:
         async with at_work(shop, clock) as work:

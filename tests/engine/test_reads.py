@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from jangteo.core.wallets import CurrentBalance, RegisterUser
-from jangteo.engine.commands import Committing
-from jangteo.engine.reads import Reading
+from jangteo.engine.commands import Commands
+from jangteo.engine.reads import Reads
 from jangteo.engine.writer.thread import WriterThread
 from jangteo.storage import wallets
 from jangteo.storage.errors import Unavailable
-from jangteo.storage.port import Question, Snapshot
+from jangteo.storage.port import Query, Snapshot
 from jangteo.storage.urls import open_storage
 
 
@@ -24,8 +24,8 @@ def now() -> datetime:
     return datetime(2026, 11, 23, tzinfo=UTC)
 
 
-def reading(database: str, threads: int = 1) -> Reading:
-    return Reading(open_storage(database), now, threads=threads, batch_max=100, queue_max=100)
+def reads(database: str, threads: int = 1) -> Reads:
+    return Reads(open_storage(database), now, threads=threads, batch_max=100, queue_max=100)
 
 
 class Slow:
@@ -45,12 +45,12 @@ class Slow:
 
 def test_equal_questions_that_wait_are_answered_once(database: str) -> None:
     async def play() -> None:
-        questions = reading(database)
+        questions = reads(database)
         questions.start()
         slow = Slow()
-        first = asyncio.create_task(questions.ask(Question(slow)))
+        first = asyncio.create_task(questions.ask(Query(slow)))
         await asyncio.to_thread(slow.asked.wait, 30)
-        later = [asyncio.create_task(questions.ask(Question(slow))) for _ in range(5)]
+        later = [asyncio.create_task(questions.ask(Query(slow))) for _ in range(5)]
         await asyncio.sleep(0)
         slow.go_on.set()
         assert await first == 1
@@ -64,19 +64,19 @@ def test_equal_questions_that_wait_are_answered_once(database: str) -> None:
 def test_a_slow_question_does_not_hold_up_the_others(database: str) -> None:
     async def play() -> None:
         storage = open_storage(database)
-        committing = Committing(WriterThread(storage, now, batch_max=9, queue_max=9))
-        questions = reading(database)
-        await committing.start()
+        commands = Commands(WriterThread(storage, now, batch_max=9, queue_max=9))
+        questions = reads(database)
+        await commands.start()
         questions.start()
         slow = Slow()
-        waiting = asyncio.create_task(questions.ask(Question(slow, lane="long")))
+        waiting = asyncio.create_task(questions.ask(Query(slow, lane="long")))
         await asyncio.to_thread(slow.asked.wait, 30)
-        await committing.submit(RegisterUser(None))
-        assert await questions.ask(Question(wallets.read_balance, (1,))) == CurrentBalance(0)
+        await commands.submit(RegisterUser(None))
+        assert await questions.ask(Query(wallets.read_balance, (1,))) == CurrentBalance(0)
         slow.go_on.set()
         await waiting
         await questions.stop()
-        await committing.stop()
+        await commands.stop()
 
     asyncio.run(play())
 
@@ -94,11 +94,11 @@ def test_a_question_that_fails_is_told_and_the_next_is_answered(
     database: str, broken: Callable[[Snapshot], object]
 ) -> None:
     async def play() -> None:
-        questions = reading(database)
+        questions = reads(database)
         questions.start()
         with pytest.raises(Unavailable):
-            await questions.ask(Question(broken))
-        assert (await questions.ask(Question(wallets.user_exists, (1,)))) is False
+            await questions.ask(Query(broken))
+        assert (await questions.ask(Query(wallets.user_exists, (1,)))) is False
         await questions.stop()
 
     asyncio.run(play())

@@ -9,8 +9,8 @@ from datetime import datetime
 import pytest
 
 from jangteo.engine.best_sellers import LOOK_EVERY_S, STAND_BACK_S, Counting
-from jangteo.engine.commands import Committing
-from jangteo.engine.reads import Reading
+from jangteo.engine.commands import Commands
+from jangteo.engine.reads import Reads
 from jangteo.engine.writer.thread import WriterThread
 from jangteo.storage.best_sellers import refresh
 from jangteo.storage.urls import open_storage
@@ -33,24 +33,24 @@ def now() -> datetime:
     return NOW
 
 
-def play(shop: CountedShop, does: Callable[[Counting, Reading], Awaitable[None]]) -> None:
+def play(shop: CountedShop, does: Callable[[Counting, Reads], Awaitable[None]]) -> None:
     async def with_both() -> None:
         storage = open_storage(shop.database)
-        committing = Committing(WriterThread(storage, now, batch_max=9, queue_max=9))
-        reading = Reading(storage, now, threads=1, batch_max=9, queue_max=9)
-        await committing.start()
-        reading.start()
-        counts = Counting(committing, reading)
-        await does(counts, reading)
+        commands = Commands(WriterThread(storage, now, batch_max=9, queue_max=9))
+        reads = Reads(storage, now, threads=1, batch_max=9, queue_max=9)
+        await commands.start()
+        reads.start()
+        counts = Counting(commands, reads)
+        await does(counts, reads)
         await counts.stop()
-        await reading.stop()
-        await committing.stop()
+        await reads.stop()
+        await commands.stop()
 
     asyncio.run(with_both())
 
 
 def test_a_step_is_done_and_then_there_is_nothing_to_do(shop: CountedShop) -> None:
-    async def does(counts: Counting, _: Reading) -> None:
+    async def does(counts: Counting, _: Reads) -> None:
         assert await counts.step() == LOOK_EVERY_S
         assert shop.ids("uncounted_sales") == []
         assert await counts.step() == LOOK_EVERY_S
@@ -63,7 +63,7 @@ def test_with_more_to_do_it_goes_on_at_once(shop: CountedShop, monkeypatch: pyte
     monkeypatch.setattr(refresh, "NOTES_AT_ONCE", 1)
     shop.buy((1, 1), at=NOW)
 
-    async def does(counts: Counting, _: Reading) -> None:
+    async def does(counts: Counting, _: Reads) -> None:
         assert [await counts.step() for _ in range(3)] == [0, 0, LOOK_EVERY_S]
         assert shop.agreed(NOW) == [(1, 4)]
 
@@ -76,12 +76,12 @@ def test_who_comes_too_late_leaves_it_to_others_and_forgets_no_window(
     planned = shop.plan(NOW, 7)
     assert planned is not None
 
-    async def does(counts: Counting, reading: Reading) -> None:
-        reading.windows_asked = {7}
+    async def does(counts: Counting, reads: Reads) -> None:
+        reads.windows_asked = {7}
         monkeypatch.setattr("jangteo.engine.best_sellers.plan_step", lambda *_, asked: planned)
         shop.step(NOW)
         assert await counts.step() == STAND_BACK_S
-        assert reading.windows_asked == {7}
+        assert reads.windows_asked == {7}
 
     play(shop, does)
 
@@ -89,7 +89,7 @@ def test_who_comes_too_late_leaves_it_to_others_and_forgets_no_window(
 def test_a_window_is_rebuilt_and_the_old_one_removed(shop: CountedShop) -> None:
     told: list[float] = []
 
-    async def does(counts: Counting, _: Reading) -> None:
+    async def does(counts: Counting, _: Reads) -> None:
         await counts.step()
         shop.change("UPDATE top_pages SET sold = '[0,9]', best = 9")
         await counts.rebuild(3, told.append)

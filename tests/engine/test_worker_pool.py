@@ -8,7 +8,7 @@ from threading import Event, active_count
 
 import pytest
 
-from jangteo.engine.worker_pool import Lane, Overloaded, Stopped
+from jangteo.engine.worker_pool import Overloaded, Stopped, WorkerPool
 
 
 class Doubling:
@@ -31,11 +31,11 @@ class Doubling:
         self.closed = True
 
 
-def lane(worker: Doubling, *, batch_max: int = 100, queue_max: int = 100) -> Lane[int, int]:
-    return Lane("test", lambda: worker, batch_max=batch_max, queue_max=queue_max)
+def lane(worker: Doubling, *, batch_max: int = 100, queue_max: int = 100) -> WorkerPool[int, int]:
+    return WorkerPool("test", lambda: worker, batch_max=batch_max, queue_max=queue_max)
 
 
-async def blocked(worker: Doubling, running: Lane[int, int]) -> asyncio.Future[int]:
+async def blocked(worker: Doubling, running: WorkerPool[int, int]) -> asyncio.Future[int]:
     """Send one job ahead that keeps the worker busy."""
     worker.go_on.clear()
     running.start()

@@ -43,7 +43,7 @@ def test_what_arrives_during_a_commit_is_one_batch(open_shop: Callable[..., Serv
     shop = open_shop(relay=False)
     shop.http.user()
     committed: list[int] = []
-    writer = shop.shop.committing._writer
+    writer = shop.shop.commands._writer
     assert isinstance(writer, WriterThread)
     lane = writer._lane
     answer = lane._answer

@@ -12,9 +12,9 @@ import pytest
 
 from jangteo.core.wallets import ChargeBalance, CurrentBalance, RegisterUser, UserBalance
 from jangteo.engine.batch import Answer, Asked, Done, commit
-from jangteo.engine.reads import Reading
+from jangteo.engine.reads import Reads
 from jangteo.storage import wallets
-from jangteo.storage.port import Connection, Question
+from jangteo.storage.port import Connection, Query
 from jangteo.storage.postgres import connection as postgres_side
 from jangteo.storage.postgres import pipeline
 from jangteo.storage.urls import open_storage
@@ -118,12 +118,12 @@ def test_who_reads_does_not_notice_that_an_idle_connection_is_gone(
     connection: Connection, postgres_database: str
 ) -> None:
     async def play() -> None:
-        reading = Reading(open_storage(postgres_database), lambda: NOW, threads=1, batch_max=10, queue_max=10)
-        reading.start()
+        reads = Reads(open_storage(postgres_database), lambda: NOW, threads=1, batch_max=10, queue_max=10)
+        reads.start()
         for _ in range(3):
-            assert await reading.ask(Question(wallets.read_balance, (1,))) == CurrentBalance(100)
+            assert await reads.ask(Query(wallets.read_balance, (1,))) == CurrentBalance(100)
             terminate_all(postgres_database)
-        await reading.stop()
+        await reads.stop()
 
     asyncio.run(play())
 

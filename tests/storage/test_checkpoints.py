@@ -27,7 +27,7 @@ def now() -> datetime:
 @contextmanager
 def always_a_reader(sqlite_database: str) -> Iterator[None]:
     """Each reader comes before the one before it leaves: there is never a moment without one."""
-    reading, done = Event(), Event()
+    reads, done = Event(), Event()
 
     def read() -> None:
         storage = open_storage(sqlite_database)
@@ -37,7 +37,7 @@ def always_a_reader(sqlite_database: str) -> Iterator[None]:
             following = ExitStack()
             snapshot = following.enter_context(connections[0].snapshot(now()))
             wallets.read_balance(snapshot, 1)
-            reading.set()
+            reads.set()
             open_now.close()
             open_now = following
             connections.reverse()
@@ -47,7 +47,7 @@ def always_a_reader(sqlite_database: str) -> Iterator[None]:
 
     thread = Thread(target=read)
     thread.start()
-    assert reading.wait(30)
+    assert reads.wait(30)
     yield
     done.set()
     thread.join()

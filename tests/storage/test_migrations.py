@@ -51,12 +51,12 @@ def to_first(engine: Engine) -> None:
 def copied(new: str, old: str) -> None:
     """All that the first version would have had of a shop of this one, into an empty database of the first version."""
     source, target = engine_of(new), engine_of(old)
-    with source.connect() as reading, target.begin() as writing:
+    with source.connect() as reads, target.begin() as writing:
         for table in inspect(target).get_table_names():
             if table in {"alembic_version", "writers", "leases", "readiness"}:
                 continue
             columns = ", ".join(column["name"] for column in inspect(target).get_columns(table))
-            for row in reading.execute(text(f"SELECT {columns} FROM {table}")).mappings():
+            for row in reads.execute(text(f"SELECT {columns} FROM {table}")).mappings():
                 names = ", ".join(f":{name}" for name in row)
                 writing.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({names})"), dict(row))
         if target.dialect.name == "postgresql":

@@ -18,11 +18,11 @@ from jangteo.api.requests import (
 from jangteo.api.responses import Response, failure, outcome_response, problem_response, reply
 from jangteo.api.route import Route
 from jangteo.api.router import Map
-from jangteo.engine.commands import Committing
-from jangteo.engine.reads import Reading
+from jangteo.engine.commands import Commands
+from jangteo.engine.reads import Reads
 from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.storage.errors import Unavailable
-from jangteo.storage.port import Question
+from jangteo.storage.port import Query
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -42,15 +42,15 @@ class Api:
         self,
         routes: Iterable[Route],
         pages: Mapping[str, Page],
-        committing: Committing,
-        reading: Reading,
+        commands: Commands,
+        reads: Reads,
         *,
         body_max_bytes: int,
     ) -> None:
         self._map = Map(routes)
         self._pages = pages
-        self._committing = committing
-        self._reading = reading
+        self._commands = commands
+        self._reads = reads
         self._body_max_bytes = body_max_bytes
         self._last_read: tuple[object, str, Response] | None = None
 
@@ -94,11 +94,11 @@ class Api:
             raw = await receive_body(receive, self._body_max_bytes)
             arguments.append(read_body(route, raw))
         asked: Any = route.endpoint(*arguments)
-        if isinstance(asked, Question):
-            return self._read_reply(route, path, await self._reading.ask(asked))
+        if isinstance(asked, Query):
+            return self._read_reply(route, path, await self._reads.ask(asked))
         if not hasattr(asked, "decide"):
             return reply(route, path, asked)
-        told = self._committing.submit(asked, key if route.takes_key else None)
+        told = self._commands.submit(asked, key if route.takes_key else None)
         return outcome_response(route, await asyncio.wait_for(told, route.within_s) if route.within_s else await told)
 
     def _read_reply(self, route: Route, path: str, answer: object) -> Response:

@@ -8,7 +8,7 @@ from jangteo.api.bodies import Body
 from jangteo.core.best_sellers import DEFAULT_BEST, DEFAULT_DAYS, MAX_BEST, MAX_DAYS
 from jangteo.core.entities import BestSeller
 from jangteo.storage.best_sellers.query import count_best_sellers, read_best_sellers
-from jangteo.storage.port import AsOf, Question
+from jangteo.storage.port import AsOf, Query
 
 
 class WhichBest(Body):
@@ -24,9 +24,9 @@ class WhichBest(Body):
     ] = "summary"
 
 
-def list_best_sellers(limit: int, days: int, method: str) -> Question[AsOf[list[BestSeller]] | None]:
+def list_best_sellers(limit: int, days: int, method: str) -> Query[AsOf[list[BestSeller]] | None]:
     """List the best sellers of the last three days, or of as many as wanted, best first."""
-    directly: Question[AsOf[list[BestSeller]] | None] = Question(count_best_sellers, (limit, days), lane="direct")
+    directly: Query[AsOf[list[BestSeller]] | None] = Query(count_best_sellers, (limit, days), lane="direct")
     if method == "direct":
         return directly
-    return Question(read_best_sellers, (limit, days), otherwise=directly, window_days=days)
+    return Query(read_best_sellers, (limit, days), fallback=directly, window_days=days)

@@ -8,7 +8,7 @@ from jangteo.core.entities import CouponTerms
 from jangteo.core.limits import Days, Id, Moment, Money, Name, Percent, PositiveCount, PositiveMoney
 from jangteo.core.refusals import CampaignNotFound, UserNotFound
 from jangteo.storage import coupons
-from jangteo.storage.port import Page, Question
+from jangteo.storage.port import Page, Query
 
 
 class NewCampaign(Body):
@@ -60,19 +60,19 @@ def claim_coupon(body: Claim) -> ClaimCoupon:
     return ClaimCoupon(body.user_id, body.campaign_id)
 
 
-def read_campaign(campaign_id: int) -> Question[CampaignStanding | CampaignNotFound]:
+def read_campaign(campaign_id: int) -> Query[CampaignStanding | CampaignNotFound]:
     """Read a campaign, and how many of its coupons remain."""
-    return Question(coupons.read_campaign, (campaign_id,))
+    return Query(coupons.read_campaign, (campaign_id,))
 
 
-def list_campaigns(limit: int, after: int | None) -> Question[Page[CampaignStanding]]:
+def list_campaigns(limit: int, after: int | None) -> Query[Page[CampaignStanding]]:
     """List the campaigns by id."""
-    return Question(coupons.read_campaigns, (limit, after))
+    return Query(coupons.read_campaigns, (limit, after))
 
 
-def list_coupons_of(user_id: int, limit: int, after: int | None) -> Question[Page[HeldCoupon] | UserNotFound]:
+def list_coupons_of(user_id: int, limit: int, after: int | None) -> Query[Page[HeldCoupon] | UserNotFound]:
     """List a user's coupons in the order they were claimed."""
-    return Question(coupons.read_coupons_of, (user_id, limit, after))
+    return Query(coupons.read_coupons_of, (user_id, limit, after))
 
 
 def _in_utc(name: str, moment: datetime | None) -> datetime | None:

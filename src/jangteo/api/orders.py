@@ -10,7 +10,7 @@ from jangteo.core.limits import MAX_ORDER_LINES, Id
 from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
 from jangteo.core.refusals import OrderNotFound, UserNotFound
 from jangteo.storage import orders
-from jangteo.storage.port import Page, Question
+from jangteo.storage.port import Page, Query
 
 
 class NewOrder(Body):
@@ -31,11 +31,11 @@ def cancel_order(order_id: int, _: NoBody) -> CancelOrder:
     return CancelOrder(order_id)
 
 
-def read_order(order_id: int) -> Question[Order | OrderNotFound]:
+def read_order(order_id: int) -> Query[Order | OrderNotFound]:
     """Read an order."""
-    return Question(orders.read_order, (order_id,))
+    return Query(orders.read_order, (order_id,))
 
 
-def list_orders_of(user_id: int, limit: int, after: int | None) -> Question[Page[Order] | UserNotFound]:
+def list_orders_of(user_id: int, limit: int, after: int | None) -> Query[Page[Order] | UserNotFound]:
     """List a user's orders, newest first."""
-    return Question(orders.read_orders_of, (user_id, limit, after), lane="long")
+    return Query(orders.read_orders_of, (user_id, limit, after), lane="long")

@@ -8,7 +8,7 @@ from jangteo.core.limits import Change, Count, Money, Name
 from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
 from jangteo.core.refusals import ProductNotFound
 from jangteo.storage import products
-from jangteo.storage.port import Page, Question
+from jangteo.storage.port import Page, Query
 
 
 class NewProduct(Body):
@@ -56,11 +56,11 @@ def move_stock(product_id: int, body: StockChange) -> MoveStock:
     return MoveStock(product_id, body.quantity)
 
 
-def read_product(product_id: int) -> Question[Product | ProductNotFound]:
+def read_product(product_id: int) -> Query[Product | ProductNotFound]:
     """Read a product with its exact stock."""
-    return Question(products.read_product, (product_id,))
+    return Query(products.read_product, (product_id,))
 
 
-def list_products(limit: int | None, after: int | None) -> Question[Page[Product]]:
+def list_products(limit: int | None, after: int | None) -> Query[Page[Product]]:
     """List the products by id, each with its exact stock; all of them where there is no limit."""
-    return Question(products.read_products, (limit, after), lane="long")
+    return Query(products.read_products, (limit, after), lane="long")

@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from jangteo.core.book import Command
 from jangteo.core.refusals import Refusal
-from jangteo.storage.port import Question
+from jangteo.storage.port import Query
 
-Endpoint = Callable[..., Command] | Callable[..., Question[Any]] | Callable[..., Struct]
+Endpoint = Callable[..., Command] | Callable[..., Query[Any]] | Callable[..., Struct]
 
 
 @dataclass(frozen=True)

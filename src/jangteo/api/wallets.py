@@ -6,7 +6,7 @@ from jangteo.core.limits import ChargedMoney, Name
 from jangteo.core.refusals import UserNotFound
 from jangteo.core.wallets import ChargeBalance, CurrentBalance, RegisterUser
 from jangteo.storage import wallets
-from jangteo.storage.port import Page, Question
+from jangteo.storage.port import Page, Query
 
 
 class NewUser(Body):
@@ -31,11 +31,11 @@ def charge_balance(user_id: int, body: Charge) -> ChargeBalance:
     return ChargeBalance(user_id, body.amount)
 
 
-def read_balance(user_id: int) -> Question[CurrentBalance | UserNotFound]:
+def read_balance(user_id: int) -> Query[CurrentBalance | UserNotFound]:
     """Read a user's balance."""
-    return Question(wallets.read_balance, (user_id,))
+    return Query(wallets.read_balance, (user_id,))
 
 
-def read_ledger(user_id: int, limit: int, after: int | None) -> Question[Page[LedgerEntry] | UserNotFound]:
+def read_ledger(user_id: int, limit: int, after: int | None) -> Query[Page[LedgerEntry] | UserNotFound]:
     """List every change of a user's balance, newest first."""
-    return Question(wallets.read_ledger, (user_id, limit, after))
+    return Query(wallets.read_ledger, (user_id, limit, after))

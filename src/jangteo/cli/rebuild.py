@@ -11,17 +11,17 @@ from typing import NamedTuple
 import typer
 import uvloop
 
-from jangteo.app import reading_of, system_clock
+from jangteo.app import reads_of, system_clock
 from jangteo.cli.progress import shown
 from jangteo.engine.best_sellers import Counting, Ended
-from jangteo.engine.commands import Committing
-from jangteo.engine.reads import Reading
+from jangteo.engine.commands import Commands
+from jangteo.engine.reads import Reads
 from jangteo.engine.writer.thread import WriterThread
 from jangteo.settings import Settings
 from jangteo.storage.best_sellers.refresh import WindowGone
 from jangteo.storage.best_sellers.status import count_products
 from jangteo.storage.errors import Unavailable
-from jangteo.storage.port import Question, Storage
+from jangteo.storage.port import Query, Storage
 
 
 class CountedAnew(NamedTuple):
@@ -50,29 +50,27 @@ def count_anew(settings: Settings, storage: Storage, days: int) -> CountedAnew:
 
 async def _count(settings: Settings, storage: Storage, days: int) -> CountedAnew:
     began = monotonic()
-    async with _at_work(settings, storage) as (counting, reading):
+    async with _at_work(settings, storage) as (counting, reads):
         with shown("counting", lambda done: f"{done:.0%} counted") as tell:
             await counting.rebuild(days, tell)
         took_s = monotonic() - began
-        products = await reading.ask(Question(partial(count_products, days=days), lane="long"))
+        products = await reads.ask(Query(partial(count_products, days=days), lane="long"))
         await counting.remove_old()
     return CountedAnew(products, took_s)
 
 
 @asynccontextmanager
-async def _at_work(settings: Settings, storage: Storage) -> AsyncIterator[tuple[Counting, Reading]]:
+async def _at_work(settings: Settings, storage: Storage) -> AsyncIterator[tuple[Counting, Reads]]:
     """What counts, without the task of a server's that goes on counting; Ctrl-C has it end."""
-    committing = Committing(
-        WriterThread(storage, system_clock, batch_max=settings.batch_max, queue_max=settings.queue_max)
-    )
-    reading = reading_of(settings, storage, system_clock)
-    counting = Counting(committing, reading)
+    commands = Commands(WriterThread(storage, system_clock, batch_max=settings.batch_max, queue_max=settings.queue_max))
+    reads = reads_of(settings, storage, system_clock)
+    counting = Counting(commands, reads)
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signal_number, counting.end)
-    await committing.start()
-    reading.start()
+    await commands.start()
+    reads.start()
     try:
-        yield counting, reading
+        yield counting, reads
     finally:
-        await committing.stop()
-        await reading.stop()
+        await commands.stop()
+        await reads.stop()

@@ -7,11 +7,11 @@ import typer
 import uvloop
 
 from jangteo import logs
-from jangteo.app import platform_of, reading_of, relay_of, system_clock
+from jangteo.app import platform_of, reads_of, relay_of, system_clock
 from jangteo.cli.options import Database, KeepEvents, Platform, PlatformSecret, shown
 from jangteo.delivery.sinks.platforms import shown_platform
 from jangteo.engine import gc_tuning
-from jangteo.engine.commands import Committing
+from jangteo.engine.commands import Commands
 from jangteo.engine.writer.thread import WriterThread
 from jangteo.settings import Settings
 from jangteo.storage.port import Storage
@@ -40,20 +40,18 @@ def relay(
 
 
 async def _run(settings: Settings, storage: Storage) -> None:
-    committing = Committing(
-        WriterThread(storage, system_clock, batch_max=settings.batch_max, queue_max=settings.queue_max)
-    )
-    reading = reading_of(settings, storage, system_clock)
-    sending = relay_of(settings, committing, reading, others_commit=True)
+    commands = Commands(WriterThread(storage, system_clock, batch_max=settings.batch_max, queue_max=settings.queue_max))
+    reads = reads_of(settings, storage, system_clock)
+    sending = relay_of(settings, commands, reads, others_commit=True)
     closing = asyncio.Event()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signal_number, closing.set)
-    await committing.start()
-    reading.start()
+    await commands.start()
+    reads.start()
     sending.start()
     typer.echo(f"The relay of {shown(settings.database)} sends to {shown_platform(platform_of(settings))}")
     typer.echo("Ctrl-C closes it.")
     await closing.wait()
     await sending.stop()
-    await committing.stop()
-    await reading.stop()
+    await commands.stop()
+    await reads.stop()

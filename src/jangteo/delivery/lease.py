@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from jangteo.core.relay import AcquireLease, LeaseOutcome, ReleaseLease, RenewLease
-from jangteo.engine.commands import Committing
+from jangteo.engine.commands import Commands
 from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.storage.errors import Unavailable
 
@@ -90,22 +90,22 @@ class RelayLease:
 class DatabaseLease(RelayLease):
     """A turn in the database, for some seconds, renewed as long as its holder lives and reaches the database."""
 
-    def __init__(self, committing: Committing) -> None:
+    def __init__(self, commands: Commands) -> None:
         super().__init__()
-        self._committing = committing
+        self._commands = commands
         self._name = uuid4().hex
 
     async def _ask(self) -> float | None:
         asked_at = monotonic()
         command = RenewLease if self.left_s else AcquireLease
-        told = await self._committing.submit(command(self._name, LEASE_TTL_S))
+        told = await self._commands.submit(command(self._name, LEASE_TTL_S))
         held = msgspec.json.decode(told.body, type=LeaseOutcome).held
         return asked_at + LEASE_TTL_S - _MARGIN_S if held else None
 
     async def _let_go(self) -> None:
         # Where that can't be done it ends by itself.
         with suppress(Overloaded, Stopped, Unavailable):
-            await self._committing.submit(ReleaseLease(self._name))
+            await self._commands.submit(ReleaseLease(self._name))
 
 
 class FileLease(RelayLease):

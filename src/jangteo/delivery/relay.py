@@ -57,7 +57,7 @@ class Relay:
         self._running = {asyncio.create_task(self._run(task)) for task in (self._publisher, self._chores)}
 
     async def stop(self) -> None:
-        """Send what is left, if the platform takes it soon; otherwise it waits in the outbox for the next start."""
+        """Send what is left, if the platform takes it soon; fallback it waits in the outbox for the next start."""
         self._closing.set()
         self._outbound.events_committed.set()
         if self._running:

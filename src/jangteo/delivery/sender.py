@@ -13,11 +13,11 @@ from jangteo.delivery.lease import RelayLease
 from jangteo.delivery.ordering import Unsent, dispatch
 from jangteo.delivery.retry_schedule import PendingRetries
 from jangteo.delivery.sinks.base import Sink
-from jangteo.engine.commands import Committing
-from jangteo.engine.reads import Reading
+from jangteo.engine.commands import Commands
+from jangteo.engine.reads import Reads
 from jangteo.storage import chores as stored
 from jangteo.storage.outbox import EventBatches
-from jangteo.storage.port import Question
+from jangteo.storage.port import Query
 
 log = structlog.get_logger()
 Answer = TypeVar("Answer")
@@ -34,17 +34,17 @@ class Outbound:
     Whoever sends holds `at_work` from looking what there is to send until it is remembered what became of it.
     """
 
-    def __init__(self, committing: Committing, reading: Reading, sink: Sink, lease: RelayLease, platform: str) -> None:
+    def __init__(self, commands: Commands, reads: Reads, sink: Sink, lease: RelayLease, platform: str) -> None:
         """`platform`: its name, as operators are told it."""
-        self._committing = committing
-        self._reading = reading
+        self._commands = commands
+        self._reads = reads
         self._sink = sink
         self.lease = lease
         self.platform = platform
         self.at_work = asyncio.Lock()
         self.retries = PendingRetries()
         self.stopped = False
-        """Whether the platform wants no more, and no operator has said otherwise."""
+        """Whether the platform wants no more, and no operator has said fallback."""
         self.failing = False
         """Whether it couldn't be told what is new when it was tried last."""
         self.sent_events = 0
@@ -54,7 +54,7 @@ class Outbound:
     @property
     def events_committed(self) -> asyncio.Event:
         """Set whenever a batch with events has been committed here."""
-        return self._committing.events_committed
+        return self._commands.events_committed
 
     async def get_ready(self) -> None:
         """Know what others may have left. Raises LeaseLost, and as `ask`."""
@@ -73,11 +73,11 @@ class Outbound:
 
     async def ask(self, read: Callable[..., Answer], *arguments: Any) -> Answer:
         """Read something. Raises Overloaded, Stopped and Unavailable."""
-        return await self._reading.ask(Question(read, arguments, lane="relay"))
+        return await self._reads.ask(Query(read, arguments, lane="relay"))
 
     async def note(self, command: Command) -> None:
         """Have something remembered. Raises Overloaded, Stopped and Unavailable."""
-        await self._committing.submit(command)
+        await self._commands.submit(command)
 
     async def record_failures(self, events: Sequence[FailedEvent]) -> None:
         """Have failed_events remembered, a few at a time."""

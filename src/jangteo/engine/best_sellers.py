@@ -15,8 +15,8 @@ import msgspec
 import structlog
 
 from jangteo.core.counting import Counted, CountSales, Window
-from jangteo.engine.commands import Committing
-from jangteo.engine.reads import Reading
+from jangteo.engine.commands import Commands
+from jangteo.engine.reads import Reads
 from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.storage.best_sellers.refresh import (
     WindowGone,
@@ -29,7 +29,7 @@ from jangteo.storage.best_sellers.refresh import (
     plan_step,
 )
 from jangteo.storage.errors import Unavailable
-from jangteo.storage.port import Lane, Question, Snapshot, Unanswered
+from jangteo.storage.port import Query, QueryRefused, Snapshot, WorkerPool
 
 log = structlog.get_logger()
 Answer = TypeVar("Answer")
@@ -47,16 +47,16 @@ PATIENCE_S: Final = 60.0
 """A database that can't be written is asked for so long before what was built is given up."""
 
 
-class Ended(Unanswered):
+class Ended(QueryRefused):
     """What was being counted is not counted on, since somebody has wanted that."""
 
 
 class Counting:
     """Counts what is sold, and keeps the windows that are asked for."""
 
-    def __init__(self, committing: Committing, reading: Reading) -> None:
-        self._committing = committing
-        self._reading = reading
+    def __init__(self, commands: Commands, reads: Reads) -> None:
+        self._commands = commands
+        self._reads = reads
         self._closing = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
 
@@ -80,13 +80,13 @@ class Counting:
         await asyncio.gather(*self._running, return_exceptions=True)
 
     async def step(self) -> float:
-        """Do what there is to do now: so many seconds later there may be more. Raises as `Committing` and `Reading`."""
-        asked, self._reading.windows_asked = frozenset(self._reading.windows_asked), set()
+        """Do what there is to do now: so many seconds later there may be more. Raises as `Commands` and `Reads`."""
+        asked, self._reads.windows_asked = frozenset(self._reads.windows_asked), set()
         planned = await self._ask("counting", partial(plan_step, asked=asked))
         if planned is None:
             return LOOK_EVERY_S
         if not await self._is_done(planned.command):
-            self._reading.windows_asked |= asked
+            self._reads.windows_asked |= asked
             return STAND_BACK_S
         for window in planned.command.step.new_windows:
             self._run(self._build_or_not(window))
@@ -96,7 +96,7 @@ class Counting:
         """Count the window of so many days anew, from the orders; meanwhile the one there is goes on.
 
         `tell` is told, in a thread, how much of it is done, of 1. Raises Ended after `end`; WindowGone where the window
-        was let go of by others; and as `Committing` and `Reading`. No window is left half counted, as far as the
+        was let go of by others; and as `Commands` and `Reads`. No window is left half counted, as far as the
         database can be written.
         """
         begun = await self._do("counting", partial(plan_building, days=days))
@@ -176,10 +176,10 @@ class Counting:
                 delay_s = STAND_BACK_S
             await self._pause(delay_s)
 
-    async def _do(self, lane: Lane, plan: Callable[[Snapshot], CountSales | None]) -> CountSales | None:
+    async def _do(self, lane: WorkerPool, plan: Callable[[Snapshot], CountSales | None]) -> CountSales | None:
         """Plan a step and do it, anew where another one was done in between; None where there is nothing to do.
 
-        Where the database can't be read or written it is asked again for a while. Raises as `Committing` and `Reading`.
+        Where the database can't be read or written it is asked again for a while. Raises as `Commands` and `Reads`.
         """
         end, too_late = monotonic() + PATIENCE_S, 0
         while True:
@@ -203,11 +203,11 @@ class Counting:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _ask(self, lane: Lane, read: Callable[[Snapshot], Answer]) -> Answer:
-        return await self._reading.ask(Question(read, lane=lane))
+    async def _ask(self, lane: WorkerPool, read: Callable[[Snapshot], Answer]) -> Answer:
+        return await self._reads.ask(Query(read, lane=lane))
 
     async def _is_done(self, command: CountSales) -> bool:
-        told = await self._committing.submit(command)
+        told = await self._commands.submit(command)
         return msgspec.json.decode(told.body, type=Counted).done
 
 

@@ -34,7 +34,7 @@ class Writer(Protocol):
         """The outcome, once it is durable. Raises Overloaded or Stopped."""
 
 
-class Committing:
+class Commands:
     """Commands in, outcomes out, and nothing is answered before it is on disk."""
 
     def __init__(self, writer: Writer) -> None:

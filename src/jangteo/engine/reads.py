@@ -9,16 +9,16 @@ from typing import Any, TypeVar, cast, get_args
 
 import structlog
 
-from jangteo.engine.worker_pool import Lane
+from jangteo.engine.worker_pool import WorkerPool
 from jangteo.storage import port
 from jangteo.storage.errors import Conflict, Unavailable
-from jangteo.storage.port import Question, Snapshot, Storage, Unanswered
+from jangteo.storage.port import Query, QueryRefused, Snapshot, Storage
 
 log = structlog.get_logger()
 Answer = TypeVar("Answer")
 
 
-class Reading:
+class Reads:
     """Questions in, answers out; never in the way of a command, and a long one never in the way of a quick one."""
 
     def __init__(
@@ -32,8 +32,8 @@ class Reading:
     ) -> None:
         """`threads` answer quick questions; one more answers those of each other lane."""
 
-        def lane(name: str, threads: int) -> Lane[Question[Any], Any]:
-            return Lane(
+        def lane(name: str, threads: int) -> WorkerPool[Query[Any], Any]:
+            return WorkerPool(
                 name,
                 lambda: _Reader(storage, clock),
                 threads=threads,
@@ -41,7 +41,9 @@ class Reading:
                 queue_max=queue_max,
             )
 
-        self._lanes = {name: lane(f"read-{name}", threads if name == "quick" else 1) for name in get_args(port.Lane)}
+        self._lanes = {
+            name: lane(f"read-{name}", threads if name == "quick" else 1) for name in get_args(port.WorkerPool)
+        }
         self.windows_asked: set[int] = set()
         """The best sellers of so many days were asked for; whoever takes notice empties it."""
 
@@ -55,15 +57,15 @@ class Reading:
         for lane in self._lanes.values():
             await lane.stop()
 
-    async def ask(self, question: Question[Answer]) -> Answer:
+    async def ask(self, question: Query[Answer]) -> Answer:
         """The answer as of now. Raises Overloaded, Unavailable where the database can't be read, or what the question
-        raises: Unanswered.
+        raises: QueryRefused.
         """
         if question.window_days is not None:
             self.windows_asked.add(question.window_days)
         answer = cast("Answer", await self._lanes[question.lane].submit(question))
-        if answer is None and question.otherwise is not None:
-            return await self.ask(question.otherwise)
+        if answer is None and question.fallback is not None:
+            return await self.ask(question.fallback)
         return answer
 
 
@@ -72,7 +74,7 @@ class _Reader:
         self._connection = storage.connect()
         self._clock = clock
 
-    def work(self, jobs: Sequence[Question[Any]]) -> Sequence[Any]:
+    def work(self, jobs: Sequence[Query[Any]]) -> Sequence[Any]:
         try:
             answers = self._answers(tuple(dict.fromkeys(jobs)))
         except Exception as error:
@@ -80,14 +82,14 @@ class _Reader:
             raise Unavailable(str(error)) from error
         return [answers[question] for question in jobs]
 
-    def _answers(self, questions: Sequence[Question[Any]]) -> dict[Question[Any], Any]:
+    def _answers(self, questions: Sequence[Query[Any]]) -> dict[Query[Any], Any]:
         try:
             return self._look(questions)
         except Conflict:
             # The connection was lost, perhaps long ago; asking again does no harm.
             return self._look(questions)
 
-    def _look(self, questions: Sequence[Question[Any]]) -> dict[Question[Any], Any]:
+    def _look(self, questions: Sequence[Query[Any]]) -> dict[Query[Any], Any]:
         with self._connection.snapshot(self._clock()) as snapshot:
             return {question: _answer(question, snapshot) for question in questions}
 
@@ -95,8 +97,8 @@ class _Reader:
         self._connection.close()
 
 
-def _answer(question: Question[Any], snapshot: Snapshot) -> Any:
+def _answer(question: Query[Any], snapshot: Snapshot) -> Any:
     try:
         return question.answer(snapshot)
-    except Unanswered as reason:
+    except QueryRefused as reason:
         return reason

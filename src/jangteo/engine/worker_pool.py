@@ -42,7 +42,7 @@ class _Waiting(NamedTuple, Generic[Job, Result]):
     future: asyncio.Future[Result]
 
 
-class Lane(Generic[Job, Result]):
+class WorkerPool(Generic[Job, Result]):
     """A bounded queue in front of one or more threads, each with a worker of its own."""
 
     def __init__(

@@ -78,8 +78,8 @@ def copy_shop(
     """
     _check_target(target, clock())
     source.take()
-    with closing(source.connect()) as origin, closing(target.connect()) as copy, ExitStack() as reading:
-        snapshot = reading.enter_context(origin.snapshot(clock()))
+    with closing(source.connect()) as origin, closing(target.connect()) as copy, ExitStack() as reads:
+        snapshot = reads.enter_context(origin.snapshot(clock()))
         _refuse_if_served(snapshot, "source")
         yield Looking("source")
         _audit(snapshot, "source")
@@ -89,7 +89,7 @@ def copy_shop(
             _refuse_if_filled(session)
             yield from _copy_tables(snapshot, session, counts)
             # What goes wrong with the source must do so before the commit.
-            reading.close()
+            reads.close()
             with origin.snapshot(clock()) as later:
                 if _transactions(later) != transactions:
                     raise CannotOpen("the source was written to meanwhile; stop all of its servers and copy it again")

@@ -16,7 +16,7 @@ Value = int | str | None
 Row = tuple[Any, ...]
 Answer = TypeVar("Answer", covariant=True)
 
-Lane = Literal["quick", "long", "direct", "relay", "counting", "building"]
+WorkerPool = Literal["quick", "long", "direct", "relay", "counting", "building"]
 """Who answers a question: those who ask for little don't wait behind those who look at many rows, nor does the relay,
 nor the counting of what is sold.
 """
@@ -43,7 +43,7 @@ class GuardedChange:
 
 
 class Snapshot(Protocol):
-    """One consistent view of the database at one moment, for reading."""
+    """One consistent view of the database at one moment, for reads."""
 
     @property
     def now(self) -> datetime:
@@ -151,18 +151,18 @@ class Storage(Protocol):
         """Let go of the database."""
 
 
-class Unanswered(Exception):
+class QueryRefused(Exception):
     """What a question raises of its own accord: whoever asked it is told, and the other questions are answered."""
 
 
-class Question(NamedTuple, Generic[Answer]):
+class Query(NamedTuple, Generic[Answer]):
     """Something to read: a function of a snapshot and its arguments. Equal questions have equal answers."""
 
     read: Callable[..., Answer]
-    """May raise Unanswered."""
+    """May raise QueryRefused."""
     arguments: tuple[Any, ...] = ()
-    lane: Lane = "quick"
-    otherwise: "Question[Answer] | None" = None
+    lane: WorkerPool = "quick"
+    fallback: "Query[Answer] | None" = None
     """What to ask where this one's answer is None: what it would need isn't kept."""
     window_days: int | None = None
     """It asks for the best sellers of a window of so many days."""

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from jangteo.engine.batch import Asked, commit
 from jangteo.engine.outcomes import SerializedOutcome
-from jangteo.engine.worker_pool import Lane
+from jangteo.engine.worker_pool import WorkerPool
 from jangteo.engine.writer.loop import serialize_batch
 from jangteo.storage.errors import Unavailable
 from jangteo.storage.port import Storage
@@ -16,7 +16,7 @@ class WriterThread:
     """A writer in a thread of this process."""
 
     def __init__(self, storage: Storage, clock: Callable[[], datetime], *, batch_max: int, queue_max: int) -> None:
-        self._lane: Lane[Asked, SerializedOutcome] = Lane(
+        self._lane: WorkerPool[Asked, SerializedOutcome] = WorkerPool(
             "commit",
             lambda: _Batches(storage, clock, self._tell),
             batch_max=batch_max,

@@ -35,7 +35,7 @@ _DIRECTLY = """
 """
 
 # How far it is counted, and how much there is that isn't. A limit also tells the database that there are few: it looks
-# them up instead of reading all there are.
+# them up instead of reads all there are.
 _STATE = """
     SELECT top_windows.id, since, steps,
         (SELECT COUNT(*) FROM (SELECT id FROM uncounted_sales ORDER BY id LIMIT :count) AS notes),

@@ -10,7 +10,7 @@ from jangteo.core.best_sellers import DEFAULT_DAYS, window_start
 from jangteo.core.counting import CountSales, State, Step, Window
 from jangteo.storage.best_sellers.buckets import ChangedPages, read_whole_window
 from jangteo.storage.best_sellers.deltas import add_up
-from jangteo.storage.port import Row, Snapshot, Unanswered
+from jangteo.storage.port import QueryRefused, Row, Snapshot
 from jangteo.storage.timestamps import micros, moment
 
 FEW: Final = 16
@@ -51,7 +51,7 @@ class Planned(NamedTuple):
     more: bool
 
 
-class WindowGone(Unanswered):
+class WindowGone(QueryRefused):
     """The window is not being built any more: nobody had heard of whoever built it, so it was let go of."""
 
 
@@ -97,7 +97,7 @@ def plan_removal(snapshot: Snapshot) -> CountSales | None:
 def count_window(snapshot: Snapshot, begun: Window, tell: Callable[[float], None]) -> Mapping[int, int]:
     """All that a window that is being built lacks, from the orders: tells how much of it is done, of 1.
 
-    `tell` may raise Unanswered, which ends it. Raises WindowGone.
+    `tell` may raise QueryRefused, which ends it. Raises WindowGone.
     """
     window = _building(read_windows(snapshot), begun)
     since = first = micros(window.since)
