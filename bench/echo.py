@@ -89,7 +89,7 @@ def serve(echo: Echo) -> None:
     print(f"The echo is open at http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
     for closing in (signal.SIGINT, signal.SIGTERM):
         signal.signal(closing, lambda *_: None)
-    gc_tuning.calm()
+    gc_tuning.tune_gc()
     config = uvicorn.Config(echo, loop="uvloop", http="httptools", interface="asgi3", log_config=None, access_log=False)
     uvicorn.Server(config).run(sockets=[listening])
 

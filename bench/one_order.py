@@ -81,7 +81,7 @@ def _orders() -> Iterator[Asked]:
 def _in_process(database: str) -> tuple[float, float]:
     """What a batch of one takes until it is to be committed, and the commit."""
     connection = open_storage(database).connect()
-    gc_tuning.calm()
+    gc_tuning.tune_gc()
     asked, committed = [], []
     for order in _orders():
         before = perf_counter()

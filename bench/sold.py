@@ -26,7 +26,7 @@ from jangteo.storage.best_sellers.refresh import count_window, plan_building, pl
 from jangteo.storage.port import Connection, Storage
 from jangteo.storage.postgres.connection import PostgresConnection
 from jangteo.storage.postgres.statements import id_behind_largest
-from jangteo.storage.timestamps import micros
+from jangteo.storage.timestamps import to_micros
 from jangteo.storage.urls import open_storage
 
 LINES_OF_ORDER: Final = 3
@@ -134,7 +134,7 @@ def bring_up_to_now(url: str, older_than: timedelta, tell: Callable[[str], None]
         now = system_clock()
         with connection.snapshot(now) as snapshot:
             newest = snapshot.rows("SELECT MAX(created_at) FROM orders")[0][0]
-        by = 0 if newest is None else micros(now) - newest
+        by = 0 if newest is None else to_micros(now) - newest
         if by < older_than // timedelta(microseconds=1):
             return
         tell(f"moving its orders on by {timedelta(microseconds=by)}")
@@ -156,7 +156,7 @@ def settle(url: str) -> None:
 
 def _fill(storage: Storage, orders: int, tell: Callable[[str], None]) -> None:
     connection = storage.connect()
-    since, apart = micros(system_clock() - _WINDOW), _WINDOW // timedelta(microseconds=1) // orders
+    since, apart = to_micros(system_clock() - _WINDOW), _WINDOW // timedelta(microseconds=1) // orders
     try:
         for first in range(1, orders + 1, _AT_ONCE):
             tell(f"making sold orders: {first - 1:,} of {orders:,}")

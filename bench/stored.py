@@ -14,7 +14,7 @@ from jangteo.storage import schema
 from jangteo.storage.port import Connection
 from jangteo.storage.postgres.connection import PostgresConnection
 from jangteo.storage.postgres.statements import id_behind_largest
-from jangteo.storage.timestamps import micros
+from jangteo.storage.timestamps import to_micros
 from jangteo.storage.urls import open_storage
 
 _DAYS: Final = timedelta(days=30)
@@ -97,7 +97,7 @@ def fill(url: str, orders: int, tell: Callable[[str], None]) -> None:
     if orders % shops.BUYERS:
         raise ValueError(f"{orders} is no multiple of {shops.BUYERS}")
     connection = open_storage(url).connect()
-    since, apart = micros(system_clock() - _DAYS), _DAYS // timedelta(microseconds=1) // orders
+    since, apart = to_micros(system_clock() - _DAYS), _DAYS // timedelta(microseconds=1) // orders
     try:
         for first in range(1, orders + 1, _AT_ONCE):
             tell(f"making stored orders: {first - 1:,} of {orders:,}")

@@ -48,7 +48,7 @@ from jangteo.storage.best_sellers.query import read_best_sellers
 from jangteo.storage.best_sellers.refresh import plan_step
 from jangteo.storage.port import Insert, Row, Session, Snapshot
 from jangteo.storage.sqlite import checkpoints
-from jangteo.storage.timestamps import micros
+from jangteo.storage.timestamps import to_micros
 
 BEGIN: Final = "<!-- ways -->"
 END: Final = "<!-- end of ways -->"
@@ -113,7 +113,7 @@ class Ranking(Way):
             WHERE created_at > :since AND created_at <= :until AND status = 'paid' ORDER BY created_at
         """
         with self._shop.reads.snapshot(self._shop.now) as snapshot:
-            last = micros(self._shop.now)
+            last = to_micros(self._shop.now)
             for since in range(self._shop.since, last, HOUR):
                 yield from snapshot.rows(sql, since=since, until=min(since + HOUR, last))
 
@@ -195,7 +195,7 @@ def measure(url: str, lines: int, rounds: int, tell: Callable[[str], None]) -> l
     shop = Shop(url, timedelta(days=DEFAULT_DAYS) / max(lines // sold.LINES_OF_ORDER, 1))
     try:
         # Here the log is folded between what is measured, and by nobody else.
-        with patch.object(checkpoints, "FOLD_AFTER_CHANGES", sys.maxsize):
+        with patch.object(checkpoints, "CHECKPOINT_AFTER_CHANGES", sys.maxsize):
             return _measure(shop, url, rounds, lambda text: tell(f"{shop.kind}, {lines:,} lines: {text}"))
     finally:
         shop.close()
@@ -238,7 +238,7 @@ def _measure_writes(shop: Shop, tried: Sequence[tuple[Way, Measured]], rounds: i
 def _cost_of(shop: Shop, book: Book, write: Callable[[Session, Book], None]) -> Cost:
     def work() -> None:
         with shop.writing.transaction() as session:
-            session.insert(_LEAST, [(1, 1, micros(book.now))])
+            session.insert(_LEAST, [(1, 1, to_micros(book.now))])
             write(session, book)
 
     return shop.cost(work)

@@ -22,7 +22,7 @@ from jangteo.core.entities import Order, OrderItem
 from jangteo.storage.best_sellers.query import count_best_sellers
 from jangteo.storage.port import Session, Snapshot, Value
 from jangteo.storage.sqlite.connection import open_connection
-from jangteo.storage.timestamps import micros
+from jangteo.storage.timestamps import to_micros
 from jangteo.storage.urls import open_storage, sqlite_path
 
 SQLITE: Final = "SQLite"
@@ -93,7 +93,7 @@ class Shop:
     @property
     def since(self) -> int:
         """When the window of this moment begins."""
-        return micros(window_start(self.now, DEFAULT_DAYS))
+        return to_micros(window_start(self.now, DEFAULT_DAYS))
 
     def execute(self, *statements: str) -> None:
         """Run statements, each in a transaction of its own, as the database plans them by itself."""
@@ -213,7 +213,7 @@ class Covering(Way):
         """All lines."""
         lines = [(item.product_id, item.quantity) for _, order, _ in sales_of(book) for item in order.items]
         sql = f"INSERT INTO sale_lines SELECT CAST(:at AS BIGINT), product_id, units FROM ({self._given}) AS l"
-        session.run(sql, at=micros(book.now), lines=msgspec.json.encode(lines).decode())
+        session.run(sql, at=to_micros(book.now), lines=msgspec.json.encode(lines).decode())
 
     def _find(self, snapshot: Snapshot) -> Standings:
         found = """
@@ -250,7 +250,7 @@ class Hours(Way):
             INSERT INTO hour_sales SELECT CAST(:hour AS BIGINT), product_id, units FROM ({self._given}) AS l
             WHERE TRUE ON CONFLICT (hour, product_id) DO UPDATE SET sold = hour_sales.sold + excluded.sold
         """
-        session.run(sql, hour=micros(book.now) // HOUR, lines=_as_json(_sold_by(book)))
+        session.run(sql, hour=to_micros(book.now) // HOUR, lines=_as_json(_sold_by(book)))
 
     def _find(self, snapshot: Snapshot) -> Standings:
         since = self._shop.since

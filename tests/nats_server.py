@@ -24,7 +24,7 @@ _LISTENS = re.compile(r"Listening for client connections on 127\.0\.0\.1:(\d+)")
 
 
 class NatsServer:
-    """One server. It keeps its port and what its streams hold over a stop, or a kill, and a start."""
+    """One server. It keeps its port and what its streams lock over a stop, or a kill, and a start."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self._folder = folder
@@ -66,7 +66,7 @@ class NatsServer:
         self._process.wait()
         self._process = None
 
-    def hold(self) -> None:
+    def lock(self) -> None:
         """Stop it in the middle of whatever it does, with its connections open."""
         os.kill(self.process_id, signal.SIGSTOP)
         # A stop takes its time to reach every thread.

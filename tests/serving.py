@@ -23,7 +23,7 @@ JANGTEO = str(Path(sys.executable).with_name("jangteo"))
 
 
 class TestClock:
-    """A clock that a test can move, and that can hold up the commits: each asks it once."""
+    """A clock that a test can move, and that can lock up the commits: each asks it once."""
 
     __test__ = False
 

@@ -29,7 +29,7 @@ class Worker:
     def __call__(self) -> Shop:
         """The shop of this process. It doesn't outlive the parent, which alone can be told to close."""
         logs.configure()
-        gc_tuning.calm()
+        gc_tuning.tune_gc()
         Thread(target=self._end_with_parent, name="end-with-parent", daemon=True).start()
         return Shop(self.settings)
 

@@ -1,4 +1,4 @@
-"""The schemas of the events are valid, hold for every event that a served shop sends, and for no damaged one."""
+"""The schemas of the events are valid, lock for every event that a served shop sends, and for no damaged one."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def test_headers_may_not_be_without_end(shop: ServedShop) -> None:
     host, port = shop.address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as endless:
         endless.sendall(b"GET / HTTP/1.1\r\n")
-        # Ten times what all buffers on the way can hold: it ends only if the server hangs up.
+        # Ten times what all buffers on the way can lock: it ends only if the server hangs up.
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
             endless.sendall(b"x: y\r\n" * 10_000_000)
     assert shop.http.get("/health/live").status_code == 200

@@ -76,7 +76,7 @@ def test_no_file_needs_scrolling_for_minutes() -> None:
 
 
 def test_sql_is_bound_and_never_formatted_with_values() -> None:
-    """f-strings with SQL hold only constants, and the names of the schema's own tables and columns."""
+    """f-strings with SQL lock only constants, and the names of the schema's own tables and columns."""
     for path in (ROOT / "src/jangteo/storage").glob("*.py"):
         for sql in re.findall(r'f"""(?:.|\n)*?"""|f"[^"\n]*(?:SELECT|FROM|WHERE)[^"\n]*"', path.read_text()):
             if re.search(r"SELECT|INSERT|UPDATE|DELETE", sql):

@@ -16,7 +16,7 @@ from jangteo.cli import replay as following
 from jangteo.core.relay import RecordReplayProgress, StartReplay
 from jangteo.storage.chores import read_replay, read_replayed
 from jangteo.storage.event_queries import read_state
-from jangteo.storage.timestamps import micros
+from jangteo.storage.timestamps import to_micros
 from tests.cli.conftest import Jangteo
 from tests.serving import JANGTEO, ServedShop
 from tests.storage.shops import DAY, OPENED, Shop
@@ -89,7 +89,7 @@ def test_moments_are_in_utc_unless_they_say_otherwise(
 ) -> None:
     told = jangteo(*replay(sent, "--since", since, "--until", until, "--no-wait"))
     assert (told.code, told.out, told.err) == (0, f"{count} events to be sent again.\n", "")
-    assert sent.rows("SELECT since, until FROM replays") == [(micros(begins), micros(ends))]
+    assert sent.rows("SELECT since, until FROM replays") == [(to_micros(begins), to_micros(ends))]
 
 
 def test_without_an_end_it_is_up_to_now(sent: Shop, jangteo: Jangteo) -> None:

@@ -16,7 +16,7 @@ from jangteo.core.sales_pages import (
     Standings,
     by_page,
     changed,
-    page_of,
+    paginate,
     products_of,
     units_on,
 )
@@ -73,7 +73,7 @@ def test_what_a_page_does_not_reach_was_not_sold(page: list[int], product: int, 
 def test_the_products_of_a_page_are_those_that_are_found_on_it() -> None:
     page = [5, 0, 7]
     assert list(products_of(3, page)) == [(384, 5), (385, 0), (386, 7)]
-    assert [(page_of(product), units_on(page, product)) for product, _ in products_of(3, page)] == [
+    assert [(paginate(product), units_on(page, product)) for product, _ in products_of(3, page)] == [
         (3, 5), (3, 0), (3, 7)
     ]  # fmt: skip
 

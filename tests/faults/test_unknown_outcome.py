@@ -45,7 +45,7 @@ def connection(
     postgres: Server, postgres_database: str, proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Connection]:
     # That plans are renewed would be a turn more, whenever it comes.
-    monkeypatch.setattr(pipeline, "PLANS_KEPT_S", 3_600.0)
+    monkeypatch.setattr(pipeline, "PLAN_TTL_S", 3_600.0)
     opened = open_storage(postgres_database.replace(str(postgres.port), str(proxy.port))).connect()
     done(opened, Asked(RegisterUser(None)))
     # Whatever is sent for the first time takes more turns.
@@ -97,9 +97,9 @@ def test_these_are_all_places_there_are(
 def test_who_asks_again_whether_a_commit_has_landed_hears_the_same(connection: Any) -> None:
     # The transaction before has landed; the next one hasn't, and never will once someone has asked.
     connection._transactions -= 1
-    assert [connection._find_out(connection._wire) for _ in range(3)] == [True] * 3
+    assert [connection._resolve(connection._wire) for _ in range(3)] == [True] * 3
     connection._transactions += 1
-    assert [connection._find_out(connection._wire) for _ in range(3)] == [False] * 3
+    assert [connection._resolve(connection._wire) for _ in range(3)] == [False] * 3
     assert done(connection, Asked(ChargeBalance(1, 5))).answers == [Answer(UserBalance(1, 105))]
 
 
@@ -131,7 +131,7 @@ def test_who_reads_does_not_notice_that_an_idle_connection_is_gone(
 def test_what_cannot_be_found_out_is_not_called_done(
     connection: Connection, proxy: CuttingProxy, postgres_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_side, "FIND_OUT_WITHIN_S", 0.0)
+    monkeypatch.setattr(postgres_side, "RESOLVE_TIMEOUT_S", 0.0)
     proxy.cut("to the client", 2, 0.0)
     # Nobody can reach the server any more.
     proxy.close()

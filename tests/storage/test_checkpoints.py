@@ -58,8 +58,8 @@ def test_the_log_is_begun_anew_although_someone_is_always_reading(
     sqlite_database: str, monkeypatch: pytest.MonkeyPatch, *, bounded: bool
 ) -> None:
     if bounded:
-        monkeypatch.setattr(checkpoints, "FOLD_AFTER_CHANGES", 10)
-        monkeypatch.setattr(checkpoints, "LONG_LOG_PAGES", 20)
+        monkeypatch.setattr(checkpoints, "CHECKPOINT_AFTER_CHANGES", 10)
+        monkeypatch.setattr(checkpoints, "RESTART_AT_PAGES", 20)
     writer = open_storage(sqlite_database).connect()
     commit(writer, [Asked(RegisterUser(None))], now)
     log = Path(f"{sqlite_database.removeprefix('sqlite:///')}-wal")
@@ -83,9 +83,9 @@ def test_folding_that_fails_leaves_the_commits_alone(sqlite_database: str, monke
         tried.set()
         raise sqlite3.OperationalError("injected")
 
-    monkeypatch.setattr(checkpoints, "FOLD_AFTER_CHANGES", 1)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_AFTER_CHANGES", 1)
     writer = open_storage(sqlite_database).connect()
-    writer._folding = checkpoints.LogFolding(unable)  # type: ignore[attr-defined]  # only SQLite's has one
+    writer._checkpointer = checkpoints.Checkpointer(unable)  # type: ignore[attr-defined]  # only SQLite's has one
     for number in range(1, 4):
         told = commit(writer, [Asked(RegisterUser(None))], now).answers
         assert told == [Answer(UserBalance(number, 0))]

@@ -20,7 +20,7 @@ from jangteo.core.relay import (
 )
 from jangteo.storage.chores import read_replay, read_replayed
 from jangteo.storage.event_queries import PlatformState, read_state
-from jangteo.storage.timestamps import micros
+from jangteo.storage.timestamps import to_micros
 from tests.storage.shops import DAY, OPENED, Shop
 
 NOW = OPENED + 10 * DAY
@@ -50,10 +50,10 @@ class Case(NamedTuple):
 
 
 def at(seconds: float = 0) -> int:
-    return micros(NOW + seconds * SECOND)
+    return to_micros(NOW + seconds * SECOND)
 
 
-FIRST_REPLAY = (1, micros(OPENED), at(), 0, 3, 0, at(), None)
+FIRST_REPLAY = (1, to_micros(OPENED), at(), 0, 3, 0, at(), None)
 ASIDE_ROWS = [(2, 2, 5, "never", at(), None), (3, 3, 5, "never", at(), None)]
 CASES = {
     "rejected, to be tried again": Case((), AGAIN, "failed_events", [(1, 1, 2, "no", at(), at(5))]),

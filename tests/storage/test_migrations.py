@@ -15,7 +15,7 @@ from jangteo.storage import migrations, outbox
 from jangteo.storage.best_sellers.query import count_best_sellers
 from jangteo.storage.event_queries import read_events_of
 from jangteo.storage.port import Row
-from jangteo.storage.timestamps import micros
+from jangteo.storage.timestamps import to_micros
 from jangteo.storage.urls import open_storage
 from tests.postgres import Server
 from tests.storage.refreshed import CountedShop
@@ -114,7 +114,7 @@ def test_everything_is_kept_and_bundles_have_the_moment_of_their_orders(old: str
     with closing(migrated(old)) as shop:
         assert rows_of(old) == before
         assert dict(shop.rows("SELECT id, created_at FROM event_batches")) == {
-            event_batch: micros(moment) for event_batch, moment in MOMENTS.items()
+            event_batch: to_micros(moment) for event_batch, moment in MOMENTS.items()
         }
         assert shop.wrong() == []
         waiting = shop.look(outbox.read_waiting, frozenset(), 10)

@@ -9,13 +9,13 @@ import psycopg
 import pytest
 
 from jangteo.storage.postgres.connection import open_connection
-from jangteo.storage.postgres.pipeline import Wire
+from jangteo.storage.postgres.pipeline import Pipeline
 from tests.postgres import Server
 
 
 @pytest.fixture
-def wire(postgres: Server) -> Iterator[Wire]:
-    opened = Wire(open_connection(postgres.url("postgres")))
+def wire(postgres: Server) -> Iterator[Pipeline]:
+    opened = Pipeline(open_connection(postgres.url("postgres")))
     yield opened
     opened.close()
 
@@ -45,25 +45,25 @@ def wire(postgres: Server) -> Iterator[Wire]:
         ("text[]", [None, None]),
     ],
 )
-def test_values_come_back_as_they_were(wire: Wire, kind: str, value: Any) -> None:
+def test_values_come_back_as_they_were(wire: Pipeline, kind: str, value: Any) -> None:
     assert list(wire.ask(f"SELECT $1::{kind}", [value])) == [(value,)]
 
 
 @pytest.mark.parametrize("value", [2**63, -(2**63) - 1, [2**63], [1, 2**63], "\ud800", ["\ud800"]])
-def test_what_can_not_be_sent_is_refused_before_it_is(wire: Wire, value: Any) -> None:
+def test_what_can_not_be_sent_is_refused_before_it_is(wire: Pipeline, value: Any) -> None:
     with pytest.raises((OverflowError, UnicodeEncodeError)):
         wire.ask("SELECT $1", [value])
     assert list(wire.ask("SELECT 1")) == [(1,)]
 
 
-def test_all_is_asked_before_the_first_is_awaited(wire: Wire) -> None:
+def test_all_is_asked_before_the_first_is_awaited(wire: Pipeline) -> None:
     first, second = wire.ask("SELECT 1"), wire.ask("SELECT 2")
     assert (first.rows, second.rows) == (None, None)
     assert list(first) == [(1,)]
     assert second.rows == [(2,)]
 
 
-def test_what_fails_is_told_and_what_comes_after_goes_on(wire: Wire) -> None:
+def test_what_fails_is_told_and_what_comes_after_goes_on(wire: Pipeline) -> None:
     wire.ask("BEGIN")
     wire.ask("SELECT 1 / $1", [0])
     left_out = wire.ask("SELECT 2")
@@ -75,7 +75,7 @@ def test_what_fails_is_told_and_what_comes_after_goes_on(wire: Wire) -> None:
     assert list(wire.ask("SELECT 2")) == [(2,)]
 
 
-def test_what_was_asked_and_not_awaited_is_undone_too(wire: Wire) -> None:
+def test_what_was_asked_and_not_awaited_is_undone_too(wire: Pipeline) -> None:
     wire.ask("CREATE TEMPORARY TABLE kept (id BIGINT)")
     wire.settle()
     wire.ask("BEGIN")
@@ -84,7 +84,7 @@ def test_what_was_asked_and_not_awaited_is_undone_too(wire: Wire) -> None:
     assert list(wire.ask("SELECT id FROM kept")) == []
 
 
-def test_what_was_asked_with_something_that_failed_found_nothing_out(wire: Wire) -> None:
+def test_what_was_asked_with_something_that_failed_found_nothing_out(wire: Pipeline) -> None:
     wire.ask("SELECT 1 / $1", [0])
     left_out = wire.ask("SELECT 2")
     with pytest.raises(psycopg.errors.DivisionByZero):
@@ -95,18 +95,18 @@ def test_what_was_asked_with_something_that_failed_found_nothing_out(wire: Wire)
 
 def test_text_is_utf8_whatever_the_connection_was_to_use(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
-    other = Wire(open_connection(postgres.url("postgres") + "?client_encoding=EUC_KR"))
+    other = Pipeline(open_connection(postgres.url("postgres") + "?client_encoding=EUC_KR"))
     assert list(other.ask("SELECT $1::text, LENGTH($1)::bigint", ["장터"])) == [("장터", 2)]
     other.close()
 
 
-def test_more_than_the_line_can_hold_at_once_goes_both_ways(wire: Wire) -> None:
+def test_more_than_the_line_can_hold_at_once_goes_both_ways(wire: Pipeline) -> None:
     texts = ["x" * 2_000_000 + str(number) for number in range(40)]
     asked = [wire.ask("SELECT $1::text", [text]) for text in texts]
     assert [list(found) for found in asked] == [[(text,)] for text in texts]
 
 
-def test_a_connection_that_is_lost_under_way_is_an_error(wire: Wire, postgres: Server) -> None:
+def test_a_connection_that_is_lost_under_way_is_an_error(wire: Pipeline, postgres: Server) -> None:
     ((process,),) = list(wire.ask("SELECT pg_backend_pid()::bigint"))
     postgres.run(f"SELECT pg_terminate_backend({process}, 5000)")
     with pytest.raises(psycopg.OperationalError):

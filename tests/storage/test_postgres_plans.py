@@ -29,8 +29,8 @@ from jangteo.storage.port import Row, Session
 from jangteo.storage.postgres import pipeline
 from jangteo.storage.postgres.connection import PLAN_BY_KEYS
 from jangteo.storage.postgres.encoding import Sent
-from jangteo.storage.postgres.pipeline import Found, Wire
-from jangteo.storage.timestamps import micros
+from jangteo.storage.postgres.pipeline import Found, Pipeline
+from jangteo.storage.timestamps import to_micros
 from jangteo.storage.urls import open_storage
 from tests.storage.refreshed import counted_shop
 from tests.storage.shops import DAY
@@ -100,13 +100,13 @@ def scans(plan: Any) -> Iterator[Any]:
 
 def noted(asked_for: set[str], monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """All that is asked for from here on."""
-    ask = Wire.ask
+    ask = Pipeline.ask
 
-    def noting(wire: Wire, sql: str, values: Sequence[Sent] = ()) -> Found:
+    def noting(wire: Pipeline, sql: str, values: Sequence[Sent] = ()) -> Found:
         asked_for.add(sql)
         return ask(wire, sql, values)
 
-    monkeypatch.setattr(Wire, "ask", noting)
+    monkeypatch.setattr(Pipeline, "ask", noting)
     return asked_for
 
 
@@ -144,7 +144,7 @@ def test_best_sellers_are_read_and_counted_without_looking_through_the_orders(
     with counted_shop(postgres_database) as shop, psycopg.connect(postgres_database, autocommit=True) as raw:
         shop.keep(NOW, 7)
         for batch in MANY_ORDERS:
-            raw.execute(batch, {"now": micros(NOW)})
+            raw.execute(batch, {"now": to_micros(NOW)})
         if analyzed:
             raw.execute("ANALYZE")
         statements = noted(set(), monkeypatch)
@@ -165,7 +165,7 @@ def test_best_sellers_are_read_and_counted_without_looking_through_the_orders(
 def test_what_was_planned_for_a_small_table_is_planned_anew(
     postgres_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "PLANS_KEPT_S", 0.0)
+    monkeypatch.setattr(pipeline, "PLAN_TTL_S", 0.0)
 
     def plans(session: Session) -> list[Row]:
         return [row for row in session.rows("SELECT statement FROM pg_prepared_statements") if "FROM coupons" in row[0]]
@@ -176,7 +176,7 @@ def test_what_was_planned_for_a_small_table_is_planned_anew(
         with connection.transaction() as session:
             assert plans(session) == []
         commit(connection, [Asked(ClaimCoupon(3, 1))], lambda: NOW)
-        monkeypatch.setattr(pipeline, "PLANS_KEPT_S", 60.0)
+        monkeypatch.setattr(pipeline, "PLAN_TTL_S", 60.0)
         commit(connection, [Asked(ClaimCoupon(4, 1))], lambda: NOW)
         with connection.transaction() as session:
             assert plans(session) != []

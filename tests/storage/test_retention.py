@@ -16,7 +16,7 @@ from jangteo.storage.chores import Purgeable, read_purgeable
 from jangteo.storage.event_queries import count_sent, read_state
 from jangteo.storage.port import Row, Value
 from jangteo.storage.sqlite.connection import SqliteSnapshot
-from jangteo.storage.timestamps import micros
+from jangteo.storage.timestamps import to_micros
 from jangteo.storage.urls import open_storage
 from tests.storage.shops import DAY, OPENED, Shop, order
 
@@ -45,7 +45,7 @@ def test_old_bundles_are_forgotten_and_counted(kept: Shop) -> None:
     kept.send(1, 2, 3, at=LONG_AGO + 4 * DAY)
     forget(kept)
     assert (kept.ids("event_batches"), kept.ids("outbox")) == ([4], [7])
-    assert purged(kept) == [(6, micros(LONG_AGO + 3 * DAY))]
+    assert purged(kept) == [(6, to_micros(LONG_AGO + 3 * DAY))]
     assert kept.wrong() == []
     state = kept.look(read_state)
     assert (state.purged, state.kept_since, state.waiting) == (6, NOW, 1)
@@ -65,9 +65,9 @@ def test_each_is_counted_once_however_often_it_is_forgotten(kept: Shop) -> None:
         kept.order(2, at=LONG_AGO)
     kept.send(1, 2, 3, 4, at=LONG_AGO)
     kept.do(PurgeEvents((1, 2), 0), PurgeEvents((1, 2), 0), at=NOW)
-    assert purged(kept) == [(4, micros(LONG_AGO))]
+    assert purged(kept) == [(4, to_micros(LONG_AGO))]
     kept.do(PurgeEvents((2, 3), 0), at=NOW)
-    assert purged(kept) == [(6, micros(LONG_AGO))]
+    assert purged(kept) == [(6, to_micros(LONG_AGO))]
     assert kept.wrong() == []
 
 
@@ -130,7 +130,7 @@ def test_the_books_stay_right_with_cancelled_orders_before_and_after(kept: Shop)
     kept.order(2, at=NOW)
     forget(kept)
     assert kept.ids("outbox") == [8, 9, 10]
-    assert purged(kept) == [(7, micros(LONG_AGO + 2 * DAY))]
+    assert purged(kept) == [(7, to_micros(LONG_AGO + 2 * DAY))]
     assert kept.wrong() == []
     kept.cancel(3, 6, at=NOW + DAY)
     assert kept.wrong() == []
@@ -156,7 +156,7 @@ def test_a_late_forgetting_of_older_ones_moves_nothing_back(kept: Shop) -> None:
     forget(kept)
     kept.send(1, at=LONG_AGO + 3 * DAY)
     forget(kept)
-    assert purged(kept) == [(2, micros(LONG_AGO + DAY))]
+    assert purged(kept) == [(2, to_micros(LONG_AGO + DAY))]
     assert kept.wrong() == []
 
 
@@ -189,7 +189,7 @@ def test_bundles_that_were_committed_late_stay_until_they_are_sent(postgres_data
         early.send(1, at=LONG_AGO + 3 * DAY)
         forget(early)
         assert early.ids("outbox") == [5]
-        assert purged(early) == [(4, micros(LONG_AGO + DAY))]
+        assert purged(early) == [(4, to_micros(LONG_AGO + DAY))]
         assert early.wrong() == []
 
 
@@ -232,7 +232,7 @@ def test_what_another_is_just_marking_is_counted_as_it_goes(postgres_database: s
             while thread.is_alive() and not somebody_waits(postgres_database):
                 continue
         thread.join(60)
-        assert (purged(shop), shop.ids("outbox")) == ([(4, micros(LONG_AGO))], [5, 6])
+        assert (purged(shop), shop.ids("outbox")) == ([(4, to_micros(LONG_AGO))], [5, 6])
         assert shop.wrong() == []
 
 

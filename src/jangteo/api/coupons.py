@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from jangteo.api.bodies import Body
 from jangteo.core.coupons import CampaignStanding, ClaimCoupon, HeldCoupon, StartCampaign
 from jangteo.core.entities import CouponTerms
-from jangteo.core.limits import Days, Id, Moment, Money, Name, Percent, PositiveCount, PositiveMoney
+from jangteo.core.limits import Days, Id, Money, Name, Percent, PositiveCount, PositiveMoney, Timestamp
 from jangteo.core.refusals import CampaignNotFound, UserNotFound
 from jangteo.storage import coupons
 from jangteo.storage.port import Page, Query
@@ -20,8 +20,8 @@ class NewCampaign(Body):
     percent: Percent | None = None
     max_discount: PositiveMoney | None = None
     min_amount: Money = 0
-    opens_at: Moment | None = None
-    closes_at: Moment | None = None
+    opens_at: Timestamp | None = None
+    closes_at: Timestamp | None = None
     coupon_valid_days: Days | None = None
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ Page = Callable[[Scope], Response]
 
 DOCUMENTATION: Final = "/schema"
 OPENAPI: Final = "/schema/openapi.json"
-# The pages need nothing but themselves; a browser is told to hold them to that.
+# The pages need nothing but themselves; a browser is told to lock them to that.
 _POLICY: Final = b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 

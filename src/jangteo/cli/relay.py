@@ -34,7 +34,7 @@ def relay(
     logs.configure()
     storage = open_storage(database)
     storage.check()
-    gc_tuning.calm()
+    gc_tuning.tune_gc()
     uvloop.run(_run(settings, storage))
     typer.echo("Closed. What was not sent is sent at the next start.")
 

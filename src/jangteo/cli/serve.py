@@ -174,7 +174,7 @@ class _Server(uvicorn.Server):
 
 
 def _run(shop: Shop, listening: socket.socket, closing: _Closing) -> None:
-    gc_tuning.calm()
+    gc_tuning.tune_gc()
     _Server(server.config(shop), closing).run(sockets=[listening])
 
 

@@ -11,11 +11,11 @@ from jangteo.core.limits import (
     Count,
     Days,
     Id,
-    Moment,
     Money,
     Percent,
     PositiveCount,
     PositiveMoney,
+    Timestamp,
 )
 from jangteo.core.refusals import (
     CampaignNotFound,
@@ -39,10 +39,10 @@ class CampaignStanding(Struct, frozen=True, rename="camel"):
     quantity: PositiveCount
     issued: Count
     remaining: Count
-    opens_at: Moment
-    closes_at: Moment | None
+    opens_at: Timestamp
+    closes_at: Timestamp | None
     coupon_valid_days: Days | None
-    created_at: Moment
+    created_at: Timestamp
 
 
 class HeldCoupon(Struct, frozen=True, rename="camel"):
@@ -56,8 +56,8 @@ class HeldCoupon(Struct, frozen=True, rename="camel"):
     max_discount: PositiveMoney | None
     min_amount: Money
     status: CouponStatus
-    claimed_at: Moment
-    expires_at: Moment | None
+    claimed_at: Timestamp
+    expires_at: Timestamp | None
     order_id: Id | None
 
 
@@ -112,7 +112,7 @@ def status_of(coupon: Coupon, now: datetime) -> CouponStatus:
 def problem_with(coupon: Coupon | None, user_id: int, amount: int, now: datetime) -> CouponProblem | None:
     """Why this user can't use the coupon for an order of this amount; None where nothing is in the way.
 
-    Another user's coupon reads as unknown, so that nobody learns what others hold.
+    Another user's coupon reads as unknown, so that nobody learns what others lock.
     """
     if coupon is None or coupon.user_id != user_id:
         return "unknown"

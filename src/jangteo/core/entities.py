@@ -13,11 +13,11 @@ from jangteo.core.limits import (
     Change,
     Count,
     Id,
-    Moment,
     Money,
     Percent,
     PositiveCount,
     PositiveMoney,
+    Timestamp,
 )
 
 OrderStatus = Literal["paid", "cancelled"]
@@ -46,7 +46,7 @@ class LedgerEntry(Struct, frozen=True, rename="camel"):
     amount: Change
     balance_after: Money
     order_id: Id | None
-    created_at: Moment
+    created_at: Timestamp
 
 
 class Product(Struct, frozen=True, rename="camel"):
@@ -63,7 +63,7 @@ class StockMovement(Struct, frozen=True):
 
     product_id: int
     quantity: int
-    created_at: Moment
+    created_at: Timestamp
 
 
 class CouponTerms(Struct, frozen=True, rename="camel"):
@@ -83,10 +83,10 @@ class Campaign(Struct, frozen=True, rename="camel"):
     terms: CouponTerms
     quantity: PositiveCount
     issued: Count
-    opens_at: Moment
-    closes_at: Moment | None
+    opens_at: Timestamp
+    closes_at: Timestamp | None
     coupon_valid_days: int | None
-    created_at: Moment
+    created_at: Timestamp
 
 
 class Coupon(Struct, frozen=True, rename="camel"):
@@ -96,8 +96,8 @@ class Coupon(Struct, frozen=True, rename="camel"):
     campaign_id: Id
     user_id: Id
     terms: CouponTerms
-    claimed_at: Moment
-    expires_at: Moment | None
+    claimed_at: Timestamp
+    expires_at: Timestamp | None
     order_id: Id | None
 
 
@@ -121,8 +121,8 @@ class Order(Struct, frozen=True, rename="camel", omit_defaults=True):
     discount: Money
     total: Money
     coupon_id: Id | None
-    created_at: Moment
-    cancelled_at: Moment | None = None
+    created_at: Timestamp
+    cancelled_at: Timestamp | None = None
 
 
 class Lease(Struct, frozen=True):

@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 from jangteo.core.entities import Order
-from jangteo.core.limits import Moment
+from jangteo.core.limits import Timestamp
 
 EventType = Literal["jangteo.order.paid", "jangteo.order.cancelled"]
 
@@ -15,7 +15,7 @@ class Event(Struct, frozen=True):
 
     type: EventType
     order: Order
-    happened_at: Moment
+    happened_at: Timestamp
 
     @property
     def id(self) -> str:
@@ -23,11 +23,11 @@ class Event(Struct, frozen=True):
         return f"order-{self.order.order_id}-{self.order.status}"
 
 
-def order_paid(order: Order, at: Moment) -> Event:
+def order_paid(order: Order, at: Timestamp) -> Event:
     """The order was placed and paid."""
     return Event("jangteo.order.paid", order, at)
 
 
-def order_cancelled(order: Order, at: Moment) -> Event:
+def order_cancelled(order: Order, at: Timestamp) -> Event:
     """The order was cancelled and its money returned."""
     return Event("jangteo.order.cancelled", order, at)

@@ -34,7 +34,7 @@ Count = Annotated[int, Meta(ge=0, le=LARGEST)]
 PositiveCount = Annotated[int, Meta(ge=1, le=LARGEST)]
 Percent = Annotated[int, Meta(ge=1, le=100)]
 Days = Annotated[int, Meta(ge=1, le=MAX_COUPON_VALID_DAYS)]
-Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, UTC.")]
+Timestamp = Annotated[datetime, Meta(tz=True, description="RFC 3339, UTC.")]
 # Control characters have no place in a name, and PostgreSQL can't store NUL at all.
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from jangteo.core.limits import Count, Id, Moment, Money
+from jangteo.core.limits import Count, Id, Money, Timestamp
 
 CouponProblem = Literal["unknown", "used", "expired", "below-minimum"]
 
@@ -90,15 +90,15 @@ class CampaignNotOpen(Refusal, frozen=True):
     """The campaign has not opened yet, or is over."""
 
     campaign_id: Id
-    opens_at: Moment
-    closes_at: Moment | None
+    opens_at: Timestamp
+    closes_at: Timestamp | None
 
 
 class OrderAlreadyCancelled(Refusal, frozen=True):
     """The order was cancelled before; its money and stock went back then."""
 
     order_id: Id
-    cancelled_at: Moment | None
+    cancelled_at: Timestamp | None
 
 
 class LimitExceeded(Refusal, frozen=True):

@@ -25,7 +25,7 @@ class Leading(NamedTuple):
     """Whether the window has no other pages."""
 
 
-def page_of(product: int) -> int:
+def paginate(product: int) -> int:
     """The number of the page that a product is on."""
     return product // PAGE_PRODUCTS
 
@@ -56,7 +56,7 @@ def by_page(changes: Mapping[int, int]) -> dict[int, list[tuple[int, int]]]:
     pages: dict[int, list[tuple[int, int]]] = {}
     for product, change in changes.items():
         if change:
-            pages.setdefault(page_of(product), []).append((product, change))
+            pages.setdefault(paginate(product), []).append((product, change))
     return pages
 
 
@@ -76,7 +76,7 @@ class Standings:
         """The pages of products that have sold so much since that they may be among the best."""
         needed = max(self._needed() - self._bound, 1)
         # In a rush there are thousands of changes, and nearly all of them are too small to matter.
-        return {page_of(product) for product, change in self._changes.items() if change >= needed} - self._pages.keys()
+        return {paginate(product) for product, change in self._changes.items() if change >= needed} - self._pages.keys()
 
     def add(self, pages: Mapping[int, Page]) -> None:
         """Rank anew, with those of the missing pages that there are: of the others nothing was counted yet."""
@@ -104,8 +104,8 @@ class Standings:
             for product, units in products_of(number, page)
             if units >= floor
         }
-        for product in [product for product in changes if page_of(product) in pages]:
-            standings[product] = units_on(pages[page_of(product)], product) + changes[product]
+        for product in [product for product in changes if paginate(product) in pages]:
+            standings[product] = units_on(pages[paginate(product)], product) + changes[product]
         return rank(standings, self._limit)
 
     def _floor(self) -> int:

@@ -55,7 +55,7 @@ def _blocked(events: Sequence[bytes], places: Sequence[int], orders: set[int]) -
 
 
 def _waves(events: Sequence[bytes]) -> Iterator[Sequence[int]]:
-    """The places of events, in waves that hold one of each order at most."""
+    """The places of events, in waves that lock one of each order at most."""
     # Only what becomes of an order makes it come a second time.
     if len(events) == 1 or not any(_CANCELLED in event for event in events):
         yield range(len(events))

@@ -1,6 +1,6 @@
 """The way of every command: queue, batch, one transaction, one flush, answers.
 
-Batches are committed by a process of their own where the shop is served, and by a thread where a test wants to hold
+Batches are committed by a process of their own where the shop is served, and by a thread where a test wants to lock
 the clock.
 """
 

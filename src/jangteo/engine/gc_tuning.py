@@ -6,7 +6,7 @@ from typing import Final
 _COLLECT_AFTER: Final = 100_000
 
 
-def calm() -> None:
+def tune_gc() -> None:
     """What lives as long as the process is not searched again and again, and requests leave no circles behind.
 
     Called once all is set up. Without it one request in a hundred waited 40 ms for the collector.

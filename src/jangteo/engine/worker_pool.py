@@ -17,7 +17,7 @@ Given = TypeVar("Given", covariant=True)
 
 
 class Overloaded(Exception):
-    """More is waiting than the queue may hold. Nothing was done; ask again a little later."""
+    """More is waiting than the queue may lock. Nothing was done; ask again a little later."""
 
 
 class Stopped(Exception):

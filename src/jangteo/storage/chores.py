@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from jangteo.storage.port import Snapshot
-from jangteo.storage.timestamps import micros, moment
+from jangteo.storage.timestamps import moment, to_micros
 
 PURGE_CHUNK: Final = 256
 """So many event_batches are looked at for one bite; and of so many events a bite is, about."""
@@ -74,7 +74,7 @@ def read_chores(snapshot: Snapshot, platform: str, limit: int) -> Chores:
         )
         ORDER BY next_attempt_at, failed_events.id LIMIT :count
         """,
-        now=micros(snapshot.now),
+        now=to_micros(snapshot.now),
         count=limit,
     )
     return Chores(_is_stopped(snapshot, platform), [DueRetry(*row) for row in retries], read_replay(snapshot))
@@ -111,7 +111,7 @@ def read_purgeable(snapshot: Snapshot, after: int, retention: timedelta) -> Purg
         after=after,
         count=PURGE_CHUNK,
     )
-    before, events, last, event_batches = micros(snapshot.now - retention), 0, 0, []
+    before, events, last, event_batches = to_micros(snapshot.now - retention), 0, 0, []
     for event_batch_id, size, created_at, sent_at in rows:
         if created_at >= before or events >= PURGE_CHUNK:
             break

@@ -12,7 +12,7 @@ from jangteo.storage import schema
 from jangteo.storage.audit import findings
 from jangteo.storage.errors import CannotOpen, NoShopYet
 from jangteo.storage.port import Insert, Row, Session, Snapshot, Storage
-from jangteo.storage.timestamps import micros
+from jangteo.storage.timestamps import to_micros
 
 SHOP: Final = (
     schema.users,
@@ -112,7 +112,7 @@ def _check_target(target: Storage, now: datetime) -> None:
 
 def _refuse_if_served(snapshot: Snapshot, end: End) -> None:
     # Where several servers may be at work, one of them has the relay's turn, unless no relay runs at all.
-    if snapshot.rows("SELECT 1 FROM leases WHERE expires_at > :now", now=micros(snapshot.now)):
+    if snapshot.rows("SELECT 1 FROM leases WHERE expires_at > :now", now=to_micros(snapshot.now)):
         raise CannotOpen(f"the {end} is being served; stop all of its servers first")
 
 

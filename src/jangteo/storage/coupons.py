@@ -9,9 +9,9 @@ from jangteo.core.entities import Campaign, Coupon, CouponTerms
 from jangteo.core.refusals import CampaignNotFound, UserNotFound
 from jangteo.storage import schema
 from jangteo.storage.errors import Conflict
-from jangteo.storage.pagination import page_of
+from jangteo.storage.pagination import paginate
 from jangteo.storage.port import GuardedChange, Insert, Page, Row, Session, Snapshot
-from jangteo.storage.timestamps import micros, micros_or_none, moment, moment_or_none
+from jangteo.storage.timestamps import from_micros_or_none, moment, to_micros, to_micros_or_none
 from jangteo.storage.wallets import user_exists
 
 _NEW_CAMPAIGNS = Insert(
@@ -55,7 +55,7 @@ def load_campaigns(session: Session, needs: Needs, now: datetime) -> Iterable[tu
     if not ids:
         return ()
     sql = f"SELECT {_CAMPAIGN_COLUMNS} FROM campaigns WHERE id IN (:ids) ORDER BY id"
-    rows = session.hold(schema.campaigns, sql, ids)
+    rows = session.lock(schema.campaigns, sql, ids)
     if not _open_campaigns(session, needs, now) <= ids:
         # Another transaction has used up one of these before they were held: there may be others now.
         raise Conflict("other campaigns are open than a moment ago")
@@ -71,7 +71,7 @@ def _open_campaigns(session: Session, needs: Needs, now: datetime) -> set[int]:
         WHERE issued < quantity AND opens_at <= :now AND (closes_at IS NULL OR closes_at > :now)
         ORDER BY id LIMIT :count
         """,
-        now=micros(now),
+        now=to_micros(now),
         count=needs.open_campaigns + 1,
     )
     return {row[0] for row in rows}
@@ -91,7 +91,7 @@ def load(session: Session, coupon_ids: Collection[int]) -> Iterable[tuple[int, C
         SELECT {_COUPON_COLUMNS} FROM coupons JOIN campaigns ON campaigns.id = coupons.campaign_id
         WHERE coupons.id IN (:ids) ORDER BY coupons.id
     """
-    return ((row[0], _coupon(row)) for row in session.hold(schema.coupons, sql, coupon_ids))
+    return ((row[0], _coupon(row)) for row in session.lock(schema.coupons, sql, coupon_ids))
 
 
 def save_campaigns(session: Session, book: Book) -> None:
@@ -118,8 +118,8 @@ def save(session: Session, book: Book) -> None:
                     new.coupon_id,
                     new.campaign_id,
                     new.user_id,
-                    micros(new.claimed_at),
-                    micros_or_none(new.expires_at),
+                    to_micros(new.claimed_at),
+                    to_micros_or_none(new.expires_at),
                     new.order_id,
                 )
                 for new in added
@@ -149,7 +149,7 @@ def read_campaigns(snapshot: Snapshot, limit: int, after: int | None) -> Page[Ca
         after=after or 0,
         count=limit + 1,
     )
-    return page_of(rows, limit, lambda row: standing_of(_campaign(row)))
+    return paginate(rows, limit, lambda row: standing_of(_campaign(row)))
 
 
 def read_coupons_of(snapshot: Snapshot, user_id: int, limit: int, after: int | None) -> Page[HeldCoupon] | UserNotFound:
@@ -169,7 +169,7 @@ def read_coupons_of(snapshot: Snapshot, user_id: int, limit: int, after: int | N
         after=after or 0,
         count=limit + 1,
     )
-    return page_of(rows, limit, lambda row: held(_coupon(row), snapshot.now, row[10]))
+    return paginate(rows, limit, lambda row: held(_coupon(row), snapshot.now, row[10]))
 
 
 def _campaign(row: Row) -> Campaign:
@@ -180,7 +180,7 @@ def _campaign(row: Row) -> Campaign:
         quantity=row[6],
         issued=row[7],
         opens_at=moment(row[8]),
-        closes_at=moment_or_none(row[9]),
+        closes_at=from_micros_or_none(row[9]),
         coupon_valid_days=row[10],
         created_at=moment(row[11]),
     )
@@ -197,10 +197,10 @@ def _campaign_row(campaign: Campaign) -> Row:
         terms.min_amount,
         campaign.quantity,
         campaign.issued,
-        micros(campaign.opens_at),
-        micros_or_none(campaign.closes_at),
+        to_micros(campaign.opens_at),
+        to_micros_or_none(campaign.closes_at),
         campaign.coupon_valid_days,
-        micros(campaign.created_at),
+        to_micros(campaign.created_at),
     )
 
 
@@ -211,6 +211,6 @@ def _coupon(row: Row) -> Coupon:
         user_id=row[2],
         terms=CouponTerms(*row[3:7]),
         claimed_at=moment(row[7]),
-        expires_at=moment_or_none(row[8]),
+        expires_at=from_micros_or_none(row[8]),
         order_id=row[9],
     )

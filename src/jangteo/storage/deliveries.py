@@ -7,7 +7,7 @@ from jangteo.core import relay as notes
 from jangteo.core.book import Book
 from jangteo.storage import schema
 from jangteo.storage.port import GuardedChange, Session
-from jangteo.storage.timestamps import micros
+from jangteo.storage.timestamps import to_micros
 
 _SECOND_US: Final = 1_000_000
 _PRUNINGS = GuardedChange(schema.purged_events, ("events", "until"), ("events", "until"))
@@ -27,7 +27,7 @@ _REJECTED: Final = "SELECT id FROM failed_events WHERE id IN (:ids)"
 def save(session: Session, book: Book) -> None:
     """Every note of the batch, in order."""
     for note in book.upkeep.notes:
-        _SAVES[type(note)](session, note, micros(book.now))
+        _SAVES[type(note)](session, note, to_micros(book.now))
 
 
 def _save_rejected(session: Session, note: notes.RecordFailures, now: int) -> None:
@@ -68,8 +68,8 @@ def _save_replay_start(session: Session, note: notes.StartReplay, now: int) -> N
             COALESCE((SELECT MAX(id) FROM event_batches), 0), 0, :now
         WHERE NOT EXISTS (SELECT 1 FROM replays WHERE finished_at IS NULL)
         """,
-        since=micros(note.since),
-        until=micros(note.until),
+        since=to_micros(note.since),
+        until=to_micros(note.until),
         now=now,
     )
 
@@ -123,8 +123,8 @@ def _save_resumption(session: Session, _: notes.ResumePlatform, __: int) -> None
 def _save_forgetting(session: Session, note: notes.PurgeEvents, now: int) -> None:
     """What is counted is what is deleted, whoever else is at it: the count is held first, then the event_batches."""
     before = now - int(note.retention_s * _SECOND_US)
-    ((_, purged, until),) = session.hold(schema.purged_events, _COUNT, [1])
-    found = session.hold(schema.event_batches, _FORGETTABLE, note.event_batches)
+    ((_, purged, until),) = session.lock(schema.purged_events, _COUNT, [1])
+    found = session.lock(schema.event_batches, _FORGETTABLE, note.event_batches)
     old = {
         event_batch_id: created_at
         for event_batch_id, created_at, sent_at in found

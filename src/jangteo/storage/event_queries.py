@@ -8,7 +8,7 @@ from msgspec import Struct
 from jangteo.core.limits import LARGEST
 from jangteo.storage.chores import read_replay
 from jangteo.storage.port import Row, Snapshot
-from jangteo.storage.timestamps import micros, moment, moment_or_none
+from jangteo.storage.timestamps import from_micros_or_none, moment, to_micros
 
 _COLUMNS: Final = """
     outbox.id, outbox.event, event_batches.created_at, event_batches.sent_at,
@@ -107,7 +107,7 @@ def read_state(snapshot: Snapshot) -> DeliveryState:
     return DeliveryState(
         at=snapshot.now,
         waiting=waiting,
-        oldest_waiting_since=moment_or_none(oldest),
+        oldest_waiting_since=from_micros_or_none(oldest),
         to_be_retried=again,
         dead_letters=rejected - again,
         kept_since=moment(kept_since[0][0]) if kept_since else None,
@@ -153,15 +153,17 @@ def count_sent(snapshot: Snapshot, since: datetime, until: datetime) -> int:
         WHERE created_at >= :since AND created_at < :until AND sent_at IS NOT NULL AND {_OF_BATCHES}
             AND NOT EXISTS (SELECT 1 FROM failed_events WHERE failed_events.id = outbox.id)
         """,
-        since=micros(since),
-        until=micros(until),
+        since=to_micros(since),
+        until=to_micros(until),
     )
     return int(count)
 
 
 def _events(rows: list[Row]) -> list[KeptEvent]:
     return [
-        KeptEvent(place, text, moment(happened), moment_or_none(sent), attempts, reason, moment_or_none(again))
+        KeptEvent(
+            place, text, moment(happened), from_micros_or_none(sent), attempts, reason, from_micros_or_none(again)
+        )
         for place, text, happened, sent, attempts, reason, again in rows
     ]
 
@@ -182,7 +184,7 @@ def _read_platform(snapshot: Snapshot) -> PlatformState | None:
         within_s=within_us / 1_000_000,
         reported_at=moment(reported_at),
         last_error=failure,
-        last_error_at=moment_or_none(failed_at),
-        failing_since=moment_or_none(failing_since),
-        stopped_at=moment_or_none(stopped_at),
+        last_error_at=from_micros_or_none(failed_at),
+        failing_since=from_micros_or_none(failing_since),
+        stopped_at=from_micros_or_none(stopped_at),
     )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from jangteo.storage import schema
 from jangteo.storage.port import Insert, Session
-from jangteo.storage.timestamps import micros
+from jangteo.storage.timestamps import to_micros
 
 _NEW_ANSWERS = Insert(schema.answers, ("key", "fingerprint", "kind", "body", "created_at"))
 
@@ -33,11 +33,11 @@ def save(session: Session, answers: Sequence[IdempotencyRecord], now: datetime, 
     """
     if not answers:
         return
-    at = micros(now)
+    at = to_micros(now)
     session.insert(_NEW_ANSWERS, [(*answer, at) for answer in answers])
     session.delete(
         schema.answers,
         "SELECT key FROM answers WHERE created_at < :before ORDER BY created_at LIMIT :count",
-        before=micros(delete_before),
+        before=to_micros(delete_before),
         count=2 * len(answers),
     )

@@ -6,9 +6,9 @@ from jangteo.core.book import Book
 from jangteo.core.entities import Order, OrderItem
 from jangteo.core.refusals import OrderNotFound, UserNotFound
 from jangteo.storage import schema
-from jangteo.storage.pagination import page_of
+from jangteo.storage.pagination import paginate
 from jangteo.storage.port import GuardedChange, Insert, Page, Row, Session, Snapshot
-from jangteo.storage.timestamps import micros, micros_or_none, moment, moment_or_none
+from jangteo.storage.timestamps import from_micros_or_none, moment, to_micros, to_micros_or_none
 from jangteo.storage.wallets import user_exists
 
 _NEW_ORDERS = Insert(
@@ -53,7 +53,7 @@ _PAID = """
 
 def load(session: Session, order_ids: Collection[int]) -> list[tuple[int, Order]]:
     """These orders with their lines, as far as they exist."""
-    rows = session.hold(schema.orders, f"SELECT {_ORDER_COLUMNS} FROM orders WHERE id IN (:ids) ORDER BY id", order_ids)
+    rows = session.lock(schema.orders, f"SELECT {_ORDER_COLUMNS} FROM orders WHERE id IN (:ids) ORDER BY id", order_ids)
     lines = session.find(
         f"SELECT {_LINE_COLUMNS} FROM order_lines WHERE order_id IN (:ids) ORDER BY order_id, position",
         order_ids,
@@ -66,7 +66,7 @@ def save(session: Session, book: Book) -> None:
     """New orders with their lines, and cancellations."""
     added = book.orders.added()
     if added:
-        at = micros(book.now)
+        at = to_micros(book.now)
         payments = {entry.order_id: entry.entry_id for entry in book.ledger if entry.kind == "payment"}
         session.insert(
             _NEW_ORDERS,
@@ -81,7 +81,7 @@ def save(session: Session, book: Book) -> None:
                     new.coupon_id,
                     payments[new.order_id],
                     at,
-                    micros_or_none(new.cancelled_at),
+                    to_micros_or_none(new.cancelled_at),
                 )
                 for new in added
             ],
@@ -99,7 +99,7 @@ def save(session: Session, book: Book) -> None:
         session.change(
             _STATUSES,
             [
-                (after.status, micros_or_none(after.cancelled_at), after.order_id, before.status)
+                (after.status, to_micros_or_none(after.cancelled_at), after.order_id, before.status)
                 for before, after in replaced
             ],
         )
@@ -127,7 +127,7 @@ def read_orders_of(snapshot: Snapshot, user_id: int, limit: int, after: int | No
         f"SELECT {_LINE_COLUMNS} FROM order_lines WHERE order_id IN ({_PAID}) ORDER BY order_id, position", **wanted
     )
     items = _items_by_order(lines)
-    return page_of(rows, limit, lambda row: _order(row, items))
+    return paginate(rows, limit, lambda row: _order(row, items))
 
 
 def _items_by_order(lines: Iterable[Row]) -> dict[int, list[OrderItem]]:
@@ -150,5 +150,5 @@ def _order(row: Row, items: dict[int, list[OrderItem]]) -> Order:
         total=total,
         coupon_id=coupon_id,
         created_at=moment(created_at),
-        cancelled_at=moment_or_none(cancelled_at),
+        cancelled_at=from_micros_or_none(cancelled_at),
     )

@@ -16,7 +16,7 @@ from jangteo.core.entities import Order
 from jangteo.core.events import Event
 from jangteo.storage import schema
 from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot
-from jangteo.storage.timestamps import micros
+from jangteo.storage.timestamps import to_micros
 
 _SHOP: Final = "SELECT name FROM shops WHERE id = 1"
 _NEW_EVENTS = Insert(schema.outbox, ("id", "event_batch_id", "order_id", "type", "event"))
@@ -68,9 +68,9 @@ def save(session: Session, book: Book) -> None:
             for event in book.events
         ]
         session.insert(_NEW_EVENTS, rows)
-        session.insert(_NEW_BATCHES, [(event_batch_id, rows[0][0], rows[-1][0], micros(book.now))])
+        session.insert(_NEW_BATCHES, [(event_batch_id, rows[0][0], rows[-1][0], to_micros(book.now))])
     if book.upkeep.sent_event_batches:
-        at = micros(book.now)
+        at = to_micros(book.now)
         # Each once, also where two that marked it have come into one batch.
         session.change(_SENT, [(at, event_batch_id) for event_batch_id in sorted(set(book.upkeep.sent_event_batches))])
 
@@ -109,8 +109,8 @@ def read_sent(
         """,
         after=after,
         last=last,
-        since=micros(since),
-        until=micros(until),
+        since=to_micros(since),
+        until=to_micros(until),
         count=limit,
     )
     event_batches = _up_to(limit, sizes)

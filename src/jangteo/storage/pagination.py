@@ -8,7 +8,7 @@ from jangteo.storage.port import Page, Row
 Item = TypeVar("Item")
 
 
-def page_of(rows: Sequence[Row], limit: int, item: Callable[[Row], Item]) -> Page[Item]:
+def paginate(rows: Sequence[Row], limit: int, item: Callable[[Row], Item]) -> Page[Item]:
     """The part that was asked for; `next_after` is the id, in the first column, of its last row."""
     shown = rows[:limit]
     next_after = shown[-1][0] if len(rows) > limit else None

@@ -1,7 +1,7 @@
 """The narrow port: all that the rest of Jangteo may ask of a database, and the few verbs in which databases differ.
 
 SQL is written once, as SQL, with `:named` values. A collection of ids is spelled `(:ids)` and bound by `find`,
-`hold` and `lines`.
+`lock` and `lines`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -51,7 +51,7 @@ class Snapshot(Protocol):
 
     @property
     def memory(self) -> dict[Any, Any]:
-        """What questions have left for later ones on this connection: to be used only where it is known to hold."""
+        """What questions have left for later ones on this connection: to be used only where it is known to lock."""
 
     def rows(self, sql: str, **values: Value) -> list[Row]:
         """Run one statement and fetch what it finds."""
@@ -78,8 +78,8 @@ class Session(Protocol):
     def find(self, sql: str, ids: Collection[int] | Collection[str]) -> Iterable[Row]:
         """Find rows by a collection of ids. They may be awaited only when they are looked at."""
 
-    def hold(self, table: Table, sql: str, ids: Collection[int]) -> Iterable[Row]:
-        """Find rows by ids, and hold those of the table unchanged by others until the end of the transaction.
+    def lock(self, table: Table, sql: str, ids: Collection[int]) -> Iterable[Row]:
+        """Find rows by ids, and lock those of the table unchanged by others until the end of the transaction.
 
         They may be awaited only when they are looked at.
         """

@@ -7,9 +7,9 @@ from jangteo.core.entities import Product
 from jangteo.core.limits import LARGEST
 from jangteo.core.refusals import ProductNotFound
 from jangteo.storage import schema
-from jangteo.storage.pagination import page_of
+from jangteo.storage.pagination import paginate
 from jangteo.storage.port import GuardedChange, Insert, Page, Session, Snapshot
-from jangteo.storage.timestamps import micros
+from jangteo.storage.timestamps import to_micros
 
 _NEW_PRODUCTS = Insert(schema.products, ("id", "name", "price", "stock", "created_at"))
 _PRODUCTS = GuardedChange(schema.products, ("name", "price", "stock"), ("price", "stock"))
@@ -18,7 +18,7 @@ _NEW_MOVEMENTS = Insert(schema.stock_movements, ("product_id", "quantity", "crea
 
 def load(session: Session, product_ids: Collection[int]) -> Iterable[tuple[int, Product]]:
     """These products, as far as they exist."""
-    rows = session.hold(
+    rows = session.lock(
         schema.products, "SELECT id, name, price, stock FROM products WHERE id IN (:ids) ORDER BY id", product_ids
     )
     return ((row[0], Product(*row)) for row in rows)
@@ -26,7 +26,7 @@ def load(session: Session, product_ids: Collection[int]) -> Iterable[tuple[int, 
 
 def save(session: Session, book: Book) -> None:
     """New and changed products, and the movements of stock."""
-    at = micros(book.now)
+    at = to_micros(book.now)
     added = book.products.added()
     if added:
         session.insert(_NEW_PRODUCTS, [(new.id, new.name, new.price, new.stock, at) for new in added])
@@ -60,4 +60,4 @@ def read_products(snapshot: Snapshot, limit: int | None, after: int | None) -> P
         after=after or 0,
         count=shown + 1,
     )
-    return page_of(rows, shown, lambda row: Product(*row))
+    return paginate(rows, shown, lambda row: Product(*row))

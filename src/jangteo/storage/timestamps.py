@@ -6,14 +6,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def micros(moment: datetime) -> int:
+def to_micros(moment: datetime) -> int:
     """A moment for the database; exact to the microsecond."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def micros_or_none(moment: datetime | None) -> int | None:
+def to_micros_or_none(moment: datetime | None) -> int | None:
     """A moment that may be missing, for the database."""
-    return None if moment is None else micros(moment)
+    return None if moment is None else to_micros(moment)
 
 
 def moment(value: int) -> datetime:
@@ -21,6 +21,6 @@ def moment(value: int) -> datetime:
     return _EPOCH + timedelta(microseconds=value)
 
 
-def moment_or_none(value: int | None) -> datetime | None:
+def from_micros_or_none(value: int | None) -> datetime | None:
     """A moment that may be missing, from the database."""
     return None if value is None else moment(value)

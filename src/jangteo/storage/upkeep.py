@@ -7,7 +7,7 @@ from jangteo.core.entities import Lease
 from jangteo.core.relay import RELAY_LEASE
 from jangteo.storage import schema
 from jangteo.storage.port import GuardedChange, Insert, Session
-from jangteo.storage.timestamps import micros, moment
+from jangteo.storage.timestamps import moment, to_micros
 
 _NEW_LEASES = Insert(schema.leases, ("id", "holder", "expires_at"))
 _LEASES = GuardedChange(schema.leases, ("holder", "expires_at"), ("holder", "expires_at"))
@@ -22,17 +22,17 @@ def save(session: Session, book: Book) -> None:
             INSERT INTO readiness (id, checked_at) VALUES (1, :at)
             ON CONFLICT (id) DO UPDATE SET checked_at = excluded.checked_at
             """,
-            at=micros(upkeep.checked_at),
+            at=to_micros(upkeep.checked_at),
         )
     added = upkeep.leases.added()
     if added:
-        session.insert(_NEW_LEASES, [(lease.lease_id, lease.holder, micros(lease.expires_at)) for lease in added])
+        session.insert(_NEW_LEASES, [(lease.lease_id, lease.holder, to_micros(lease.expires_at)) for lease in added])
     replaced = upkeep.leases.replaced()
     if replaced:
         session.change(
             _LEASES,
             [
-                (after.holder, micros(after.expires_at), after.lease_id, before.holder, micros(before.expires_at))
+                (after.holder, to_micros(after.expires_at), after.lease_id, before.holder, to_micros(before.expires_at))
                 for before, after in replaced
             ],
         )
@@ -41,5 +41,5 @@ def save(session: Session, book: Book) -> None:
 def load_leases(session: Session) -> Iterable[tuple[int, Lease]]:
     """The relay's lease, if any relay has had it yet."""
     sql = "SELECT id, holder, expires_at FROM leases WHERE id IN (:ids) ORDER BY id"
-    rows = session.hold(schema.leases, sql, [RELAY_LEASE])
+    rows = session.lock(schema.leases, sql, [RELAY_LEASE])
     return ((row[0], Lease(row[0], row[1], moment(row[2]))) for row in rows)

@@ -7,9 +7,9 @@ from jangteo.core.entities import LedgerEntry, Wallet
 from jangteo.core.refusals import UserNotFound
 from jangteo.core.wallets import CurrentBalance
 from jangteo.storage import schema
-from jangteo.storage.pagination import page_of
+from jangteo.storage.pagination import paginate
 from jangteo.storage.port import GuardedChange, Insert, Page, Row, Session, Snapshot
-from jangteo.storage.timestamps import micros, moment
+from jangteo.storage.timestamps import moment, to_micros
 
 _NEW_USERS = Insert(schema.users, ("id", "name", "balance", "last_entry", "created_at"))
 _BALANCES = GuardedChange(schema.users, ("balance", "last_entry"), ("last_entry",))
@@ -37,7 +37,7 @@ _CHAIN = """
 
 def load(session: Session, user_ids: Collection[int]) -> Iterable[tuple[int, Wallet]]:
     """The wallets of these users, as far as there are such users."""
-    rows = session.hold(
+    rows = session.lock(
         schema.users, "SELECT id, balance, last_entry FROM users WHERE id IN (:ids) ORDER BY id", user_ids
     )
     return ((row[0], Wallet(*row)) for row in rows)
@@ -47,7 +47,7 @@ def save(session: Session, book: Book) -> None:
     """New users and changed balances."""
     added = book.wallets.added()
     if added:
-        at = micros(book.now)
+        at = to_micros(book.now)
         session.insert(
             _NEW_USERS,
             [(new.user_id, book.names[new.user_id], new.balance, new.last_entry, at) for new in added],
@@ -63,7 +63,7 @@ def save(session: Session, book: Book) -> None:
 def save_ledger(session: Session, book: Book) -> None:
     """The ledger entries of the batch, in the order they were made."""
     if book.ledger:
-        at = micros(book.now)
+        at = to_micros(book.now)
         session.insert(
             _NEW_ENTRIES,
             [
@@ -102,7 +102,7 @@ def read_ledger(snapshot: Snapshot, user_id: int, limit: int, after: int | None)
     if not user_exists(snapshot, user_id):
         return UserNotFound(user_id)
     rows = snapshot.rows(_CHAIN, user_id=user_id, after=after, count=limit + 1)
-    return page_of(rows, limit, _entry)
+    return paginate(rows, limit, _entry)
 
 
 def _entry(row: Row) -> LedgerEntry:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from jangteo.api.http.write_coalescing import GatheredWrites
+from jangteo.api.http.write_coalescing import CoalescedWrites
 
 GRACE_S: Final = 5
 """So long a closing server waits for the requests that are under way."""
@@ -27,7 +27,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """A client has connected: its first request is awaited."""
-        super().connection_made(GatheredWrites(transport, self.loop))
+        super().connection_made(CoalescedWrites(transport, self.loop))
         self._header_bytes = 0
         self._arriving = self._within_headers = True
         self._giving_up: asyncio.TimerHandle | None = None

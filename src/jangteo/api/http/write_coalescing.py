@@ -8,20 +8,20 @@ import asyncio
 from typing import Any
 
 
-class GatheredWrites(asyncio.Transport):
+class CoalescedWrites(asyncio.Transport):
     """What the server needs of a transport, in front of the one that there is."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
         self._transport = transport
         self._loop = loop
-        self._gathered: list[bytes | bytearray | memoryview] = []
+        self._pending: list[bytes | bytearray | memoryview] = []
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send this with all else of this turn, in order."""
-        if not self._gathered:
+        if not self._pending:
             self._loop.call_soon(self._send)
-        self._gathered.append(data)
+        self._pending.append(data)
 
     def close(self) -> None:
         """Send what is gathered, then close."""
@@ -30,7 +30,7 @@ class GatheredWrites(asyncio.Transport):
 
     def abort(self) -> None:
         """Close at once."""
-        self._gathered.clear()
+        self._pending.clear()
         self._transport.abort()
 
     def is_closing(self) -> bool:
@@ -50,6 +50,6 @@ class GatheredWrites(asyncio.Transport):
         self._transport.resume_reading()
 
     def _send(self) -> None:
-        if self._gathered:
-            gathered, self._gathered = self._gathered, []
+        if self._pending:
+            gathered, self._pending = self._pending, []
             self._transport.write(gathered[0] if len(gathered) == 1 else b"".join(gathered))

@@ -44,7 +44,7 @@ def wait_asked_for(retry_after: str | None) -> float | None:
 
 
 def why_no_answer(error: Exception) -> str:  # noqa: PLR0911 - one for each kind of trouble
-    """In our own words: what a client's error says may hold the URL."""
+    """In our own words: what a client's error says may lock the URL."""
     match error:
         case aiohttp.ClientConnectorDNSError():
             return "the host's name can't be resolved"

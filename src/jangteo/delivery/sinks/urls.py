@@ -11,7 +11,7 @@ _HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:\[\]@/,%]+)(?::(?P<
 _HIGHEST_PORT: Final = 65_535
 _HIDDEN: Final = "***"
 _HARMLESS: Final = frozenset({"mechanism", "security"})
-"""Query parameters whose values are shown; of others nobody knows what they hold."""
+"""Query parameters whose values are shown; of others nobody knows what they lock."""
 
 
 class Host(NamedTuple):
@@ -82,7 +82,7 @@ def parse_address(url: str) -> Address:
 
 
 def shown_platform(url: str) -> str:
-    """A platform's URL for logs and status lines: without password, token and what a query may hold."""
+    """A platform's URL for logs and status lines: without password, token and what a query may lock."""
     kind, has_hosts, rest = url.partition("://")
     if not has_hosts:
         return url

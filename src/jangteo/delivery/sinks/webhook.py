@@ -78,7 +78,7 @@ class Webhook:
         except TimeoutError:
             raise Later(f"no whole answer within {self._deadline_s:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # Not chained: what the client says may hold the URL.
+            # Not chained: what the client says may lock the URL.
             raise Later(why_no_answer(error)) from None
         _judge(answer)
         return answer

@@ -24,7 +24,7 @@ def main() -> None:
     descriptor, batch_max = (int(argument) for argument in sys.argv[1:])
     logs.configure()
     connection = open_storage(os.environ[DATABASE_VARIABLE]).connect()
-    gc_tuning.calm()
+    gc_tuning.tune_gc()
     with socket.socket(fileno=descriptor) as channel:
         commit_until_closed(channel, connection, lambda: datetime.now(UTC), batch_max)
 

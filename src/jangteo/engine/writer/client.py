@@ -47,7 +47,7 @@ class WriterProcess(asyncio.Protocol):
         self._environment = environment
         self._kept_files = kept_files
         self._queue_max = queue_max
-        self._gathered: list[msgspec.Raw] = []
+        self._pending: list[msgspec.Raw] = []
         self._unanswered: deque[asyncio.Future[SerializedOutcome]] = deque()
         self._on_events: Callable[[], None] = lambda: None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -101,9 +101,9 @@ class WriterProcess(asyncio.Protocol):
         command = packed(asked)
         future: asyncio.Future[SerializedOutcome] = self._loop.create_future()
         self._unanswered.append(future)
-        if not self._gathered:
+        if not self._pending:
             self._loop.call_soon(self._send)
-        self._gathered.append(command)
+        self._pending.append(command)
         return future
 
     def data_received(self, data: bytes) -> None:
@@ -116,7 +116,7 @@ class WriterProcess(asyncio.Protocol):
         self._transport = None
         lost = self._fail_unanswered()
         self._all_answered.set()
-        # What it had committed and not told may hold events.
+        # What it had committed and not told may lock events.
         self._on_events()
         if self._loop is not None:
             log.error("the writer has ended; another is started", unanswered=lost)
@@ -124,7 +124,7 @@ class WriterProcess(asyncio.Protocol):
 
     def _fail_unanswered(self) -> int:
         lost, self._unanswered = self._unanswered, deque()
-        self._gathered.clear()
+        self._pending.clear()
         for future in lost:
             if not future.done():
                 future.set_exception(Unavailable(LOST))
@@ -159,9 +159,9 @@ class WriterProcess(asyncio.Protocol):
         self._send()
 
     def _send(self) -> None:
-        if self._gathered and self._transport is not None:
-            self._transport.write(commands_frame(self._gathered))
-            self._gathered = []
+        if self._pending and self._transport is not None:
+            self._transport.write(commands_frame(self._pending))
+            self._pending = []
 
     def _answer(self, batch: Outcomes) -> None:
         self._has_answered = True

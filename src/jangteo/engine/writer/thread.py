@@ -1,4 +1,4 @@
-"""A writer in a thread of this process: for tests that hold the clock, and for commands without a server."""
+"""A writer in a thread of this process: for tests that lock the clock, and for commands without a server."""
 
 import asyncio
 from collections.abc import Callable, Sequence

@@ -11,7 +11,7 @@ from jangteo.storage.best_sellers.deltas import add_up
 from jangteo.storage.best_sellers.query import count_best_sellers, read_best_sellers
 from jangteo.storage.best_sellers.refresh import read_windows
 from jangteo.storage.port import AsOf, Snapshot
-from jangteo.storage.timestamps import micros
+from jangteo.storage.timestamps import to_micros
 
 _SHOWN = 5
 
@@ -33,7 +33,7 @@ def compare_statistics(snapshot: Snapshot) -> tuple[int, list[str]]:
     directly = count_best_sellers(snapshot, MAX_BEST, DEFAULT_DAYS)
     wrong = [*_repeated(kept), *_answered("counted directly", directly, counted)]
     for window in kept:
-        counted = _count(snapshot, window.days, micros(window.since))
+        counted = _count(snapshot, window.days, to_micros(window.since))
         name = f"window of {window.days} day(s)"
         wrong += _pages(snapshot, window, counted.since, name)
         wrong += _answered(name, read_best_sellers(snapshot, MAX_BEST, window.days), counted)
@@ -53,7 +53,7 @@ def _count(snapshot: Snapshot, days: int, since: int) -> _Counted:
         GROUP BY order_lines.product_id
         """,
         since=since,
-        start=micros(window_start(snapshot.now, days)),
+        start=to_micros(window_start(snapshot.now, days)),
     )
     return _Counted(
         lines=sum(lines for _, lines, _, _ in rows),
@@ -70,7 +70,7 @@ def _repeated(kept: list[Window]) -> Iterator[str]:
 
 
 def _pages(snapshot: Snapshot, window: Window, sold: dict[int, int], name: str) -> Iterator[str]:
-    notes = snapshot.rows("SELECT units FROM uncounted_sales WHERE moment > :since", since=micros(window.since))
+    notes = snapshot.rows("SELECT units FROM uncounted_sales WHERE moment > :since", since=to_micros(window.since))
     noted: dict[int, int] = {}
     add_up(noted, (units for (units,) in notes))
     summed = read_whole_window(snapshot, window.window_id)

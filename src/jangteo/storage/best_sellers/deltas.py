@@ -8,7 +8,7 @@ from jangteo.core.book import Book
 from jangteo.core.counting import sales_of
 from jangteo.storage import schema
 from jangteo.storage.port import Insert, Session
-from jangteo.storage.timestamps import micros
+from jangteo.storage.timestamps import to_micros
 
 _NEW_NOTES = Insert(schema.uncounted_sales, ("moment", "units"))
 _encode = msgspec.json.Encoder().encode
@@ -19,7 +19,7 @@ def save(session: Session, book: Book) -> None:
     """A note for each moment at which what was sold or given back had been ordered: nearly always one."""
     by_moment: dict[int, dict[int, int]] = {}
     for moment, order, sign in sales_of(book):
-        units = by_moment.setdefault(micros(moment), {})
+        units = by_moment.setdefault(to_micros(moment), {})
         for item in order.items:
             units[item.product_id] = units.get(item.product_id, 0) + sign * item.quantity
     if by_moment:

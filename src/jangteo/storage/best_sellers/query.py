@@ -12,7 +12,7 @@ from jangteo.core.sales_pages import Leading, Standings
 from jangteo.storage.best_sellers.buckets import leading, read_pages
 from jangteo.storage.best_sellers.deltas import add_up
 from jangteo.storage.port import AsOf, Row, Snapshot
-from jangteo.storage.timestamps import micros
+from jangteo.storage.timestamps import to_micros
 
 MANY: Final = 10_000
 """So many notes of sales, or orders that have left a window: with more, all orders are counted instead."""
@@ -85,7 +85,7 @@ class _Known(NamedTuple):
 
 def read_best_sellers(snapshot: Snapshot, limit: int, days: int) -> AsOf[list[BestSeller]] | None:
     """The best sellers of the window that ends now, best first; None where it isn't kept, or the counting is behind."""
-    until = micros(window_start(snapshot.now, days))
+    until = to_micros(window_start(snapshot.now, days))
     known: _Known | None = snapshot.memory.get((read_best_sellers, limit, days))
     # Both go out together.
     found = snapshot.ask(_STATE, days=days, until=until, count=MANY)
@@ -107,7 +107,7 @@ def count_best_sellers(snapshot: Snapshot, limit: int, days: int) -> AsOf[list[B
     """The same, counted from the orders, however many there are: once in a snapshot, whatever the limits asked for."""
     counted_in, rows = snapshot.memory.get((count_best_sellers, days), (None, []))
     if counted_in is not snapshot:
-        since = micros(window_start(snapshot.now, days))
+        since = to_micros(window_start(snapshot.now, days))
         rows = snapshot.rows(_DIRECTLY, since=since, count=MAX_BEST)
         _remember(snapshot, (count_best_sellers, days), (snapshot, rows))
     return AsOf(snapshot.now, [BestSeller(*row) for row in rows[:limit]])

@@ -11,7 +11,7 @@ from jangteo.core.counting import CountSales, State, Step, Window
 from jangteo.storage.best_sellers.buckets import ChangedPages, read_whole_window
 from jangteo.storage.best_sellers.deltas import add_up
 from jangteo.storage.port import QueryRefused, Row, Snapshot
-from jangteo.storage.timestamps import micros, moment
+from jangteo.storage.timestamps import moment, to_micros
 
 FEW: Final = 16
 """So many notes of sales, or orders that have left a window, are not worth a step: whoever asks adds them up."""
@@ -75,7 +75,7 @@ def plan_building(snapshot: Snapshot, days: int) -> CountSales:
 def plan_holding(snapshot: Snapshot, begun: Window) -> CountSales:
     """Be heard of: the window is still being built. Raises WindowGone."""
     planning = _Planning(snapshot)
-    planning.hold(begun)
+    planning.lock(begun)
     return planning.command()
 
 
@@ -100,8 +100,8 @@ def count_window(snapshot: Snapshot, begun: Window, tell: Callable[[float], None
     `tell` may raise QueryRefused, which ends it. Raises WindowGone.
     """
     window = _building(read_windows(snapshot), begun)
-    since = first = micros(window.since)
-    last = micros(snapshot.now)
+    since = first = to_micros(window.since)
+    last = to_micros(snapshot.now)
     sold: dict[int, int] = {}
     while True:
         until, more = _bite(snapshot, since, last)
@@ -196,7 +196,7 @@ class _Planning:
         window_id = max(self._before, default=0) + 1
         self._put(Window(window_id, days, window_start(now, days), "building", now, now))
 
-    def hold(self, begun: Window) -> None:
+    def lock(self, begun: Window) -> None:
         """Whoever builds it asks for it still."""
         self._put(replace(_building(self._before.values(), begun), asked_at=self._snapshot.now))
 
@@ -223,13 +223,13 @@ class _Planning:
         # What has left is taken out only with all notes at hand: behind them may be one of an order that was cancelled,
         # or only just sold, and would be left out once its order has left.
         all_notes = len(notes) < NOTES_AT_ONCE
-        bites = [self._bite_of(window) if all_notes else (micros(window.since), 0) for window in windows]
+        bites = [self._bite_of(window) if all_notes else (to_micros(window.since), 0) for window in windows]
         if not changed and len(notes) < FEW and all(count < FEW for _, count in bites):
             return
         self._more |= not all_notes or any(count == ORDERS_AT_ONCE for _, count in bites)
         self._counted = tuple(note for note, _, _ in notes)
         for window, (until, count) in zip(windows, bites, strict=True):
-            since = micros(window.since)
+            since = to_micros(window.since)
             changes: dict[int, int] = {}
             add_up(changes, (units for _, at, units in notes if at > since))
             if count:
@@ -239,7 +239,7 @@ class _Planning:
 
     def _bite_of(self, window: Window) -> tuple[int, int]:
         """Up to which moment this step takes out what has left, and how many orders these are, at the most."""
-        since, until = micros(window.since), micros(window_start(self._snapshot.now, window.days))
+        since, until = to_micros(window.since), to_micros(window_start(self._snapshot.now, window.days))
         count, last = self._snapshot.rows(_BITE, since=since, until=until, count=ORDERS_AT_ONCE)[0]
         return (last if count == ORDERS_AT_ONCE else until), count
 

@@ -11,7 +11,7 @@ from jangteo.storage.best_sellers.buckets import read_whole_window
 from jangteo.storage.best_sellers.deltas import add_up
 from jangteo.storage.best_sellers.refresh import HEARD_WITHIN, read_windows
 from jangteo.storage.port import Row, Snapshot
-from jangteo.storage.timestamps import micros
+from jangteo.storage.timestamps import to_micros
 
 _NOTES: Final = "SELECT moment, units FROM uncounted_sales"
 _NEVER: Final = datetime.fromtimestamp(0, UTC)
@@ -73,6 +73,6 @@ def _state(snapshot: Snapshot, window: Window, notes: list[Row]) -> WindowState:
 
 
 def _count_products(snapshot: Snapshot, window: Window, notes: list[Row]) -> int:
-    since, sold = micros(window.since), read_whole_window(snapshot, window.window_id)
+    since, sold = to_micros(window.since), read_whole_window(snapshot, window.window_id)
     add_up(sold, (units for moment, units in notes if moment > since))
     return sum(units > 0 for units in sold.values())

@@ -7,7 +7,7 @@ from jangteo.core.book import Book
 from jangteo.core.counting import THE_TALLY, Step, Window
 from jangteo.storage import schema
 from jangteo.storage.port import GuardedChange, Insert, Row, Session
-from jangteo.storage.timestamps import micros
+from jangteo.storage.timestamps import to_micros
 
 _TALLY: Final = GuardedChange(schema.top_tally, ("steps",), ("steps",))
 _WINDOW_COLUMNS: Final = ("days", "since", "state", "begun_at", "asked_at")
@@ -20,7 +20,7 @@ _PAGES: Final = GuardedChange(schema.top_pages, ("best", "sold"), ())
 def load_tally(session: Session) -> Iterable[tuple[int, int]]:
     """How many steps were done."""
     sql = "SELECT id, steps FROM top_tally WHERE id IN (:ids) ORDER BY id"
-    return ((row[0], row[1]) for row in session.hold(schema.top_tally, sql, [THE_TALLY]))
+    return ((row[0], row[1]) for row in session.lock(schema.top_tally, sql, [THE_TALLY]))
 
 
 def save(session: Session, book: Book) -> None:
@@ -51,4 +51,4 @@ def _save_step(session: Session, step: Step) -> None:
 
 
 def _values(window: Window) -> Row:
-    return window.days, micros(window.since), window.state, micros(window.begun_at), micros(window.asked_at)
+    return window.days, to_micros(window.since), window.state, to_micros(window.begun_at), to_micros(window.asked_at)

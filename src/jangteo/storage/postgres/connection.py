@@ -18,17 +18,17 @@ from psycopg import errors
 from jangteo.storage import schema
 from jangteo.storage.errors import Broken, Conflict, StorageError, Unavailable
 from jangteo.storage.port import GuardedChange, Row, Session, Snapshot
-from jangteo.storage.postgres.pipeline import Wire
+from jangteo.storage.postgres.pipeline import Pipeline
 from jangteo.storage.postgres.session import BEGIN, COMMIT, PostgresSession, PostgresSnapshot
-from jangteo.storage.timestamps import micros
+from jangteo.storage.timestamps import to_micros
 
 log = structlog.get_logger()
 
 CONNECT_TIMEOUT_S: Final = 5
 FORGET_WRITERS_AFTER_US: Final = 7 * 24 * 3600 * 1_000_000
-FIND_OUT_WITHIN_S: Final = 15.0
+RESOLVE_TIMEOUT_S: Final = 15.0
 """So long a batch whose commit was not heard of waits for the database to come back and tell."""
-FIND_OUT_PAUSE_S: Final = 0.1
+RESOLVE_PAUSE_S: Final = 0.1
 
 _TURN: Final = GuardedChange(schema.writers, ("transactions", "seen_at"), ("transactions",))
 # What a batch is loaded and changed by are keys, always. So its statements are planned once, for that, until the plans
@@ -99,7 +99,7 @@ class PostgresConnection:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._wire: Wire | None = None
+        self._wire: Pipeline | None = None
         self._plans_by_keys = False
         self._writer: int | None = None
         self._transactions = 0
@@ -124,7 +124,7 @@ class PostgresConnection:
             with self._undone_on_failure():
                 session.commit()
         except _Lost:
-            if not (session.has_changes and self._has_landed()):
+            if not (session.has_changes and self._did_commit()):
                 self._writer = None
                 raise
         except BaseException:
@@ -146,21 +146,21 @@ class PostgresConnection:
             self._wire.close()
             self._wire = None
 
-    def _open(self) -> Wire:
+    def _open(self) -> Pipeline:
         if self._wire is None or self._wire.closed:
             self._wire = None
-            self._wire = Wire(open_connection(self._url))
+            self._wire = Pipeline(open_connection(self._url))
             self._plans_by_keys = False
             self._memory.clear()
-        self._wire.renew_plans()
+        self._wire.invalidate_plans()
         return self._wire
 
-    def _plan_by_keys(self, wire: Wire) -> None:
+    def _plan_by_keys(self, wire: Pipeline) -> None:
         wire.ask(PLAN_BY_KEYS)
         wire.settle()
         self._plans_by_keys = True
 
-    def _register(self, wire: Wire) -> None:
+    def _register(self, wire: Pipeline) -> None:
         writer, now = randbits(53), _now()
         wire.ask("DELETE FROM writers WHERE seen_at < $1", [now - FORGET_WRITERS_AFTER_US])
         wire.ask("INSERT INTO writers (id, transactions, seen_at) VALUES ($1, 0, $2)", [writer, now])
@@ -191,15 +191,15 @@ class PostgresConnection:
             return True
         return False
 
-    def _has_landed(self) -> bool:
+    def _did_commit(self) -> bool:
         """Whether the transaction whose commit was not heard of is in the database; if not, it never will be.
 
         Raises Unavailable where that can't be found out.
         """
-        end = monotonic() + FIND_OUT_WITHIN_S
+        end = monotonic() + RESOLVE_TIMEOUT_S
         while True:
             try:
-                return self._find_out(self._open())
+                return self._resolve(self._open())
             except Exception as error:
                 # Whatever it is: what isn't known is not called undone.
                 if monotonic() > end:
@@ -207,9 +207,9 @@ class PostgresConnection:
                     raise Unavailable(f"whether this was written is not known: {_line(error)}") from error
                 log.warning("commit not heard of", reason=_line(error))
                 self.close()
-                sleep(FIND_OUT_PAUSE_S)
+                sleep(RESOLVE_PAUSE_S)
 
-    def _find_out(self, wire: Wire) -> bool:
+    def _resolve(self, wire: Pipeline) -> bool:
         # Waits for a transaction that is still at it. Where it comes to nothing its turn is taken here, and whatever
         # of it may still be on its way fails at its guard. A turn so taken is negative: this may be asked again, when
         # its own answer wasn't heard. Written it is in any case, so that this commit waits for a standby that the other
@@ -232,7 +232,7 @@ class _Lost(Conflict):
 
 
 def _now() -> int:
-    return micros(datetime.now(UTC))
+    return to_micros(datetime.now(UTC))
 
 
 def _line(error: Exception) -> str:

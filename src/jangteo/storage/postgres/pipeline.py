@@ -20,7 +20,7 @@ from jangteo.storage.port import Row
 from jangteo.storage.postgres.encoding import Sent, encoded
 
 _BINARY: Final = 1
-PLANS_KEPT_S: Final = 2.0
+PLAN_TTL_S: Final = 2.0
 """A plan is good for a table as large as it was. In a rush one grows from nothing to a hundred thousand rows before the
 server notices; and each plan takes memory over there.
 """
@@ -31,7 +31,7 @@ _UNDER_WAY_MAX: Final = 32
 class Found:
     """What one statement finds; awaited, with all that was asked before and since, when it is first looked at."""
 
-    def __init__(self, wire: "Wire") -> None:
+    def __init__(self, wire: "Pipeline") -> None:
         self._wire = wire
         self.rows: list[Row] | None = None
 
@@ -44,7 +44,7 @@ class Found:
         yield from self.rows
 
 
-class Wire:
+class Pipeline:
     """One connection, from now on used by nobody else."""
 
     def __init__(self, raw: psycopg.Connection[Row]) -> None:
@@ -67,9 +67,9 @@ class Wire:
         """Whether the connection is lost."""
         return self._raw.closed
 
-    def renew_plans(self) -> None:
+    def invalidate_plans(self) -> None:
         """Have what is asked from here on planned anew, if that is due; called where nothing is under way."""
-        if monotonic() - self._planning_since > PLANS_KEPT_S:
+        if monotonic() - self._planning_since > PLAN_TTL_S:
             self.ask("DEALLOCATE ALL")
             self.settle()
             self._prepared.clear()

@@ -8,7 +8,7 @@ from sqlalchemy import Table
 
 from jangteo.storage.port import GuardedChange, Insert, Row, Value
 from jangteo.storage.postgres.encoding import Sent
-from jangteo.storage.postgres.pipeline import Found, Wire
+from jangteo.storage.postgres.pipeline import Found, Pipeline
 from jangteo.storage.postgres.statements import (
     Write,
     columns_of,
@@ -29,7 +29,7 @@ COMMIT: Final = "COMMIT"
 class PostgresSnapshot:
     """One moment of the database."""
 
-    def __init__(self, wire: Wire, now: datetime, memory: dict[Any, Any]) -> None:
+    def __init__(self, wire: Pipeline, now: datetime, memory: dict[Any, Any]) -> None:
         self._wire = wire
         self.now = now
         self.memory = memory
@@ -61,7 +61,7 @@ class PostgresSnapshot:
 class PostgresSession:
     """One transaction. What changes is gathered, and written in one statement before it is read or committed."""
 
-    def __init__(self, wire: Wire, constants: dict[str, list[Row]]) -> None:
+    def __init__(self, wire: Pipeline, constants: dict[str, list[Row]]) -> None:
         self._wire = wire
         self._constants = constants
         self._begun = False
@@ -87,8 +87,8 @@ class PostgresSession:
         wanted: list[Any] = sorted(ids)
         return self._ask(with_ids(sql), [wanted])
 
-    def hold(self, table: Table, sql: str, ids: Collection[int]) -> Iterable[Row]:
-        """Find rows by ids, and hold them."""
+    def lock(self, table: Table, sql: str, ids: Collection[int]) -> Iterable[Row]:
+        """Find rows by ids, and lock them."""
         return self._ask(with_ids(sql, table.name), [sorted(ids)])
 
     def new_ids(self, counts: Mapping[Table, int]) -> Mapping[Table, Iterable[int]]:
@@ -167,7 +167,7 @@ class PostgresSession:
             self._wire.ask(BEGIN)
 
 
-def _ask_named(wire: Wire, sql: str, values: Mapping[str, Value]) -> Found:
+def _ask_named(wire: Pipeline, sql: str, values: Mapping[str, Value]) -> Found:
     text, names = named(sql)
     return wire.ask(text, [values[name] for name in names])
 

@@ -35,7 +35,7 @@ def with_ids(sql: str, held: str | None = None) -> str:
 
 @cache
 def deleted(table: Table, found: str) -> str:
-    """Rows deleted by the keys that a query finds, without those that others hold.
+    """Rows deleted by the keys that a query finds, without those that others lock.
 
     Several find the same rows, each in an order of its own: waiting for them, they would wait in a circle.
     """

@@ -14,39 +14,39 @@ import structlog
 
 log = structlog.get_logger()
 
-FOLD_AFTER_CHANGES: Final = 20_000
+CHECKPOINT_AFTER_CHANGES: Final = 20_000
 """So many changed rows are folded at once: about 2,000 orders, 20 MiB of log."""
-LONG_LOG_PAGES: Final = 32_000
+RESTART_AT_PAGES: Final = 32_000
 """At 128 MiB the log is begun anew."""
 RESTART_TIMEOUT_MS: Final = 50
 
 
-class LogFolding:
+class Checkpointer:
     """Keeps one database's log short; used by whoever commits."""
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
-        self._folded_changes = 0
+        self._checkpointed_changes = 0
         self._due = Event()
-        self._log_is_long = False
+        self._wal_is_long = False
         self._closing = False
         self._thread: Thread | None = None
 
     def after_commit(self, raw: sqlite3.Connection) -> None:
         """Have the log folded when enough has changed, and begun anew when it is long. Never raises."""
-        if raw.total_changes - self._folded_changes >= FOLD_AFTER_CHANGES:
-            self._folded_changes = raw.total_changes
+        if raw.total_changes - self._checkpointed_changes >= CHECKPOINT_AFTER_CHANGES:
+            self._checkpointed_changes = raw.total_changes
             if self._thread is None:
                 self._thread = Thread(target=self._run, name="fold-log", daemon=True)
                 self._thread.start()
             self._due.set()
-        if self._log_is_long:
-            self._log_is_long = False
-            self._begin_anew(raw)
+        if self._wal_is_long:
+            self._wal_is_long = False
+            self._restart_wal(raw)
 
     def close(self) -> None:
         """End the thread; the last connection to close folds what is left."""
-        self._folded_changes = 0
+        self._checkpointed_changes = 0
         if self._thread is not None:
             self._closing = True
             self._due.set()
@@ -61,14 +61,14 @@ class LogFolding:
             try:
                 raw = raw or self._connect()
                 _, pages, _ = raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-                self._log_is_long = pages >= LONG_LOG_PAGES
+                self._wal_is_long = pages >= RESTART_AT_PAGES
             except sqlite3.Error as error:
                 # The commits stand without it; it is tried again after the next ones.
                 log.warning("log not folded", reason=str(error))
         if raw is not None:
             raw.close()
 
-    def _begin_anew(self, raw: sqlite3.Connection) -> None:
+    def _restart_wal(self, raw: sqlite3.Connection) -> None:
         timeout_ms = raw.execute("PRAGMA busy_timeout").fetchone()[0]
         try:
             # Waits for the readers of this moment, but not for long: the next commit waits meanwhile.

@@ -13,7 +13,7 @@ from sqlalchemy import Table
 
 from jangteo.storage.errors import Broken, Conflict, StorageError, Unavailable
 from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot, Value
-from jangteo.storage.sqlite.checkpoints import LogFolding
+from jangteo.storage.sqlite.checkpoints import Checkpointer
 
 BUSY_TIMEOUT_MS: Final = 5_000
 _CACHED_STATEMENTS: Final = 256
@@ -113,7 +113,7 @@ class SqliteSession:
             self._constants[sql] = self.rows(sql)
         return self._constants[sql]
 
-    def hold(self, table: Table, sql: str, ids: Collection[int]) -> list[Row]:  # noqa: ARG002 - the port's own signature
+    def lock(self, table: Table, sql: str, ids: Collection[int]) -> list[Row]:  # noqa: ARG002 - the port's own signature
         """Find rows by ids; there is one writer, so nothing needs to be held."""
         return self.find(sql, ids)
 
@@ -159,7 +159,7 @@ class SqliteConnection:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._folding = LogFolding(lambda: open_connection(path))
+        self._checkpointer = Checkpointer(lambda: open_connection(path))
         self._raw: sqlite3.Connection | None = None
         self._memory: dict[Any, Any] = {}
         self._constants: dict[str, list[Row]] = {}
@@ -170,7 +170,7 @@ class SqliteConnection:
         with self._between("BEGIN IMMEDIATE") as raw:
             yield SqliteSession(raw, self._constants)
         if self._raw is not None:
-            self._folding.after_commit(self._raw)
+            self._checkpointer.after_commit(self._raw)
 
     @contextmanager
     def snapshot(self, now: datetime) -> Iterator[Snapshot]:
@@ -180,7 +180,7 @@ class SqliteConnection:
 
     def close(self) -> None:
         """Close the file; the last connection to close folds the log into the database."""
-        self._folding.close()
+        self._checkpointer.close()
         if self._raw is not None:
             self._raw.close()
             self._raw = None
