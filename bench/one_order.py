@@ -19,7 +19,7 @@ from bench import contenders, pgbench, postgres, servers, shops
 from bench.loads import Load
 from bench.postgres import Postgres
 from jangteo.app import system_clock
-from jangteo.core.orders import OrderLine, PlaceOrder
+from jangteo.core.orders import PlaceOrder, RequestedItem
 from jangteo.engine import gc_tuning
 from jangteo.engine.batch import Asked, apply
 from jangteo.engine.writer.protocol import Frames, commands_frame, packed
@@ -74,7 +74,7 @@ def _orders() -> Iterator[Asked]:
     random = Random(1)
     for _ in range(_ORDERS):
         first, second = random.sample(range(1, shops.PRODUCTS + 1), 2)
-        lines = (OrderLine(first, 1), OrderLine(second, 2))
+        lines = (RequestedItem(first, 1), RequestedItem(second, 2))
         yield Asked(PlaceOrder(random.randint(1, shops.BUYERS), lines, None))
 
 

@@ -65,7 +65,7 @@ _ORDERS: Final = (
 _HASHED: Final = "n * 2654435761 % 4294967296 / 4096"
 _PLACE: Final = f"(h * h * h / 1048576) * {shops.PRODUCTS_OF_CATALOGUE} / 1099511627776"
 _LINES: Final = f"""
-    INSERT INTO order_lines (order_id, position, product_id, quantity, unit_price)
+    INSERT INTO order_items (order_id, position, product_id, quantity, unit_price)
     {_NUMBERS}
     SELECT n / {LINES_OF_ORDER} + 1, n % {LINES_OF_ORDER},
         ({_PLACE} * 61803 + 31415) % {shops.PRODUCTS_OF_CATALOGUE} + 1,
@@ -79,7 +79,7 @@ _USERS: Final = f"""
 """
 _PRODUCTS: Final = """
     UPDATE products SET stock = stock - sales.units FROM (
-        SELECT product_id, CAST(SUM(quantity) AS BIGINT) AS units FROM order_lines GROUP BY product_id
+        SELECT product_id, CAST(SUM(quantity) AS BIGINT) AS units FROM order_items GROUP BY product_id
     ) AS sales
     WHERE sales.product_id = products.id
 """

@@ -50,7 +50,7 @@ _MADE: Final = (
     {_NUMBERED} SELECT n, buyer, 'paid', total, 0, total, {_ENTRY}, at FROM made ORDER BY n
     """,
     f"""
-    INSERT INTO order_lines (order_id, position, product_id, quantity, unit_price)
+    INSERT INTO order_items (order_id, position, product_id, quantity, unit_price)
     {_NUMBERED}
     SELECT n, 0, one, 1, one_price FROM made UNION ALL SELECT n, 1, two, 2, two_price FROM made ORDER BY 1, 2
     """,

@@ -109,7 +109,7 @@ class Ranking(Way):
 
     def _lines(self) -> Iterator[Row]:
         sql = """
-            SELECT created_at, product_id, quantity FROM orders JOIN order_lines ON order_lines.order_id = orders.id
+            SELECT created_at, product_id, quantity FROM orders JOIN order_items ON order_items.order_id = orders.id
             WHERE created_at > :since AND created_at <= :until AND status = 'paid' ORDER BY created_at
         """
         with self._shop.reads.snapshot(self._shop.now) as snapshot:

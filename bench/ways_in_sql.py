@@ -152,7 +152,7 @@ class Way:
 
 _SOLD: Final = """
     SELECT product_id, CAST(SUM(quantity) AS BIGINT) AS sold
-    FROM orders JOIN order_lines ON order_lines.order_id = orders.id
+    FROM orders JOIN order_items ON order_items.order_id = orders.id
     WHERE created_at > {since} AND status = 'paid' GROUP BY product_id
 """
 _FIRST: Final = f"ORDER BY sold DESC, product_id LIMIT {DEFAULT_BEST}"
@@ -204,7 +204,7 @@ class Covering(Way):
             f"CREATE TABLE sale_lines ({columns})",
             """
             INSERT INTO sale_lines SELECT created_at, product_id, quantity
-            FROM orders JOIN order_lines ON order_lines.order_id = orders.id ORDER BY created_at, position
+            FROM orders JOIN order_items ON order_items.order_id = orders.id ORDER BY created_at, position
             """,
             "CREATE INDEX sale_lines_by_moment ON sale_lines (placed_at, product_id, quantity)",
         )
@@ -240,7 +240,7 @@ class Hours(Way):
             + ("WITHOUT ROWID" if self._shop.kind == SQLITE else ""),
             f"""
             INSERT INTO hour_sales SELECT created_at / {HOUR}, product_id, CAST(SUM(quantity) AS BIGINT)
-            FROM orders JOIN order_lines ON order_lines.order_id = orders.id GROUP BY 1, 2 ORDER BY 1, 2
+            FROM orders JOIN order_items ON order_items.order_id = orders.id GROUP BY 1, 2 ORDER BY 1, 2
             """,
         )
 

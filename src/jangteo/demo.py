@@ -8,7 +8,7 @@ from typing import Final
 from jangteo.core.book import Command
 from jangteo.core.coupons import ClaimCoupon, StartCampaign
 from jangteo.core.entities import CouponTerms
-from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
+from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct
 from jangteo.core.wallets import ChargeBalance, RegisterUser
 from jangteo.engine.batch import Asked, apply
@@ -79,6 +79,6 @@ def _order(random: Random) -> PlaceOrder:
     user_id = random.randint(1, len(_USERS))
     # Some products are much better loved than others.
     wanted = {min(int(random.expovariate(0.25)), len(_PRODUCTS) - 1) + 1 for _ in range(random.randint(1, 3))}
-    lines = tuple(OrderLine(product_id, random.randint(1, 2)) for product_id in sorted(wanted))
+    lines = tuple(RequestedItem(product_id, random.randint(1, 2)) for product_id in sorted(wanted))
     coupon_id = user_id if random.random() < _SHARE_WITH_COUPON and user_id < len(_USERS) // 2 else None
     return PlaceOrder(user_id, lines, coupon_id)

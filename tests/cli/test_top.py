@@ -18,7 +18,7 @@ import pytest
 
 from jangteo.cli import progress
 from jangteo.core.counting import Window
-from jangteo.core.orders import OrderLine, PlaceOrder
+from jangteo.core.orders import PlaceOrder, RequestedItem
 from jangteo.engine.best_sellers import Counting
 from jangteo.storage.best_sellers import refresh
 from jangteo.storage.best_sellers.refresh import (
@@ -68,7 +68,7 @@ def build(shop: Shop, days: int, at: datetime) -> None:
 def sold(kept: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """Sold of three products within the last hours, of which none is counted yet; orders are counted one by one."""
     monkeypatch.setattr(refresh, "ORDERS_AT_ONCE", 1)
-    kept.do(*(PlaceOrder(user, (OrderLine(user, 5),), None) for user in (1, 2, 3)), at=now() - 4 * HOUR)
+    kept.do(*(PlaceOrder(user, (RequestedItem(user, 5),), None) for user in (1, 2, 3)), at=now() - 4 * HOUR)
     for hours in (2, 1):
         kept.order(2, at=now() - hours * HOUR)
     return kept

@@ -9,7 +9,7 @@ import pytest
 from jangteo.core.book import Book, Needs
 from jangteo.core.counting import THE_TALLY, Counted, CountSales, Step, sales_of
 from jangteo.core.entities import Order, OrderItem
-from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
+from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from tests.core.books import DAY, NOW, book
 
 
@@ -62,7 +62,7 @@ def sales(shop: Book) -> list[tuple[datetime, dict[int, int]]]:
     ]
 
 
-PLACED = PlaceOrder(1, (OrderLine(1, 2), OrderLine(1, 1), OrderLine(2, 4)), None)
+PLACED = PlaceOrder(1, (RequestedItem(1, 2), RequestedItem(1, 1), RequestedItem(2, 4)), None)
 
 
 def test_an_order_is_sold_at_the_moment_of_the_batch() -> None:
@@ -87,7 +87,7 @@ def test_what_is_placed_and_cancelled_in_one_batch_was_not_sold() -> None:
 
 def test_what_is_refused_was_neither_sold_nor_given_back() -> None:
     shop = shop_with_an_old_order()
-    PlaceOrder(1, (OrderLine(1, 51),), None).decide(shop)
+    PlaceOrder(1, (RequestedItem(1, 51),), None).decide(shop)
     CancelOrder(8).decide(shop)
     CancelOrder(7).decide(shop)
     CancelOrder(7).decide(shop)

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from jangteo.core.entities import CouponTerms, Order, OrderItem, Product, Wallet
 from jangteo.core.limits import LARGEST
-from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
+from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.refusals import (
     InsufficientBalance,
     InvalidCoupon,
@@ -23,7 +23,7 @@ ORDER = Order(7, 1, "paid", (OrderItem(1, 2, 1_000, 2_000),), 2_000, 500, 1_500,
 
 
 def placed(user_id: int, *lines: tuple[int, int], coupon_id: int | None = None) -> PlaceOrder:
-    return PlaceOrder(user_id, tuple(OrderLine(*line) for line in lines), coupon_id)
+    return PlaceOrder(user_id, tuple(RequestedItem(*line) for line in lines), coupon_id)
 
 
 # The contract's order of refusals: each row breaks its own rule and every rule below it, so that a row passes only

@@ -11,7 +11,7 @@ from jangteo.core.book import Book, Command
 from jangteo.core.coupons import ClaimCoupon, discount_on
 from jangteo.core.entities import CouponTerms
 from jangteo.core.limits import LARGEST
-from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
+from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.products import ChangeProduct, MoveStock
 from jangteo.core.refusals import Refusal
 from jangteo.core.wallets import ChargeBalance
@@ -19,7 +19,7 @@ from tests.core.books import book, campaign, changes
 
 few = st.integers(1, 4)
 money = st.one_of(st.integers(1, 5_000), st.sampled_from([LARGEST, LARGEST // 2]))
-lines = st.lists(st.builds(OrderLine, few, st.one_of(st.integers(1, 3), st.just(LARGEST))), min_size=1, max_size=4)
+lines = st.lists(st.builds(RequestedItem, few, st.one_of(st.integers(1, 3), st.just(LARGEST))), min_size=1, max_size=4)
 commands = st.one_of(
     st.builds(ChargeBalance, few, money),
     st.builds(ChangeProduct, few, st.none(), money),

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from jangteo.core.book import Command
 from jangteo.core.coupons import CampaignStanding, ClaimCoupon, HeldCoupon, StartCampaign
 from jangteo.core.entities import CouponTerms, Order, Product
-from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
+from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct, MoveStock
 from jangteo.core.wallets import ChargeBalance, RegisterUser, UserBalance
 from jangteo.engine.batch import Answer, Asked, commit
@@ -95,7 +95,7 @@ class Shops(RuleBasedStateMachine):
     )
     def order(self, user: int, lines: list[tuple[int, int]], coupon: int | None) -> None:
         number, coupon_id = (None, None) if coupon is None else self._known(self.coupon_ids, coupon)
-        command = PlaceOrder(user, tuple(OrderLine(*line) for line in lines), coupon_id)
+        command = PlaceOrder(user, tuple(RequestedItem(*line) for line in lines), coupon_id)
         self._say(command, lambda: self.model.order(user, lines, number, self.now))
 
     @rule(number=some_order)

@@ -11,7 +11,7 @@ import pytest
 
 from jangteo.core.book import Book, Needs
 from jangteo.core.entities import Order, Product
-from jangteo.core.orders import OrderLine, PlaceOrder
+from jangteo.core.orders import PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct, ChangeProduct
 from jangteo.core.refusals import KeyReused, OutOfStock, UserNotFound
 from jangteo.core.wallets import ChargeBalance, RegisterUser, UserBalance
@@ -56,7 +56,7 @@ def balance(connection: Connection, user_id: int = 1) -> Any:
 
 
 def buys(quantity: int) -> PlaceOrder:
-    return PlaceOrder(1, (OrderLine(1, quantity),), None)
+    return PlaceOrder(1, (RequestedItem(1, quantity),), None)
 
 
 def test_a_refusal_does_not_disturb_its_neighbours(connection: Connection) -> None:

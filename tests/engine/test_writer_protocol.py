@@ -16,7 +16,7 @@ from jangteo.core.counting import CountSales, Step, Window, WrittenPage
 from jangteo.core.coupons import ClaimCoupon, StartCampaign
 from jangteo.core.entities import CouponTerms
 from jangteo.core.health import CheckWritable
-from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
+from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
 from jangteo.core.relay import AcquireLease, MarkSent
 from jangteo.core.wallets import ChargeBalance, RegisterUser
@@ -46,7 +46,7 @@ ASKED = [
     Asked(MoveStock(1, -5)),
     Asked(StartCampaign("c", CouponTerms(None, 10, 500, 0), 5, NOW, None, 30)),
     Asked(ClaimCoupon(1, None)),
-    Asked(PlaceOrder(1, (OrderLine(1, 2), OrderLine(3, 4)), 5), "other"),
+    Asked(PlaceOrder(1, (RequestedItem(1, 2), RequestedItem(3, 4)), 5), "other"),
     Asked(CancelOrder(7)),
     Asked(CheckWritable()),
     Asked(MarkSent((8, 9))),

@@ -17,7 +17,7 @@ from jangteo.core.book import Command
 from jangteo.core.coupons import ClaimCoupon, HeldCoupon, StartCampaign
 from jangteo.core.entities import CouponTerms, Order
 from jangteo.core.health import CheckWritable
-from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
+from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
 from jangteo.core.refusals import KeyReused
 from jangteo.core.relay import AcquireLease, MarkSent, ReleaseLease
@@ -81,7 +81,7 @@ class Writer:
         user, product = random.randint(1, USERS), random.randint(1, PRODUCTS)
         match random.choices(range(7), (40, 15, 15, 12, 10, 4, 4))[0]:
             case 0:
-                lines = [OrderLine(random.randint(1, PRODUCTS), random.randint(1, 3)) for _ in range(4)]
+                lines = [RequestedItem(random.randint(1, PRODUCTS), random.randint(1, 3)) for _ in range(4)]
                 command = PlaceOrder(user, tuple(lines), self._coupon(user) if coupon else None)
             case 1:
                 command = ChargeBalance(user, random.randint(1, 9_000))

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from jangteo.core.counting import Counted, CountSales, Window
 from jangteo.core.entities import BestSeller
-from jangteo.core.orders import OrderLine, PlaceOrder
+from jangteo.core.orders import PlaceOrder, RequestedItem
 from jangteo.core.sales_pages import PAGE_PRODUCTS
 from jangteo.storage.best_sellers.query import count_best_sellers, read_best_sellers
 from jangteo.storage.best_sellers.refresh import Planned, count_window, plan_finish, plan_step, read_windows
@@ -22,7 +22,7 @@ PRODUCTS = (1, 2, PAGE_PRODUCTS - 1, PAGE_PRODUCTS, PAGE_PRODUCTS + 3, 5 * PAGE_
 
 def bought(*lines: tuple[int, int]) -> PlaceOrder:
     """So many of each product."""
-    return PlaceOrder(1, tuple(OrderLine(*line) for line in lines), None)
+    return PlaceOrder(1, tuple(RequestedItem(*line) for line in lines), None)
 
 
 def kept_and_direct(snapshot: Snapshot, limit: int, days: int) -> tuple[list[BestSeller] | None, list[BestSeller]]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from jangteo.core.book import Command
-from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
+from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct
 from jangteo.core.relay import MarkSent
 from jangteo.core.wallets import ChargeBalance, RegisterUser
@@ -23,7 +23,7 @@ DAY = timedelta(days=1)
 
 def order(user: int = 1) -> PlaceOrder:
     """Whoever orders the product of the same number is in nobody's way."""
-    return PlaceOrder(user, (OrderLine(user, 1),), None)
+    return PlaceOrder(user, (RequestedItem(user, 1),), None)
 
 
 class Shop:

@@ -71,7 +71,7 @@ def test_the_demo_shop_is_right(demo_database: str) -> None:
 def test_the_statistics_are_checked_against_every_line(demo_database: str) -> None:
     connection = open_storage(demo_database).connect()
     with connection.snapshot(NOW) as snapshot:
-        lines = snapshot.rows("SELECT COUNT(*) FROM order_lines")[0][0]
+        lines = snapshot.rows("SELECT COUNT(*) FROM order_items")[0][0]
         checked = {finding.invariant: finding.checked for finding in findings(snapshot)}
     connection.close()
     assert checked[STATISTICS] == lines
@@ -95,7 +95,7 @@ DAMAGE: dict[str, str] = {
         UPDATE coupons SET order_id = NULL WHERE id = (SELECT MIN(id) FROM coupons WHERE order_id IS NOT NULL)
     """,
     "every order's amount is the sum of its lines, its discount what its coupon gives": """
-        UPDATE order_lines SET unit_price = unit_price + 1 WHERE order_id = 9 AND position = 0
+        UPDATE order_items SET unit_price = unit_price + 1 WHERE order_id = 9 AND position = 0
     """,
     "one event for every paid order and one more for every cancelled one": "DELETE FROM outbox WHERE id = 40",
     "every row belongs to something that exists": "UPDATE outbox SET event_batch_id = 9999 WHERE id = 40",
@@ -115,7 +115,7 @@ def test_every_invariant_has_its_damage() -> None:
 # Further kinds of damage to invariants that have more than one side.
 ORPHANS = "every row belongs to something that exists"
 MORE_DAMAGE = [
-    (ORPHANS, "INSERT INTO order_lines VALUES (9999, 0, 1, 1, 1)"),
+    (ORPHANS, "INSERT INTO order_items VALUES (9999, 0, 1, 1, 1)"),
     (ORPHANS, "INSERT INTO stock_movements (product_id, quantity, created_at) VALUES (9999, 1, 1)"),
     (
         "every order has its payment in the ledger, every cancelled one its refund",

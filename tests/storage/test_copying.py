@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from jangteo import demo
-from jangteo.core.orders import OrderLine, PlaceOrder
+from jangteo.core.orders import PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct
 from jangteo.core.relay import (
     AcquireLease,
@@ -35,7 +35,7 @@ from jangteo.storage.urls import open_storage, same_database
 from tests.postgres import Server
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-KEPT = Asked(PlaceOrder(1, (OrderLine(3, 1),), None), "kept")
+KEPT = Asked(PlaceOrder(1, (RequestedItem(3, 1),), None), "kept")
 
 
 @pytest.fixture(scope="session")
@@ -167,12 +167,12 @@ def test_a_copied_shop_goes_on(filled: str, database: str) -> None:
     assert shop_in(database) == before
     [ordered, added] = done(
         database,
-        Asked(PlaceOrder(2, (OrderLine(1, 2), OrderLine(2, 1)), None)),
+        Asked(PlaceOrder(2, (RequestedItem(1, 2), RequestedItem(2, 1)), None)),
         Asked(AddProduct("Jeju carrots, 2 kg", 9_000, 40)),
     )
     assert (ordered.outcome.status, added.outcome.stock) == ("paid", 40)
     after = shop_in(database)
-    for name in ("orders", "order_lines", "ledger_entries", "products", "stock_movements", "outbox", "event_batches"):
+    for name in ("orders", "order_items", "ledger_entries", "products", "stock_movements", "outbox", "event_batches"):
         new = {row[0] for row in after[name]} - {row[0] for row in before[name]}
         assert new, name
         assert min(new) > max(row[0] for row in before[name]), name
@@ -212,7 +212,7 @@ def test_a_source_that_is_written_to_meanwhile_is_not_copied(
 
     def sells(step: Copied) -> bool:
         if step.whole_table and step.table == SHOP[-1].name:
-            done(postgres_database, Asked(PlaceOrder(1, (OrderLine(3, 1),), None)))
+            done(postgres_database, Asked(PlaceOrder(1, (RequestedItem(3, 1),), None)))
         return False
 
     with pytest.raises(CannotOpen, match="was written to meanwhile"):

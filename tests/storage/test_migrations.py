@@ -87,7 +87,7 @@ def old(request: pytest.FixtureRequest, sqlite_database: str, tmp_path: Path) ->
 KEPT = {
     "users": "SELECT * FROM users ORDER BY id",
     "orders": "SELECT * FROM orders ORDER BY id",
-    "lines": "SELECT * FROM order_lines ORDER BY order_id, position",
+    "lines": "SELECT * FROM order_items ORDER BY order_id, position",
     "ledger": "SELECT * FROM ledger_entries ORDER BY id",
     "events": "SELECT * FROM outbox ORDER BY id",
     "event_batches": "SELECT id, first_event, last_event, sent_at FROM event_batches ORDER BY id",

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from jangteo.core.book import Command
-from jangteo.core.orders import OrderLine, PlaceOrder
+from jangteo.core.orders import PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct
 from jangteo.core.relay import MarkSent
 from jangteo.core.wallets import ChargeBalance, RegisterUser
@@ -39,7 +39,7 @@ def users_of(found: EventBatches | None) -> list[int]:
 
 
 def order(user: int, product: int) -> PlaceOrder:
-    return PlaceOrder(user, (OrderLine(product, 1),), None)
+    return PlaceOrder(user, (RequestedItem(product, 1),), None)
 
 
 def set_up(connection: Connection) -> None:

@@ -19,7 +19,7 @@ from jangteo.core.counting import CountSales, Step, Window, WrittenPage
 from jangteo.core.coupons import ClaimCoupon, StartCampaign
 from jangteo.core.entities import CouponTerms
 from jangteo.core.health import CheckWritable
-from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
+from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
 from jangteo.core.relay import AcquireLease, MarkSent
 from jangteo.core.wallets import ChargeBalance, RegisterUser
@@ -45,7 +45,7 @@ BATCHES: tuple[tuple[Command, ...], ...] = (
     (StartCampaign("Opening", TERMS, 10, None, None, None),),
     (ChargeBalance(1, 10_000), ChargeBalance(2, 20_000)),
     (ClaimCoupon(1, 1), ClaimCoupon(2, 1)),
-    (PlaceOrder(1, (OrderLine(1, 1), OrderLine(2, 1)), 1), PlaceOrder(2, (OrderLine(2, 2),), 2)),
+    (PlaceOrder(1, (RequestedItem(1, 1), RequestedItem(2, 1)), 1), PlaceOrder(2, (RequestedItem(2, 2),), 2)),
     (CancelOrder(1), CancelOrder(2)),
     (ChangeProduct(1, "brown rice", None), MoveStock(2, 5)),
     (
@@ -73,7 +73,7 @@ MANY_ORDERS = (
     FROM generate_series(1000, 50000) AS number
     """,
     """
-    INSERT INTO order_lines (order_id, position, product_id, quantity, unit_price)
+    INSERT INTO order_items (order_id, position, product_id, quantity, unit_price)
     SELECT orders.id, place, place + 1, 1, 1 FROM orders, generate_series(0, 1) AS place
     """,
     """

@@ -12,7 +12,7 @@ from jangteo.core import refusals as no
 from jangteo.core.coupons import CampaignStanding, HeldCoupon
 from jangteo.core.entities import BestSeller, LedgerEntry, Order, OrderItem, Product
 from jangteo.core.health import Ready
-from jangteo.core.orders import OrderLine
+from jangteo.core.orders import RequestedItem
 from jangteo.core.wallets import CurrentBalance, UserBalance
 
 _MONDAY: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -29,7 +29,7 @@ BODIES: Final[dict[type, Struct]] = {
         products.StockChange(quantity=30),
         coupons.NewCampaign(name="Opening week", quantity=50, discount=1_000, min_amount=5_000, coupon_valid_days=30),
         coupons.Claim(user_id=1, campaign_id=1),
-        orders.NewOrder(user_id=1, items=(OrderLine(product_id=1, quantity=1),), coupon_id=1),
+        orders.NewOrder(user_id=1, items=(RequestedItem(product_id=1, quantity=1),), coupon_id=1),
     )
 }
 

@@ -6,8 +6,8 @@ from msgspec import Meta
 
 from jangteo.api.bodies import Body, NoBody
 from jangteo.core.entities import Order
-from jangteo.core.limits import MAX_ORDER_LINES, Id
-from jangteo.core.orders import CancelOrder, OrderLine, PlaceOrder
+from jangteo.core.limits import MAX_ORDER_ITEMS, Id
+from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.refusals import OrderNotFound, UserNotFound
 from jangteo.storage import orders
 from jangteo.storage.port import Page, Query
@@ -17,7 +17,7 @@ class NewOrder(Body):
     """What to buy, and the coupon to use if there is one. Lines of the same product add up."""
 
     user_id: Id
-    items: Annotated[tuple[OrderLine, ...], Meta(min_length=1, max_length=MAX_ORDER_LINES)]
+    items: Annotated[tuple[RequestedItem, ...], Meta(min_length=1, max_length=MAX_ORDER_ITEMS)]
     coupon_id: Id | None = None
 
 

@@ -12,7 +12,7 @@ from msgspec import Meta
 LARGEST: Final = 2**53 - 1
 """The largest id, amount, quantity, balance or stock."""
 
-MAX_ORDER_LINES: Final = 100
+MAX_ORDER_ITEMS: Final = 100
 MAX_NAME_CHARACTERS: Final = 200
 MAX_COUPON_VALID_DAYS: Final = 3650
 

@@ -23,7 +23,7 @@ from jangteo.core.refusals import (
 )
 
 
-class OrderLine(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+class RequestedItem(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """So many of one product. Lines of the same product add up."""
 
     product_id: Id
@@ -34,7 +34,7 @@ class PlaceOrder(Struct, frozen=True):
     """Buy these lines and pay them from the balance, with a coupon if one is named."""
 
     user_id: Id
-    lines: Sequence[OrderLine]
+    lines: Sequence[RequestedItem]
     coupon_id: Id | None
 
     def name_needs(self, needs: Needs) -> None:
@@ -142,7 +142,7 @@ class CancelOrder(Struct, frozen=True):
         return cancelled
 
 
-def _price(lines: Sequence[OrderLine], book: Book) -> list[OrderItem] | ProductNotFound:
+def _price(lines: Sequence[RequestedItem], book: Book) -> list[OrderItem] | ProductNotFound:
     """The lines at the prices of this moment, lines of the same product added up."""
     basket: dict[int, int] = {}
     for line in lines:

@@ -97,7 +97,7 @@ CHECKS: Final = (
         ) AS movements ON movements.product_id = products.id
         LEFT JOIN (
             SELECT product_id, SUM(quantity) AS sold
-            FROM order_lines JOIN orders ON orders.id = order_lines.order_id
+            FROM order_items JOIN orders ON orders.id = order_items.order_id
             WHERE status = 'paid' GROUP BY product_id
         ) AS sales ON sales.product_id = products.id
         WHERE stock <> COALESCE(put_in, 0) - COALESCE(sold, 0)
@@ -139,7 +139,7 @@ CHECKS: Final = (
             || ' (coupon gives ' || given || '), total ' || total
         FROM (
             SELECT orders.id, orders.amount, orders.discount, orders.total,
-                COALESCE(SUM(order_lines.quantity * order_lines.unit_price), -1) AS lines,
+                COALESCE(SUM(order_items.quantity * order_items.unit_price), -1) AS lines,
                 CASE
                     WHEN campaigns.id IS NULL THEN 0
                     WHEN campaigns.percent IS NULL THEN
@@ -149,7 +149,7 @@ CHECKS: Final = (
                     ELSE orders.amount / 100 * campaigns.percent + orders.amount % 100 * campaigns.percent / 100
                 END AS given
             FROM orders
-            LEFT JOIN order_lines ON order_lines.order_id = orders.id
+            LEFT JOIN order_items ON order_items.order_id = orders.id
             LEFT JOIN coupons ON coupons.id = orders.coupon_id
             LEFT JOIN campaigns ON campaigns.id = coupons.campaign_id
             GROUP BY orders.id, orders.amount, orders.discount, orders.total,
@@ -193,9 +193,9 @@ CHECKS: Final = (
     ),
     Check(
         "every row belongs to something that exists",
-        "SELECT COUNT(*) FROM order_lines",
+        "SELECT COUNT(*) FROM order_items",
         """
-        SELECT 'line of order ' || order_id FROM order_lines
+        SELECT 'line of order ' || order_id FROM order_items
         WHERE NOT EXISTS (SELECT 1 FROM orders WHERE orders.id = order_id)
             OR NOT EXISTS (SELECT 1 FROM products WHERE products.id = product_id)
         UNION ALL

@@ -20,7 +20,7 @@ SHOP: Final = (
     schema.campaigns,
     schema.coupons,
     schema.orders,
-    schema.order_lines,
+    schema.order_items,
     schema.ledger_entries,
     schema.stock_movements,
     schema.shops,

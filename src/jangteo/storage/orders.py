@@ -26,11 +26,11 @@ _NEW_ORDERS = Insert(
         "cancelled_at",
     ),
 )
-_NEW_LINES = Insert(schema.order_lines, ("order_id", "position", "product_id", "quantity", "unit_price"))
+_NEW_ITEMS = Insert(schema.order_items, ("order_id", "position", "product_id", "quantity", "unit_price"))
 _STATUSES = GuardedChange(schema.orders, ("status", "cancelled_at"), ("status",))
 
 _ORDER_COLUMNS = "id, user_id, status, amount, discount, total, coupon_id, created_at, cancelled_at"
-_LINE_COLUMNS = "order_lines.order_id, product_id, quantity, unit_price"
+_ITEM_COLUMNS = "order_items.order_id, product_id, quantity, unit_price"
 # Every order has its payment in its user's ledger, so the ledger leads to a user's orders: no further index is kept.
 _PAID = """
     WITH RECURSIVE chain AS (
@@ -55,7 +55,7 @@ def load(session: Session, order_ids: Collection[int]) -> list[tuple[int, Order]
     """These orders with their lines, as far as they exist."""
     rows = session.lock(schema.orders, f"SELECT {_ORDER_COLUMNS} FROM orders WHERE id IN (:ids) ORDER BY id", order_ids)
     lines = session.find(
-        f"SELECT {_LINE_COLUMNS} FROM order_lines WHERE order_id IN (:ids) ORDER BY order_id, position",
+        f"SELECT {_ITEM_COLUMNS} FROM order_items WHERE order_id IN (:ids) ORDER BY order_id, position",
         order_ids,
     )
     items = _items_by_order(lines)
@@ -87,7 +87,7 @@ def save(session: Session, book: Book) -> None:
             ],
         )
         session.insert(
-            _NEW_LINES,
+            _NEW_ITEMS,
             [
                 (new.order_id, position, item.product_id, item.quantity, item.unit_price)
                 for new in added
@@ -111,7 +111,7 @@ def read_order(snapshot: Snapshot, order_id: int) -> Order | OrderNotFound:
     if not rows:
         return OrderNotFound(order_id)
     lines = snapshot.rows(
-        f"SELECT {_LINE_COLUMNS} FROM order_lines WHERE order_id = :order_id ORDER BY position",
+        f"SELECT {_ITEM_COLUMNS} FROM order_items WHERE order_id = :order_id ORDER BY position",
         order_id=order_id,
     )
     return _order(rows[0], _items_by_order(lines))
@@ -124,7 +124,7 @@ def read_orders_of(snapshot: Snapshot, user_id: int, limit: int, after: int | No
     wanted: dict[str, int | None] = {"user_id": user_id, "after": after, "count": limit + 1}
     rows = snapshot.rows(f"SELECT {_ORDER_COLUMNS} FROM orders WHERE id IN ({_PAID}) ORDER BY id DESC", **wanted)
     lines = snapshot.rows(
-        f"SELECT {_LINE_COLUMNS} FROM order_lines WHERE order_id IN ({_PAID}) ORDER BY order_id, position", **wanted
+        f"SELECT {_ITEM_COLUMNS} FROM order_items WHERE order_id IN ({_PAID}) ORDER BY order_id, position", **wanted
     )
     items = _items_by_order(lines)
     return paginate(rows, limit, lambda row: _order(row, items))

@@ -158,8 +158,8 @@ orders = Table(
     Index("orders_by_moment", "created_at"),
 )
 
-order_lines = Table(
-    "order_lines",
+order_items = Table(
+    "order_items",
     metadata,
     _number("order_id"),
     _number("position"),

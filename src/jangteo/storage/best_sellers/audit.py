@@ -44,13 +44,13 @@ def _count(snapshot: Snapshot, days: int, since: int) -> _Counted:
     # Every line is looked at, with its order's own row, so that no index is believed either: `+` keeps it away.
     rows = snapshot.rows(
         """
-        SELECT order_lines.product_id, COUNT(*), CAST(COALESCE(SUM(
-            CASE WHEN +orders.created_at > :since AND orders.status = 'paid' THEN order_lines.quantity END
+        SELECT order_items.product_id, COUNT(*), CAST(COALESCE(SUM(
+            CASE WHEN +orders.created_at > :since AND orders.status = 'paid' THEN order_items.quantity END
         ), 0) AS BIGINT), CAST(COALESCE(SUM(
-            CASE WHEN +orders.created_at > :start AND orders.status = 'paid' THEN order_lines.quantity END
+            CASE WHEN +orders.created_at > :start AND orders.status = 'paid' THEN order_items.quantity END
         ), 0) AS BIGINT)
-        FROM order_lines CROSS JOIN orders WHERE orders.id = order_lines.order_id
-        GROUP BY order_lines.product_id
+        FROM order_items CROSS JOIN orders WHERE orders.id = order_items.order_id
+        GROUP BY order_items.product_id
         """,
         since=since,
         start=to_micros(window_start(snapshot.now, days)),

@@ -24,10 +24,10 @@ _SPARE_PAGES: Final = 3
 _DIRECTLY = """
     SELECT products.id, products.name, products.price, products.stock, best.sold
     FROM (
-        SELECT order_lines.product_id AS product_id, CAST(SUM(order_lines.quantity) AS BIGINT) AS sold
-        FROM orders JOIN order_lines ON order_lines.order_id = orders.id
+        SELECT order_items.product_id AS product_id, CAST(SUM(order_items.quantity) AS BIGINT) AS sold
+        FROM orders JOIN order_items ON order_items.order_id = orders.id
         WHERE orders.created_at > :since AND orders.status = 'paid'
-        GROUP BY order_lines.product_id
+        GROUP BY order_items.product_id
         ORDER BY sold DESC, product_id LIMIT :count
     ) AS best
     JOIN products ON products.id = best.product_id
@@ -53,7 +53,7 @@ _BETWEEN = """
     SELECT product_id, quantity
     FROM (
         SELECT id FROM orders WHERE created_at > :since AND created_at <= :until AND status = 'paid' LIMIT :count
-    ) AS passed JOIN order_lines ON order_lines.order_id = passed.id
+    ) AS passed JOIN order_items ON order_items.order_id = passed.id
 """
 _PRODUCTS = "SELECT id, name, price, stock FROM products WHERE id IN (:ids)"
 

@@ -38,7 +38,7 @@ _BITE = """
 """
 _SOLD = """
     SELECT product_id, CAST(SUM(quantity) AS BIGINT)
-    FROM orders JOIN order_lines ON order_lines.order_id = orders.id
+    FROM orders JOIN order_items ON order_items.order_id = orders.id
     WHERE created_at > :since AND created_at <= :until AND status = 'paid'
     GROUP BY product_id
 """
