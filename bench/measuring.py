@@ -263,7 +263,7 @@ class Bench:
 
     def _settle(self, url: str) -> None:
         if url.startswith("postgresql:"):
-            self._postgres.settle(url.rpartition("/")[2])
+            self._postgres.sync(url.rpartition("/")[2])
 
 
 def _workers(workers: int) -> tuple[str, ...]:

@@ -21,8 +21,8 @@ from bench.postgres import Postgres
 from jangteo.app import system_clock
 from jangteo.core.orders import PlaceOrder, RequestedItem
 from jangteo.engine import gc_tuning
-from jangteo.engine.batch import Asked, apply
-from jangteo.engine.writer.protocol import Frames, commands_frame, packed
+from jangteo.engine.batch import Submission, apply
+from jangteo.engine.writer.protocol import Frames, commands_frame, pack
 from jangteo.settings import DATABASE_VARIABLE
 from jangteo.storage.urls import open_storage
 
@@ -70,12 +70,12 @@ def _tell(kind: str, database: str, folder: Path, http: Load, bare: Load) -> Non
         print(f"| {what} | {time_us:,.0f} |")
 
 
-def _orders() -> Iterator[Asked]:
+def _orders() -> Iterator[Submission]:
     random = Random(1)
     for _ in range(_ORDERS):
         first, second = random.sample(range(1, shops.PRODUCTS + 1), 2)
         lines = (RequestedItem(first, 1), RequestedItem(second, 2))
-        yield Asked(PlaceOrder(random.randint(1, shops.BUYERS), lines, None))
+        yield Submission(PlaceOrder(random.randint(1, shops.BUYERS), lines, None))
 
 
 def _in_process(database: str) -> tuple[float, float]:
@@ -103,7 +103,7 @@ def _over_socket(database: str) -> float:
             command, env={**os.environ, DATABASE_VARIABLE: database}, pass_fds=(theirs.fileno(),)
         ) as writer:
             theirs.close()
-            times = [_ask(ours, commands_frame([packed(order)])) for order in _orders()]
+            times = [_ask(ours, commands_frame([pack(order)])) for order in _orders()]
             ours.close()
             writer.wait()
     # The first ones meet a writer that has just started.

@@ -68,7 +68,7 @@ class Postgres:
         """Give a database another name."""
         self._server.run(f"ALTER DATABASE {database} RENAME TO {name}")
 
-    def settle(self, database: str) -> None:
+    def sync(self, database: str) -> None:
         """Have what was made in bulk analysed and written, so that this isn't done while something is measured."""
         self._server.run("VACUUM (ANALYZE)", database)
         self._server.run("CHECKPOINT", database)

@@ -13,7 +13,7 @@ from jangteo.core.coupons import StartCampaign
 from jangteo.core.entities import CouponTerms
 from jangteo.core.products import AddProduct
 from jangteo.core.wallets import ChargeBalance, RegisterUser
-from jangteo.engine.batch import Asked, apply
+from jangteo.engine.batch import Submission, apply
 from jangteo.storage.urls import open_storage
 
 BUYERS: Final = 10_000
@@ -66,7 +66,7 @@ def make(url: str, commands: Iterable[Command]) -> str:
     connection = storage.connect()
     try:
         remaining = iter(commands)
-        while batch := [Asked(command) for command in islice(remaining, _COMMANDS_AT_ONCE)]:
+        while batch := [Submission(command) for command in islice(remaining, _COMMANDS_AT_ONCE)]:
             with connection.transaction() as session:
                 apply(session, batch, system_clock())
     finally:

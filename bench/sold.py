@@ -20,7 +20,8 @@ from bench.loads import CannotMeasure
 from jangteo.app import system_clock
 from jangteo.core.best_sellers import DEFAULT_DAYS
 from jangteo.core.counting import Counted, CountSales
-from jangteo.engine.batch import Answer, Asked, commit
+from jangteo.engine.batch import Submission, commit
+from jangteo.engine.outcomes import serialize
 from jangteo.storage import schema
 from jangteo.storage.best_sellers.refresh import count_window, plan_building, plan_finish
 from jangteo.storage.port import Connection, Storage
@@ -89,9 +90,9 @@ _MOVED: Final = (
     "UPDATE orders SET created_at = created_at + :by",
     "UPDATE purged_events SET until = until + :by",
     # What is counted is of the moments of before. It is counted anew.
-    "DELETE FROM top_windows WHERE :by > 0",
-    "DELETE FROM top_pages WHERE :by > 0",
-    "DELETE FROM uncounted_sales WHERE :by > 0",
+    "DELETE FROM best_seller_windows WHERE :by > 0",
+    "DELETE FROM best_seller_buckets WHERE :by > 0",
+    "DELETE FROM sales_deltas WHERE :by > 0",
 )
 
 
@@ -102,7 +103,7 @@ def make(url: str, lines: int, tell: Callable[[str], None]) -> None:
     storage = open_storage(url)
     if orders:
         _fill(storage, orders, tell)
-    settle(url)
+    sync(url)
     keep_window(storage, tell)
 
 
@@ -143,11 +144,11 @@ def bring_up_to_now(url: str, older_than: timedelta, tell: Callable[[str], None]
                 session.run(sql, by=by)
     finally:
         connection.close()
-    settle(url)
+    sync(url)
     keep_window(storage, tell)
 
 
-def settle(url: str) -> None:
+def sync(url: str) -> None:
     """Have PostgreSQL look at what was made in bulk; SQLite needs no such thing."""
     if url.startswith("postgresql:"):
         with psycopg.connect(url, autocommit=True) as raw:
@@ -180,8 +181,8 @@ def _fill(storage: Storage, orders: int, tell: Callable[[str], None]) -> None:
 
 
 def _do(connection: Connection, command: CountSales) -> None:
-    (answer,) = commit(connection, [Asked(command)], system_clock).answers
-    if answer != Answer(Counted(done=True)):
+    (answer,) = commit(connection, [Submission(command)], system_clock).outcomes
+    if answer != serialize(Counted(done=True)):
         raise CannotMeasure(f"the window can't be kept: {answer}")
 
 

@@ -149,7 +149,7 @@ class InPostgres(Place):
         self._postgres.rename(f"unfinished_{lines}", f"top_{lines}")
 
     def _settle(self, url: str) -> None:
-        self._postgres.settle(url.rpartition("/")[2])
+        self._postgres.sync(url.rpartition("/")[2])
 
 
 def wait_until_counted(url: str) -> None:

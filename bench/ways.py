@@ -41,7 +41,8 @@ from bench.ways_in_sql import (
 from jangteo.core.best_sellers import DEFAULT_BEST, DEFAULT_DAYS
 from jangteo.core.book import Book
 from jangteo.core.counting import Counted
-from jangteo.engine.batch import Answer, Asked, commit
+from jangteo.engine.batch import Submission, commit
+from jangteo.engine.outcomes import serialize
 from jangteo.storage import schema
 from jangteo.storage.best_sellers import deltas
 from jangteo.storage.best_sellers.query import read_best_sellers
@@ -155,9 +156,9 @@ class Notes(Way):
         planning_ms = (perf_counter() - began) * 1_000
         if planned is None:
             raise CannotMeasure("there is no step to do")
-        asked = [Asked(planned.command)]
-        cost = shop.cost(lambda: answers.extend(commit(shop.writing, asked, lambda: shop.now).answers))
-        if answers != [Answer(Counted(done=True))]:
+        asked = [Submission(planned.command)]
+        cost = shop.cost(lambda: answers.extend(commit(shop.writing, asked, lambda: shop.now).outcomes))
+        if answers != [serialize(Counted(done=True))]:
             raise CannotMeasure(f"a step can't be done: {answers}")
         return cost, planning_ms
 
@@ -206,7 +207,7 @@ def _measure(shop: Shop, url: str, rounds: int, tell: Callable[[str], None]) -> 
     for way, measured in tried:
         tell(f"preparing {measured.name}")
         way.prepare()
-    sold.settle(url)
+    sold.sync(url)
     found: list[Standings] = []
     for way, measured in tried:
         tell(f"reads {measured.name}")

@@ -33,7 +33,7 @@ class KafkaCluster:
     def url(self, topic: str) -> str:
         return f"kafka://{self.brokers}/{topic}"
 
-    def lock(self) -> None:
+    def suspend(self) -> None:
         """Stop it, with its connections open."""
         self._process.send_signal(signal.SIGSTOP)
         # A stop takes its time to reach every thread.

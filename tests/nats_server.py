@@ -66,7 +66,7 @@ class NatsServer:
         self._process.wait()
         self._process = None
 
-    def lock(self) -> None:
+    def suspend(self) -> None:
         """Stop it in the middle of whatever it does, with its connections open."""
         os.kill(self.process_id, signal.SIGSTOP)
         # A stop takes its time to reach every thread.

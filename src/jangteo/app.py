@@ -13,7 +13,7 @@ from jangteo.api.documentation import pages
 from jangteo.api.routes import ROUTES
 from jangteo.delivery.lease import DatabaseLease, FileLease
 from jangteo.delivery.relay import Relay
-from jangteo.delivery.sender import Outbound
+from jangteo.delivery.sender import Sender
 from jangteo.delivery.sinks.platforms import open_sink, shown_platform
 from jangteo.engine.best_sellers import Counting
 from jangteo.engine.commands import Commands, Writer
@@ -47,8 +47,8 @@ def relay_of(settings: Settings, commands: Commands, reads: Reads, *, others_com
     sink = open_sink(platform, settings.platform_secret, files_of(settings.database))
     lease_file = lease_file_of(settings.database)
     lease = DatabaseLease(commands) if lease_file is None else FileLease(lease_file)
-    outbound = Outbound(commands, reads, sink, lease, shown_platform(platform))
-    return Relay(outbound, retention=timedelta(days=settings.keep_events_days), others_commit=others_commit)
+    sender = Sender(commands, reads, sink, lease, shown_platform(platform))
+    return Relay(sender, retention=timedelta(days=settings.keep_events_days), others_commit=others_commit)
 
 
 def reads_of(settings: Settings, storage: Storage, clock: Clock) -> Reads:

@@ -11,7 +11,7 @@ from jangteo.core.entities import CouponTerms
 from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct
 from jangteo.core.wallets import ChargeBalance, RegisterUser
-from jangteo.engine.batch import Asked, apply
+from jangteo.engine.batch import Submission, apply
 from jangteo.storage.port import Session, Storage
 
 ORDERS: Final = 240
@@ -67,12 +67,12 @@ def _fill(session: Session, now: datetime) -> None:
     setting_up.append(StartCampaign("Opening week", CouponTerms(3_000, None, None, 20_000), 100, None, None, 30))
     setting_up += [ChargeBalance(user_id, _CHARGE) for user_id in range(1, len(_USERS) + 1)]
     setting_up += [ClaimCoupon(user_id, 1) for user_id in range(1, len(_USERS) // 2)]
-    apply(session, [Asked(command) for command in setting_up], opening)
+    apply(session, [Submission(command) for command in setting_up], opening)
     for number in range(ORDERS):
         at = opening + (number + 1) * _DAYS_OF_ORDERS / (ORDERS + 1)
-        apply(session, [Asked(_order(random))], at)
+        apply(session, [Submission(_order(random))], at)
         if number % _CANCELLED_EVERY == 0:
-            apply(session, [Asked(CancelOrder(number // 2 + 1))], at)
+            apply(session, [Submission(CancelOrder(number // 2 + 1))], at)
 
 
 def _order(random: Random) -> PlaceOrder:

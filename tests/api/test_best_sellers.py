@@ -116,7 +116,7 @@ def test_a_window_that_is_not_kept_is_answered_exactly_and_kept_after_that(full:
 
 def until_kept(shop: ServedShop, days: int) -> None:
     """The counting looks once a second."""
-    end, sql = monotonic() + 30, "SELECT 1 FROM top_windows WHERE days = :days AND state = 'kept'"
+    end, sql = monotonic() + 30, "SELECT 1 FROM best_seller_windows WHERE days = :days AND state = 'active'"
     with closing(shop.shop.storage.connect()) as connection:
         found = False
         while not found:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jangteo.core.relay import FailedEvent, PurgeEvents, RecordFailures, RecordPlatformStatus
+from jangteo.core.entities import FailedEvent
+from jangteo.core.relay import PurgeEvents, RecordFailures, RecordPlatformStatus
 from jangteo.storage.event_queries import read_state
 from tests.cli.conftest import Jangteo
 from tests.serving import ServedShop

@@ -104,7 +104,7 @@ def test_status_tells_of_every_window_and_of_what_waits(
     step(sold, at - HOUR)
     begin(sold, 30, at - HOUR)
     begin(sold, 5, at)
-    sold.change("UPDATE top_windows SET state = 'let-go' WHERE days = 5")
+    sold.change("UPDATE best_seller_windows SET state = 'retired' WHERE days = 5")
     begin(sold, 7, at)
     sold.order(at=at)
     lines = [
@@ -132,17 +132,21 @@ def test_status_is_json_for_programs(sold: Shop, jangteo: Jangteo) -> None:
     nothing = dict.fromkeys(("countedUntil", "begunAt", "silentSince", "askedAt", "products"))
     assert state == {
         "windows": [
-            {**nothing, "days": 3, "state": "kept", "products": 3},
-            {**nothing, "days": 7, "state": "building", "begunAt": f"{begun:%Y-%m-%dT%H:%M:%SZ}"},
+            {**nothing, "days": 3, "state": "active", "products": 3},
+            {**nothing, "days": 7, "state": "backfilling", "begunAt": f"{begun:%Y-%m-%dT%H:%M:%SZ}"},
         ],
         "uncountedNotes": 3,
     }
 
 
 def test_status_changes_nothing(sold: Shop, jangteo: Jangteo) -> None:
-    before = [sold.rows(f"SELECT * FROM {table}") for table in ("top_windows", "top_tally", "uncounted_sales")]
+    before = [
+        sold.rows(f"SELECT * FROM {table}") for table in ("best_seller_windows", "best_seller_version", "sales_deltas")
+    ]
     status(jangteo, sold)
-    after = [sold.rows(f"SELECT * FROM {table}") for table in ("top_windows", "top_tally", "uncounted_sales")]
+    after = [
+        sold.rows(f"SELECT * FROM {table}") for table in ("best_seller_windows", "best_seller_version", "sales_deltas")
+    ]
     assert after == before
 
 
@@ -157,7 +161,7 @@ def test_a_window_is_counted_anew(
     counted = COUNTED.fullmatch(last)
     assert counted is not None, last
     assert counted.groups() == ("3", window)
-    assert sorted(states(sold)) == sorted({(3, "kept"), (days, "kept")})
+    assert sorted(states(sold)) == sorted({(3, "active"), (days, "active")})
     assert sold.wrong(now()) == []
 
 
@@ -165,7 +169,7 @@ def test_damage_by_hand_is_found_and_repaired(sold: Shop, jangteo: Jangteo, monk
     monkeypatch.setattr(refresh, "FEW", 1)
     build(sold, 7, now())
     step(sold, now())
-    sold.change("UPDATE top_pages SET sold = '[0,90]', best = 90")
+    sold.change("UPDATE best_seller_buckets SET sold = '[0,90]', best = 90")
     audit = ("audit", "--database", sold.database)
     broken = jangteo(*audit)
     assert broken.code == 1
@@ -175,8 +179,8 @@ def test_damage_by_hand_is_found_and_repaired(sold: Shop, jangteo: Jangteo, monk
         told = jangteo(*rebuild(sold, "--days", days))
         assert told.out.splitlines()[-1].startswith(f"3 products sold in {days} days, counted in ")
     assert jangteo(*audit).code == 0
-    assert [state for _, state in states(sold)] == ["kept", "kept"], "what was replaced is removed"
-    assert len(sold.ids("top_pages")) == 2
+    assert [state for _, state in states(sold)] == ["active", "active"], "what was replaced is removed"
+    assert len(sold.ids("best_seller_buckets")) == 2
 
 
 def test_beside_a_server_with_orders_going_on(
@@ -184,7 +188,9 @@ def test_beside_a_server_with_orders_going_on(
 ) -> None:
     monkeypatch.setattr(refresh, "FEW", 1)
     monkeypatch.setattr("jangteo.engine.best_sellers.LOOK_EVERY_S", 0.02)
-    kept.change("INSERT INTO top_pages (id, window_id, best, sold) VALUES (77, 1, 1000000, '[1,1000000]')")
+    kept.change(
+        "INSERT INTO best_seller_buckets (id, window_id, max_units, units) VALUES (77, 1, 1000000, '[1,1000000]')"
+    )
     server = open_shop()
     wrong: list[Any] = []
 
@@ -211,7 +217,7 @@ def test_beside_a_server_with_orders_going_on(
         buying.join()
     assert wrong == []
     assert best("summary") == best("direct")
-    assert [days for days, state in states(kept) if state == "kept"] == [3]
+    assert [days for days, state in states(kept) if state == "active"] == [3]
     server.close()
     assert kept.wrong(now()) == []
 
@@ -260,10 +266,10 @@ def test_ctrl_c_ends_it_and_leaves_nothing_half_counted(
     assert (told.code, told.err) == (130, "")
     assert told.out.splitlines()[1:] == ["Ended: the best sellers are counted as before."]
     assert len(told_after) == 1
-    assert states(sold) == [(3, "kept"), (7, "let-go")]
+    assert states(sold) == [(3, "active"), (7, "retired")]
     assert status(jangteo, sold).splitlines()[1] == "7 days        let go, to be removed"
     step(sold, now())
-    assert states(sold) == [(3, "kept")]
+    assert states(sold) == [(3, "active")]
 
 
 def test_a_window_that_others_have_let_go_of_is_one_clear_line(
@@ -285,17 +291,17 @@ def test_what_the_database_says_is_one_clear_line(
 ) -> None:
     monkeypatch.setattr("jangteo.engine.best_sellers.PATIENCE_S", 0)
     monkeypatch.setattr("jangteo.engine.best_sellers.STAND_BACK_S", 0)
-    sold.change("ALTER TABLE top_windows RENAME TO damaged")
+    sold.change("ALTER TABLE best_seller_windows RENAME TO damaged")
     told = jangteo(*rebuild(sold))
     assert told.code == 2
     assert told.err.count("\n") == 1
-    assert "top_windows" in told.err
+    assert "best_seller_windows" in told.err
 
 
 @pytest.mark.parametrize("days", ["0", "31", "-1", "three"])
 def test_days_are_those_that_are_answered(kept: Shop, jangteo: Jangteo, days: str) -> None:
     jangteo(*rebuild(kept, "--days", days)).complains("--days")
-    assert states(kept) == [(3, "kept")]
+    assert states(kept) == [(3, "active")]
 
 
 @pytest.fixture

@@ -15,36 +15,36 @@ from tests.core.books import DAY, NOW, book
 
 def counted(steps: int) -> Book:
     shop = book()
-    shop.upkeep.tally.fill([(THE_TALLY, steps)])
+    shop.view_version.fill([(THE_TALLY, steps)])
     return shop
 
 
 def test_a_step_needs_the_tally() -> None:
     needs = Needs()
     CountSales(0, Step()).name_needs(needs)
-    assert needs.tally
+    assert needs.view_version
 
 
 @pytest.mark.parametrize(("steps", "seen", "done"), [(0, 0, True), (7, 7, True), (7, 6, False), (7, 8, False)])
 def test_a_step_is_done_where_no_other_was_done_since(steps: int, seen: int, *, done: bool) -> None:
     shop, step = counted(steps), Step(counted=(1, 2))
     assert CountSales(seen, step).decide(shop) == Counted(done=done)
-    assert shop.upkeep.steps == ([step] if done else [])
-    assert shop.upkeep.tally.replaced() == ([(steps, steps + 1)] if done else [])
+    assert shop.refreshes == ([step] if done else [])
+    assert shop.view_version.replaced() == ([(steps, steps + 1)] if done else [])
 
 
 def test_of_two_steps_in_one_batch_the_second_comes_too_late() -> None:
     shop, first, second = counted(3), Step(counted=(1,)), Step(counted=(1, 2))
     assert CountSales(3, first).decide(shop) == Counted(done=True)
     assert CountSales(3, second).decide(shop) == Counted(done=False)
-    assert shop.upkeep.steps == [first]
-    assert shop.upkeep.tally.get(THE_TALLY) == 4
+    assert shop.refreshes == [first]
+    assert shop.view_version.get(THE_TALLY) == 4
 
 
 def test_without_a_tally_nothing_is_counted() -> None:
     shop = book()
     assert CountSales(0, Step(counted=(1,))).decide(shop) == Counted(done=False)
-    assert shop.upkeep.steps == []
+    assert shop.refreshes == []
 
 
 YESTERDAY = NOW - DAY

@@ -19,7 +19,7 @@ def leased(holder: str | None, expires_at: datetime | None) -> Book:
     """A book with a lease, or with none yet."""
     shop = book()
     if holder is not None and expires_at is not None:
-        shop.upkeep.leases.fill([(RELAY_LEASE, Lease(RELAY_LEASE, holder, expires_at))])
+        shop.leases.fill([(RELAY_LEASE, Lease(RELAY_LEASE, holder, expires_at))])
     return shop
 
 
@@ -39,7 +39,7 @@ def test_a_lease_is_acquired_once_the_last_one_expired(
 ) -> None:
     shop = leased(holder, expires_at)
     assert AcquireLease(asks, 6.0).decide(shop) == LeaseOutcome(held=held)
-    changed = shop.upkeep.leases.get(RELAY_LEASE)
+    changed = shop.leases.get(RELAY_LEASE)
     assert changed == (Lease(RELAY_LEASE, asks, NOW + 6 * SECOND) if held else Lease(RELAY_LEASE, "a", NOW + SECOND))
 
 
@@ -57,9 +57,9 @@ def test_a_lease_is_renewed_unless_another_relay_took_it(
     holder: str | None, expires_at: datetime | None, *, held: bool
 ) -> None:
     shop = leased(holder, expires_at)
-    before = shop.upkeep.leases.get(RELAY_LEASE)
+    before = shop.leases.get(RELAY_LEASE)
     assert RenewLease("a", 6.0).decide(shop) == LeaseOutcome(held=held)
-    assert shop.upkeep.leases.get(RELAY_LEASE) == (Lease(RELAY_LEASE, "a", NOW + 6 * SECOND) if held else before)
+    assert shop.leases.get(RELAY_LEASE) == (Lease(RELAY_LEASE, "a", NOW + 6 * SECOND) if held else before)
 
 
 def test_a_released_lease_is_free_at_once() -> None:
@@ -73,4 +73,4 @@ def test_a_released_lease_is_free_at_once() -> None:
 def test_another_relays_lease_is_not_released() -> None:
     shop = leased("b", NOW + SECOND)
     assert ReleaseLease("a").decide(shop) == NOT_HELD
-    assert shop.upkeep.leases.get(RELAY_LEASE) == Lease(RELAY_LEASE, "b", NOW + SECOND)
+    assert shop.leases.get(RELAY_LEASE) == Lease(RELAY_LEASE, "b", NOW + SECOND)

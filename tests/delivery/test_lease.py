@@ -15,7 +15,7 @@ from jangteo.core.book import Command
 from jangteo.core.relay import LeaseOutcome, ReleaseLease
 from jangteo.delivery import lease
 from jangteo.delivery.lease import DatabaseLease, FileLease
-from jangteo.delivery.sender import LeaseLost, Outbound
+from jangteo.delivery.sender import LeaseLost, Sender
 from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.engine.worker_pool import Overloaded
 
@@ -142,10 +142,10 @@ def test_what_is_being_sent_is_given_up_with_the_turn() -> None:
         commands, nobody = Commands(says(held=True)), object()
         platform = Stuck()
         turn = await begun(commands)
-        outbound = Outbound(commands, nobody, platform, turn, "a platform")  # type: ignore[arg-type]  # not asked
+        sender = Sender(commands, nobody, platform, turn, "a platform")  # type: ignore[arg-type]  # not asked
         commands.answer = hang
         with pytest.raises(LeaseLost):
-            await asyncio.wait_for(outbound.send([b'{"subject":"1"}']), 10)
+            await asyncio.wait_for(sender.send([b'{"subject":"1"}']), 10)
         assert platform.was_cancelled
         commands.answer = says(held=True)
         await turn.release()

@@ -11,7 +11,7 @@ import pytest
 
 from jangteo.core.relay import StartReplay
 from jangteo.delivery import maintenance, retry_schedule
-from jangteo.engine.batch import Asked, commit
+from jangteo.engine.batch import Submission, commit
 from jangteo.storage.urls import open_storage
 from tests.serving import ServedShop
 
@@ -71,7 +71,7 @@ def test_what_comes_behind_an_event_that_is_rejected_now_waits_for_it(
     begun = datetime.now(UTC)
     connection = open_storage(shop.shop.settings.database).connect()
     replay = StartReplay(begun - timedelta(days=1), begun)
-    commit(connection, [Asked(replay)], lambda: begun)
+    commit(connection, [Submission(replay)], lambda: begun)
     connection.close()
     open_shop()
     moody.wait_for(4)

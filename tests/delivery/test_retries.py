@@ -15,7 +15,7 @@ from jangteo.core.book import Command
 from jangteo.core.relay import ResumePlatform, RetryEvents, StartReplay
 from jangteo.delivery import maintenance, retry_schedule
 from jangteo.delivery.sinks.base import Gone, Later
-from jangteo.engine.batch import Asked, Failed, commit
+from jangteo.engine.batch import Failed, Submission, commit
 from jangteo.storage.audit import findings
 from jangteo.storage.event_queries import DeliveryState, read_failed_events, read_state
 from jangteo.storage.urls import open_storage
@@ -52,7 +52,7 @@ def until(shop: ServedShop, what: Callable[[DeliveryState], bool]) -> DeliverySt
 def done(shop: ServedShop, command: Command) -> None:
     """As an operator does it, from elsewhere."""
     with closing(open_storage(shop.shop.settings.database).connect()) as connection:
-        (answer,) = commit(connection, [Asked(command)], lambda: datetime.now(UTC)).answers
+        (answer,) = commit(connection, [Submission(command)], lambda: datetime.now(UTC)).outcomes
         assert not isinstance(answer, Failed)
 
 

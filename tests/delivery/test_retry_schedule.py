@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jangteo.core.relay import FailedEvent
+from jangteo.core.entities import FailedEvent
 from jangteo.delivery.ordering import Unsent
 from jangteo.delivery.retry_schedule import RETRY_DELAYS_S, PendingRetries
 from jangteo.storage.chores import DueRetry

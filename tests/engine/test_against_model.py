@@ -22,7 +22,8 @@ from jangteo.core.entities import CouponTerms, Order, Product
 from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct, MoveStock
 from jangteo.core.wallets import ChargeBalance, RegisterUser, UserBalance
-from jangteo.engine.batch import Answer, Asked, commit
+from jangteo.engine.batch import Submission, commit
+from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.storage import orders, outbox, products, wallets
 from jangteo.storage.audit import findings
 from jangteo.storage.best_sellers import query
@@ -105,7 +106,7 @@ class Shops(RuleBasedStateMachine):
 
     @rule()
     def commit(self) -> None:
-        asked = [Asked(command) for command, _ in self.waiting]
+        asked = [Submission(command) for command, _ in self.waiting]
         expected = [model() for _, model in self.waiting]
         self.waiting.clear()
         if asked:
@@ -115,7 +116,7 @@ class Shops(RuleBasedStateMachine):
     def charge_with_one_key(self, user: int, amount: int, copies: int, *, apart: bool) -> None:
         self.commit()
         self.keys += 1
-        asked = [Asked(ChargeBalance(user, amount), f"key-{self.keys}")] * copies
+        asked = [Submission(ChargeBalance(user, amount), f"key-{self.keys}")] * copies
         first = self.model.charge(user, amount)
         batches = [[each] for each in asked] if apart else [asked]
         answers = [answer for batch in batches for answer in self._committed(batch)]
@@ -166,12 +167,12 @@ class Shops(RuleBasedStateMachine):
     def _say(self, command: Command, model: Any) -> None:
         self.waiting.append((command, model))
 
-    def _committed(self, asked: list[Asked]) -> list[tuple[Any, bool]]:
+    def _committed(self, asked: list[Submission]) -> list[tuple[Any, bool]]:
         done = commit(self.connection, asked, lambda: self.now)
         told_by_engine = []
-        for answer in done.answers:
-            assert isinstance(answer, Answer)
-            told_by_engine.append((self._told(answer.outcome), answer.replayed))
+        for answer in done.outcomes:
+            assert isinstance(answer, SerializedOutcome)
+            told_by_engine.append((self._told(answer.value()), answer.replayed))
         return told_by_engine
 
     def _known(self, ids: dict[int, int], number: int) -> tuple[int, int]:

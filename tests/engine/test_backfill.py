@@ -109,34 +109,34 @@ def test_a_window_that_takes_longer_than_anyone_is_waited_for(
     monkeypatch.setattr(engine, "HEARD_EVERY_S", 0.01)
 
     async def test(_: Counting, held: Held, rebuilding: asyncio.Task[None]) -> None:
-        begun_at = clock.now
+        started_at = clock.now
         for _minute in range(6):
             clock.now += MINUTE
-            await until(shop, lambda window: window.asked_at == clock.now)
+            await until(shop, lambda window: window.requested_at == clock.now)
             step(shop, clock.now)
-            assert states(shop) == [(1, "kept"), (2, "building")]
-        assert shop.look(read_windows)[-1].begun_at == begun_at, "it is still known since when"
+            assert states(shop) == [(1, "active"), (2, "backfilling")]
+        assert shop.look(read_windows)[-1].started_at == started_at, "it is still known since when"
         held.go_on.set()
         await rebuilding
 
     play(shop, clock, test)
-    assert states(shop) == [(1, "let-go"), (2, "kept")]
+    assert states(shop) == [(1, "retired"), (2, "active")]
     assert shop.wrong(clock.now) == []
 
 
 def test_one_of_which_nobody_is_heard_is_let_go_of(shop: Shop, clock: Clock) -> None:
     async def test(_: Counting, held: Held, rebuilding: asyncio.Task[None]) -> None:
         step(shop, clock.now + HEARD_WITHIN)
-        assert states(shop) == [(1, "kept"), (2, "building")], "it is not yet"
+        assert states(shop) == [(1, "active"), (2, "backfilling")], "it is not yet"
         clock.now += HEARD_WITHIN + SECOND
         step(shop, clock.now)
-        assert states(shop) == [(1, "kept"), (2, "let-go")]
+        assert states(shop) == [(1, "active"), (2, "retired")]
         held.go_on.set()
         with pytest.raises(WindowGone):
             await rebuilding
 
     play(shop, clock, test)
-    assert states(shop) == [(1, "kept"), (2, "let-go")]
+    assert states(shop) == [(1, "active"), (2, "retired")]
     assert shop.wrong(clock.now) == []
 
 
@@ -145,15 +145,15 @@ def test_who_was_taken_for_dead_leaves_the_next_window_of_the_same_number_alone(
         clock.now += HEARD_WITHIN + SECOND
         step(shop, clock.now)
         step(shop, clock.now)
-        assert states(shop) == [(1, "kept")]
+        assert states(shop) == [(1, "active")]
         shop.do(shop.look(plan_building, 7, at=clock.now), at=clock.now)
         held.go_on.set()
         with pytest.raises(WindowGone):
             await rebuilding
 
     play(shop, clock, test)
-    assert states(shop) == [(1, "kept"), (2, "building")]
-    assert shop.rows("SELECT id FROM top_pages WHERE window_id = 2") == []
+    assert states(shop) == [(1, "active"), (2, "backfilling")]
+    assert shop.rows("SELECT id FROM best_seller_buckets WHERE window_id = 2") == []
 
 
 def test_what_is_gone_is_not_counted_to_its_end(shop: Shop, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,9 +195,9 @@ def test_a_count_that_is_ended_leaves_no_window_behind(
             await rebuilding
 
     play(shop, clock, test)
-    assert states(shop) == [(1, "kept"), (2, "let-go")]
+    assert states(shop) == [(1, "active"), (2, "retired")]
     step(shop, clock.now)
-    assert states(shop) == [(1, "kept")]
+    assert states(shop) == [(1, "active")]
     assert shop.wrong(clock.now) == []
 
 
@@ -206,7 +206,7 @@ def test_a_server_that_closes_lets_go_of_what_it_builds(
 ) -> None:
     monkeypatch.setattr(refresh, "ORDERS_AT_ONCE", 1)
     shop.order(at=OPENED + SECOND)
-    shop.change("DELETE FROM top_windows")
+    shop.change("DELETE FROM best_seller_windows")
     held = Held()
     count = refresh.count_window
 
@@ -220,14 +220,14 @@ def test_a_server_that_closes_lets_go_of_what_it_builds(
         async with at_work(shop, clock) as work:
             work.start()
             assert await asyncio.to_thread(held.arrived.wait, 30)
-            assert states(shop) == [(1, "building")]
+            assert states(shop) == [(1, "backfilling")]
             stopping = asyncio.create_task(work.stop())
             await asyncio.sleep(0)
             held.go_on.set()
             await stopping
 
     asyncio.run(run())
-    assert states(shop) == [(1, "let-go")], "the next one needn't wait until it is taken for dead"
+    assert states(shop) == [(1, "retired")], "the next one needn't wait until it is taken for dead"
 
 
 def test_what_is_let_go_of_is_removed_and_nothing_else(
@@ -241,15 +241,15 @@ def test_what_is_let_go_of_is_removed_and_nothing_else(
             step(shop, clock.now)
             for _ in range(3):
                 await work.rebuild(7, lambda _: None)
-            assert states(shop) == [(1, "kept"), (2, "let-go"), (3, "let-go"), (4, "kept")]
-            assert {page >> 46 for page in shop.ids("top_pages")} == {1, 2, 3, 4}
-            shop.change("DELETE FROM top_windows WHERE id = 1")
+            assert states(shop) == [(1, "active"), (2, "retired"), (3, "retired"), (4, "active")]
+            assert {page >> 46 for page in shop.ids("best_seller_buckets")} == {1, 2, 3, 4}
+            shop.change("DELETE FROM best_seller_windows WHERE id = 1")
             await work.remove_old()
-            assert states(shop) == [(4, "kept")], "no other window was begun"
+            assert states(shop) == [(4, "active")], "no other window was begun"
             await work.remove_old()
 
     asyncio.run(run())
-    assert {page >> 46 for page in shop.ids("top_pages")} == {1, 4}
+    assert {page >> 46 for page in shop.ids("best_seller_buckets")} == {1, 4}
 
 
 def test_a_database_that_cannot_be_written_just_now_is_asked_again(
@@ -271,7 +271,7 @@ def test_a_database_that_cannot_be_written_just_now_is_asked_again(
 
     asyncio.run(run())
     assert failing == []
-    assert states(shop) == [(1, "let-go"), (2, "kept")]
+    assert states(shop) == [(1, "retired"), (2, "active")]
 
 
 def test_a_window_that_is_whole_without_its_builder_having_heard_is_whole(
@@ -297,7 +297,7 @@ def test_a_window_that_is_whole_without_its_builder_having_heard_is_whole(
 
     asyncio.run(run())
     assert len(commands) == 2, "begun and finished, each once"
-    assert states(shop) == [(1, "let-go"), (2, "kept")]
+    assert states(shop) == [(1, "retired"), (2, "active")]
     assert shop.wrong(clock.now) == []
 
 
@@ -315,7 +315,7 @@ def test_one_given_up_for_the_database_is_let_go_of_as_far_as_that_can_be_done(
                 await work.rebuild(DEFAULT_DAYS, lambda _: None)
 
     asyncio.run(run())
-    assert states(shop) == [(1, "kept"), (2, "let-go")]
+    assert states(shop) == [(1, "active"), (2, "retired")]
 
 
 def test_what_leaves_a_window_waits_until_all_notes_are_counted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,5 +330,5 @@ def test_what_leaves_a_window_waits_until_all_notes_are_counted(shop: Shop, monk
     shop.cancel(first, at=leaves_at - SECOND)
     for _ in range(4):
         step(shop, leaves_at + SECOND)
-    assert shop.rows("SELECT COUNT(*) FROM uncounted_sales") == [(0,)]
+    assert shop.rows("SELECT COUNT(*) FROM sales_deltas") == [(0,)]
     assert shop.wrong(leaves_at + SECOND) == []

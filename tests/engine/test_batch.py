@@ -15,7 +15,8 @@ from jangteo.core.orders import PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct, ChangeProduct
 from jangteo.core.refusals import KeyReused, OutOfStock, UserNotFound
 from jangteo.core.wallets import ChargeBalance, RegisterUser, UserBalance
-from jangteo.engine.batch import IDEMPOTENCY_TTL, Answer, Asked, Failed, commit
+from jangteo.engine.batch import IDEMPOTENCY_TTL, Failed, Submission, commit
+from jangteo.engine.outcomes import SerializedOutcome, serialize
 from jangteo.storage import wallets
 from jangteo.storage.errors import Conflict
 from jangteo.storage.port import Connection
@@ -42,12 +43,12 @@ def set_up(database: str) -> Iterator[Connection]:
 
 
 def answers(connection: Connection, *asked: Any, now: datetime = NOW) -> list[Any]:
-    said = [each if isinstance(each, Asked) else Asked(each) for each in asked]
-    return commit(connection, said, lambda: now).answers
+    said = [each if isinstance(each, Submission) else Submission(each) for each in asked]
+    return commit(connection, said, lambda: now).outcomes
 
 
 def assert_done(connection: Connection, *commands: Any) -> None:
-    assert all(isinstance(answer, Answer) for answer in answers(connection, *commands))
+    assert all(isinstance(answer, SerializedOutcome) for answer in answers(connection, *commands))
 
 
 def balance(connection: Connection, user_id: int = 1) -> Any:
@@ -60,7 +61,7 @@ def buys(quantity: int) -> PlaceOrder:
 
 
 def test_a_refusal_does_not_disturb_its_neighbours(connection: Connection) -> None:
-    outcomes = [each.outcome for each in answers(connection, buys(6), buys(6), buys(4), ChargeBalance(9, 1))]
+    outcomes = [each.value() for each in answers(connection, buys(6), buys(6), buys(4), ChargeBalance(9, 1))]
     assert isinstance(outcomes[0], Order)
     assert outcomes[1] == OutOfStock(1, 4, 6)
     assert isinstance(outcomes[2], Order)
@@ -69,40 +70,42 @@ def test_a_refusal_does_not_disturb_its_neighbours(connection: Connection) -> No
 
 
 def test_two_copies_with_one_key_in_one_batch_are_done_once(connection: Connection) -> None:
-    charge = Asked(ChargeBalance(1, 500), "a")
+    charge = Submission(ChargeBalance(1, 500), "a")
     assert answers(connection, charge, charge) == [
-        Answer(UserBalance(1, 100_500)),
-        Answer(UserBalance(1, 100_500), replayed=True),
+        serialize(UserBalance(1, 100_500)),
+        serialize(UserBalance(1, 100_500))._replace(replayed=True),
     ]
-    assert answers(connection, charge) == [Answer(UserBalance(1, 100_500), replayed=True)]
+    assert answers(connection, charge) == [serialize(UserBalance(1, 100_500))._replace(replayed=True)]
     assert balance(connection) == 100_500
 
 
 def test_a_key_belongs_to_one_request(connection: Connection) -> None:
-    first, other = Asked(ChargeBalance(1, 500), "a"), Asked(ChargeBalance(1, 501), "a")
+    first, other = Submission(ChargeBalance(1, 500), "a"), Submission(ChargeBalance(1, 501), "a")
     assert answers(connection, first, other, first) == [
-        Answer(UserBalance(1, 100_500)),
-        Answer(KeyReused()),
-        Answer(UserBalance(1, 100_500), replayed=True),
+        serialize(UserBalance(1, 100_500)),
+        serialize(KeyReused()),
+        serialize(UserBalance(1, 100_500))._replace(replayed=True),
     ]
 
 
 def test_a_refusal_is_answered_again_although_it_would_succeed_now(connection: Connection) -> None:
-    too_many = Asked(buys(11), "a")
+    too_many = Submission(buys(11), "a")
     refused = answers(connection, too_many)[0]
-    assert refused == Answer(OutOfStock(1, 10, 11))
+    assert refused == serialize(OutOfStock(1, 10, 11))
     assert_done(connection, ChangeProduct(1, None, 1))
-    assert answers(connection, too_many) == [Answer(OutOfStock(1, 10, 11), replayed=True)]
+    assert answers(connection, too_many) == [serialize(OutOfStock(1, 10, 11))._replace(replayed=True)]
 
 
 def test_an_answer_is_kept_for_a_day_at_least_and_then_forgotten(connection: Connection) -> None:
-    charge = Asked(ChargeBalance(1, 500), "old")
+    charge = Submission(ChargeBalance(1, 500), "old")
     answers(connection, charge)
     day_later = NOW + IDEMPOTENCY_TTL
-    assert answers(connection, Asked(ChargeBalance(1, 1), "b"), now=day_later)[0] == Answer(UserBalance(1, 100_501))
-    assert answers(connection, charge, now=day_later)[0] == Answer(UserBalance(1, 100_500), replayed=True)
-    answers(connection, Asked(ChargeBalance(1, 1), "c"), now=day_later + timedelta(microseconds=1))
-    assert answers(connection, charge, now=day_later + timedelta(seconds=1))[0] == Answer(UserBalance(1, 101_002))
+    assert answers(connection, Submission(ChargeBalance(1, 1), "b"), now=day_later)[0] == serialize(
+        UserBalance(1, 100_501)
+    )
+    assert answers(connection, charge, now=day_later)[0] == serialize(UserBalance(1, 100_500))._replace(replayed=True)
+    answers(connection, Submission(ChargeBalance(1, 1), "c"), now=day_later + timedelta(microseconds=1))
+    assert answers(connection, charge, now=day_later + timedelta(seconds=1))[0] == serialize(UserBalance(1, 101_002))
 
 
 class Poison:
@@ -131,7 +134,7 @@ def test_a_command_that_breaks_the_database_fails_alone(connection: Connection, 
     commands.insert(place, poison)
     told = answers(connection, *commands)
     assert isinstance(told.pop(place), Failed)
-    assert told == [Answer(UserBalance(1, 100_000 + number)) for number in (1, 2, 3, 4)]
+    assert told == [serialize(UserBalance(1, 100_000 + number)) for number in (1, 2, 3, 4)]
     assert balance(connection) == 100_004
 
 
@@ -156,12 +159,14 @@ class FailingCommits:
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_BUSY])
 def test_nobody_is_told_success_of_a_commit_that_failed(sqlite_connection: Any, code: int) -> None:
     sqlite_connection._raw = FailingCommits(sqlite_connection._raw, code)
-    told = answers(sqlite_connection, ChargeBalance(1, 5), buys(1), RegisterUser(None), Asked(ChargeBalance(1, 5), "k"))
+    told = answers(
+        sqlite_connection, ChargeBalance(1, 5), buys(1), RegisterUser(None), Submission(ChargeBalance(1, 5), "k")
+    )
     assert [type(each) for each in told] == [Failed] * 4
     assert balance(sqlite_connection) == 100_000
     assert balance(sqlite_connection, 2) is None
     # The key was not spent either, and the shop goes on.
-    assert answers(sqlite_connection, Asked(ChargeBalance(1, 5), "k")) == [Answer(UserBalance(1, 100_005))]
+    assert answers(sqlite_connection, Submission(ChargeBalance(1, 5), "k")) == [serialize(UserBalance(1, 100_005))]
 
 
 def test_a_connection_that_cannot_even_roll_back_is_opened_anew(sqlite_connection: Any) -> None:
@@ -169,7 +174,7 @@ def test_a_connection_that_cannot_even_roll_back_is_opened_anew(sqlite_connectio
     sqlite_connection._raw = broken
     broken._raw.close()
     assert isinstance(answers(sqlite_connection, ChargeBalance(1, 5))[0], Failed)
-    assert answers(sqlite_connection, ChargeBalance(1, 5)) == [Answer(UserBalance(1, 100_005))]
+    assert answers(sqlite_connection, ChargeBalance(1, 5)) == [serialize(UserBalance(1, 100_005))]
 
 
 class ChangedMeanwhile:
@@ -187,5 +192,5 @@ class ChangedMeanwhile:
 
 
 def test_a_conflict_is_tried_again_whole_and_not_for_ever(connection: Connection) -> None:
-    assert answers(ChangedMeanwhile(connection, 3), ChargeBalance(1, 1)) == [Answer(UserBalance(1, 100_001))]  # type: ignore[arg-type]  # as much of a connection as a batch needs
+    assert answers(ChangedMeanwhile(connection, 3), ChargeBalance(1, 1)) == [serialize(UserBalance(1, 100_001))]  # type: ignore[arg-type]  # as much of a connection as a batch needs
     assert isinstance(answers(ChangedMeanwhile(connection, 99), ChargeBalance(1, 1))[0], Failed)  # type: ignore[arg-type]  # see above

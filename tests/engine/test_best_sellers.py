@@ -67,7 +67,7 @@ class BestSellers(RuleBasedStateMachine):
         self.shop.set_up()
         if not whole:
             # As one of an earlier version, which has to count all that it has.
-            self.shop.change("DELETE FROM top_windows")
+            self.shop.change("DELETE FROM best_seller_windows")
         self.now = OPENED + 40 * DAY
         self.sold: list[Sold] = []
         self.plans: list[CountSales] = []
@@ -124,7 +124,7 @@ class BestSellers(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 5), lag=some_lag)
     def build(self, number: int, lag: timedelta) -> None:
-        building = [window for window in self.shop.look(read_windows, at=self.now) if window.state == "building"]
+        building = [window for window in self.shop.look(read_windows, at=self.now) if window.state == "backfilling"]
         if building:
             window = building[number % len(building)]
             self.built.append((window, self.shop.look(count_window, window, lambda _: None, at=self.now - lag)))

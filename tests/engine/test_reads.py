@@ -1,4 +1,4 @@
-"""Questions that arrive together are answered from one snapshot, equal ones once, never older than the question."""
+"""Queries that arrive together are answered from one snapshot, equal ones once, never older than the query."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def reads(database: str, threads: int = 1) -> Reads:
 
 
 class Slow:
-    """A question that takes until it is told to go on, and counts how often it is answered."""
+    """A query that takes until it is told to go on, and counts how often it is answered."""
 
     def __init__(self) -> None:
         self.asked = Event()
@@ -45,18 +45,18 @@ class Slow:
 
 def test_equal_questions_that_wait_are_answered_once(database: str) -> None:
     async def play() -> None:
-        questions = reads(database)
-        questions.start()
+        queries = reads(database)
+        queries.start()
         slow = Slow()
-        first = asyncio.create_task(questions.ask(Query(slow)))
+        first = asyncio.create_task(queries.run(Query(slow)))
         await asyncio.to_thread(slow.asked.wait, 30)
-        later = [asyncio.create_task(questions.ask(Query(slow))) for _ in range(5)]
+        later = [asyncio.create_task(queries.run(Query(slow))) for _ in range(5)]
         await asyncio.sleep(0)
         slow.go_on.set()
         assert await first == 1
-        # Asked while the first was on its way: its answer could be too old for them.
+        # Submission while the first was on its way: its answer could be too old for them.
         assert await asyncio.gather(*later) == [2] * 5
-        await questions.stop()
+        await queries.stop()
 
     asyncio.run(play())
 
@@ -65,17 +65,17 @@ def test_a_slow_question_does_not_hold_up_the_others(database: str) -> None:
     async def play() -> None:
         storage = open_storage(database)
         commands = Commands(WriterThread(storage, now, batch_max=9, queue_max=9))
-        questions = reads(database)
+        queries = reads(database)
         await commands.start()
-        questions.start()
+        queries.start()
         slow = Slow()
-        waiting = asyncio.create_task(questions.ask(Query(slow, lane="long")))
+        waiting = asyncio.create_task(queries.run(Query(slow, cost="page")))
         await asyncio.to_thread(slow.asked.wait, 30)
         await commands.submit(RegisterUser(None))
-        assert await questions.ask(Query(wallets.read_balance, (1,))) == CurrentBalance(0)
+        assert await queries.run(Query(wallets.read_balance, (1,))) == CurrentBalance(0)
         slow.go_on.set()
         await waiting
-        await questions.stop()
+        await queries.stop()
         await commands.stop()
 
     asyncio.run(play())
@@ -94,11 +94,11 @@ def test_a_question_that_fails_is_told_and_the_next_is_answered(
     database: str, broken: Callable[[Snapshot], object]
 ) -> None:
     async def play() -> None:
-        questions = reads(database)
-        questions.start()
+        queries = reads(database)
+        queries.start()
         with pytest.raises(Unavailable):
-            await questions.ask(Query(broken))
-        assert (await questions.ask(Query(wallets.user_exists, (1,)))) is False
-        await questions.stop()
+            await queries.run(Query(broken))
+        assert (await queries.run(Query(wallets.user_exists, (1,)))) is False
+        await queries.stop()
 
     asyncio.run(play())

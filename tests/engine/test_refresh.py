@@ -52,9 +52,9 @@ def play(shop: CountedShop, does: Callable[[Counting, Reads], Awaitable[None]]) 
 def test_a_step_is_done_and_then_there_is_nothing_to_do(shop: CountedShop) -> None:
     async def does(counts: Counting, _: Reads) -> None:
         assert await counts.step() == LOOK_EVERY_S
-        assert shop.ids("uncounted_sales") == []
+        assert shop.ids("sales_deltas") == []
         assert await counts.step() == LOOK_EVERY_S
-        assert shop.rows("SELECT steps FROM top_tally") == [(1,)]
+        assert shop.rows("SELECT steps FROM best_seller_version") == [(1,)]
 
     play(shop, does)
 
@@ -91,11 +91,11 @@ def test_a_window_is_rebuilt_and_the_old_one_removed(shop: CountedShop) -> None:
 
     async def does(counts: Counting, _: Reads) -> None:
         await counts.step()
-        shop.change("UPDATE top_pages SET sold = '[0,9]', best = 9")
+        shop.change("UPDATE best_seller_buckets SET sold = '[0,9]', best = 9")
         await counts.rebuild(3, told.append)
         assert shop.agreed(NOW) == [(1, 3)]
         await counts.remove_old()
-        assert shop.states() == [(2, 3, "kept")]
-        assert len(shop.ids("top_pages")) == 1
+        assert shop.states() == [(2, 3, "active")]
+        assert len(shop.ids("best_seller_buckets")) == 1
 
     play(shop, does)

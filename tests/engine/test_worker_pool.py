@@ -31,7 +31,7 @@ class Doubling:
         self.closed = True
 
 
-def lane(worker: Doubling, *, batch_max: int = 100, queue_max: int = 100) -> WorkerPool[int, int]:
+def pool(worker: Doubling, *, batch_max: int = 100, queue_max: int = 100) -> WorkerPool[int, int]:
     return WorkerPool("test", lambda: worker, batch_max=batch_max, queue_max=queue_max)
 
 
@@ -47,7 +47,7 @@ async def blocked(worker: Doubling, running: WorkerPool[int, int]) -> asyncio.Fu
 def test_what_arrives_meanwhile_is_one_batch_in_order() -> None:
     async def play() -> None:
         worker = Doubling()
-        running = lane(worker)
+        running = pool(worker)
         first = await blocked(worker, running)
         others = [running.submit(job) for job in range(1, 6)]
         worker.go_on.set()
@@ -62,7 +62,7 @@ def test_what_arrives_meanwhile_is_one_batch_in_order() -> None:
 def test_batches_and_the_queue_are_bounded() -> None:
     async def play() -> None:
         worker = Doubling()
-        running = lane(worker, batch_max=2, queue_max=6)
+        running = pool(worker, batch_max=2, queue_max=6)
         first = await blocked(worker, running)
         others = [running.submit(job) for job in range(1, 6)]
         with pytest.raises(Overloaded):
@@ -79,7 +79,7 @@ def test_batches_and_the_queue_are_bounded() -> None:
 def test_stopping_finishes_what_was_taken_in_and_takes_in_no_more() -> None:
     async def play() -> None:
         worker = Doubling()
-        running = lane(worker)
+        running = pool(worker)
         first = await blocked(worker, running)
         others = [running.submit(job) for job in range(1, 4)]
         threads = active_count()
@@ -100,7 +100,7 @@ def test_stopping_finishes_what_was_taken_in_and_takes_in_no_more() -> None:
 def test_someone_who_has_left_does_not_hold_up_the_others() -> None:
     async def play() -> None:
         worker = Doubling()
-        running = lane(worker)
+        running = pool(worker)
         first = await blocked(worker, running)
         left, stayed = running.submit(1), running.submit(2)
         left.cancel()
@@ -124,7 +124,7 @@ class Defective(Doubling):
 def test_a_defect_is_told_to_those_who_wait_and_the_lane_goes_on() -> None:
     async def play() -> None:
         worker = Defective()
-        running = lane(worker, queue_max=2)
+        running = pool(worker, queue_max=2)
         running.start()
         for _ in range(3):
             with pytest.raises(RuntimeError, match="a defect"):

@@ -8,12 +8,12 @@ from collections.abc import Callable
 import pytest
 
 from jangteo.core.wallets import ChargeBalance
-from jangteo.engine.batch import Asked
+from jangteo.engine.batch import Submission
 from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.engine.worker_pool import Overloaded
 from jangteo.engine.writer.pool import Writers
 
-COMMAND = Asked(ChargeBalance(1, 1))
+COMMAND = Submission(ChargeBalance(1, 1))
 
 
 class Counting:
@@ -35,7 +35,7 @@ class Counting:
     async def stop(self) -> None:
         self.is_open = False
 
-    def submit(self, asked: Asked) -> asyncio.Future[SerializedOutcome]:
+    def submit(self, asked: Submission) -> asyncio.Future[SerializedOutcome]:
         assert asked is COMMAND
         if self.unanswered == 2:
             raise Overloaded

@@ -8,13 +8,13 @@ import sys
 import pytest
 
 from jangteo.core.wallets import RegisterUser
-from jangteo.engine.batch import Asked
+from jangteo.engine.batch import Submission
 from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.engine.writer import client
 from jangteo.engine.writer.client import WriterProcess
 from jangteo.storage.errors import Unavailable
 
-ASKED = Asked(RegisterUser(None))
+ASKED = Submission(RegisterUser(None))
 
 
 def writer(program: str, *, queue_max: int = 10) -> WriterProcess:

@@ -141,7 +141,7 @@ class Customers:
             customer.charged += 1
 
     async def _look(self, client: httpx.AsyncClient, customer: Customer) -> None:
-        # Done here, and looked at there.
+        # BatchResult here, and looked at there.
         path = f"/users/{customer.user}/balance"
         seen = await self._until_answered(client, customer, "GET", path, first=1)
         assert seen["balance"] in customer.balances(), (customer, seen)

@@ -22,7 +22,8 @@ from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
 from jangteo.core.refusals import KeyReused
 from jangteo.core.relay import AcquireLease, MarkSent, ReleaseLease
 from jangteo.core.wallets import ChargeBalance, RegisterUser
-from jangteo.engine.batch import Answer, Asked, apply, commit
+from jangteo.engine.batch import Submission, apply, commit
+from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.storage import outbox
 from jangteo.storage.port import Connection
 from jangteo.storage.urls import open_storage
@@ -51,15 +52,15 @@ class Writer:
         for _ in range(batches):
             asked = [self._asked() for _ in range(self._random.randint(1, 7))]
             if self._random.random() < 0.2:
-                asked.append(Asked(self._upkeep()))
-            for each, answer in zip(asked, commit(self._connection, asked, lambda: NOW).answers, strict=True):
-                assert isinstance(answer, Answer), (each, answer)
-                assert not isinstance(answer.outcome, KeyReused)
+                asked.append(Submission(self._upkeep()))
+            for each, answer in zip(asked, commit(self._connection, asked, lambda: NOW).outcomes, strict=True):
+                assert isinstance(answer, SerializedOutcome), (each, answer)
+                assert not isinstance(answer.value(), KeyReused)
                 self._count(answer)
             self.counted["batch"] += 1
 
-    def _count(self, answer: Answer) -> None:
-        outcome = answer.outcome
+    def _count(self, answer: SerializedOutcome) -> None:
+        outcome = answer.value()
         if isinstance(outcome, Order):
             self._newest_order = max(self._newest_order, outcome.order_id)
         elif isinstance(outcome, HeldCoupon) and not answer.replayed:
@@ -67,14 +68,14 @@ class Writer:
         what = outcome.status if isinstance(outcome, Order) else type(outcome).__name__
         self.counted[f"{what} again" if answer.replayed else what] += 1
 
-    def _asked(self) -> Asked:
+    def _asked(self) -> Submission:
         kind = self._random.random()
         if kind < 0.1:
             # What a shared key asks for is the same in every writer.
             number = self._random.randrange(SHARED_KEYS)
-            return Asked(self._command(Random(number), coupon=False), f"shared-{number}")
+            return Submission(self._command(Random(number), coupon=False), f"shared-{number}")
         key = f"{self._number}-{self._random.getrandbits(64)}" if kind < 0.4 else None
-        return Asked(self._command(self._random, coupon=True), key)
+        return Submission(self._command(self._random, coupon=True), key)
 
     def _command(self, random: Random, *, coupon: bool) -> Command:
         command: Command
@@ -130,15 +131,17 @@ def set_up(url: str) -> None:
     products: list[Command] = [AddProduct("rice", 100, 500) for _ in range(PRODUCTS)]
     campaign = StartCampaign("c", CouponTerms(50, None, None, 0), 5, None, None, None)
     with closing(open_storage(url).connect()) as connection:
-        done = commit(connection, [Asked(each) for each in (*users, *products, *[campaign] * CAMPAIGNS)], lambda: NOW)
-        assert all(isinstance(answer, Answer) for answer in done.answers)
+        done = commit(
+            connection, [Submission(each) for each in (*users, *products, *[campaign] * CAMPAIGNS)], lambda: NOW
+        )
+        assert all(isinstance(answer, SerializedOutcome) for answer in done.outcomes)
 
 
 def keep_old_answers(url: str, number: int) -> None:
     with psycopg.connect(url, autocommit=True) as other:
         other.execute(
             """
-            INSERT INTO answers (key, fingerprint, kind, body, created_at)
+            INSERT INTO idempotency_records (key, fingerprint, kind, body, created_at)
             SELECT md5(number::text), '', '', '', number FROM generate_series(1, %s) AS number
             """,
             [number],
@@ -167,7 +170,7 @@ def test_no_batch_waits_in_a_circle(postgres_database: str) -> None:
         assert counted["HeldCoupon"] == count(other, "FROM coupons") > 100
         assert counted["paid again"] > 100
         # Everyone forgets what is old, twice as much as is new, whoever else is at it just now.
-        assert 0 < count(other, "FROM answers WHERE fingerprint = ''") < OLD_ANSWERS - 10_000
+        assert 0 < count(other, "FROM idempotency_records WHERE fingerprint = ''") < OLD_ANSWERS - 10_000
     audited = audit(postgres_database)
     assert audited.returncode == 0, audited.stdout
 
@@ -176,12 +179,12 @@ def test_what_is_old_is_forgotten_without_waiting_for_others(postgres_database: 
     keep_old_answers(postgres_database, 10)
     storage = open_storage(postgres_database)
     with closing(storage.connect()) as one, closing(storage.connect()) as another, one.transaction() as session:
-        apply(session, [Asked(RegisterUser(None), "one"), Asked(RegisterUser(None), "two")], NOW)
+        apply(session, [Submission(RegisterUser(None), "one"), Submission(RegisterUser(None), "two")], NOW)
         # The oldest are as good as purged, and the first hasn't committed yet.
-        (done,) = commit(another, [Asked(RegisterUser(None), "three")], lambda: NOW).answers
-        assert isinstance(done, Answer), done
+        (done,) = commit(another, [Submission(RegisterUser(None), "three")], lambda: NOW).outcomes
+        assert isinstance(done, SerializedOutcome), done
     with psycopg.connect(postgres_database, autocommit=True) as other:
-        assert count(other, "FROM answers WHERE fingerprint = ''") == 4
+        assert count(other, "FROM idempotency_records WHERE fingerprint = ''") == 4
 
 
 def until_alone(connection: psycopg.Connection) -> None:

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from jangteo.core.wallets import ChargeBalance, RegisterUser, UserBalance
-from jangteo.engine.batch import Answer, Asked, commit
+from jangteo.engine.batch import Submission, commit
+from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.storage.port import Connection
 from jangteo.storage.urls import open_storage
 from tests.postgres import Server, running_server
@@ -41,8 +42,8 @@ def end_in_commit(database: str) -> None:
 
 
 def charge(connection: Connection, *amounts: int) -> list[object]:
-    done = commit(connection, [Asked(ChargeBalance(1, amount)) for amount in amounts], lambda: NOW)
-    return [answer.outcome if isinstance(answer, Answer) else answer for answer in done.answers]
+    done = commit(connection, [Submission(ChargeBalance(1, amount)) for amount in amounts], lambda: NOW)
+    return [answer.value() if isinstance(answer, SerializedOutcome) else answer for answer in done.outcomes]
 
 
 @pytest.mark.parametrize("amounts", [(1,), (1, 2)])
@@ -51,7 +52,7 @@ def test_what_was_committed_is_not_done_again(slow_to_commit: Server, amounts: t
     storage = open_storage(database)
     storage.prepare()
     with closing(storage.connect()) as connection, ThreadPoolExecutor(1) as pool:
-        commit(connection, [Asked(RegisterUser(None))], lambda: NOW)
+        commit(connection, [Submission(RegisterUser(None))], lambda: NOW)
         balance = 0
         for _ in range(ROUNDS):
             ending = pool.submit(end_in_commit, database)

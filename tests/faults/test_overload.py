@@ -26,8 +26,8 @@ def test_beyond_the_queue_is_503(open_shop: Callable[..., ServedShop]) -> None:
     shop = open_shop(queue_max=1, relay=False)
     shop.http.user()
     shop.clock.hold_up_commits()
-    with ThreadPoolExecutor(1) as pool:
-        taken_in = pool.submit(charge, shop)
+    with ThreadPoolExecutor(1) as clients:
+        taken_in = clients.submit(charge, shop)
         assert shop.clock.asked_to_commit.wait(30)
         for refused in (charge(shop), shop.http.get("/health/ready")):
             assert refused.status_code == 503
@@ -45,20 +45,20 @@ def test_what_arrives_during_a_commit_is_one_batch(open_shop: Callable[..., Serv
     committed: list[int] = []
     writer = shop.shop.commands._writer
     assert isinstance(writer, WriterThread)
-    lane = writer._lane
-    answer = lane._answer
+    pool = writer._lane
+    answer = pool._answer
 
     def counted(waiting: list[Any], results: Sequence[Any]) -> None:
         committed.append(len(waiting))
         answer(waiting, results)
 
-    lane._answer = counted  # type: ignore[method-assign]  # to see the batches
+    pool._answer = counted  # type: ignore[method-assign]  # to see the batches
     shop.clock.hold_up_commits()
-    with ThreadPoolExecutor(11) as pool:
-        first = pool.submit(charge, shop)
+    with ThreadPoolExecutor(11) as clients:
+        first = clients.submit(charge, shop)
         assert shop.clock.asked_to_commit.wait(30)
-        others = [pool.submit(charge, shop) for _ in range(10)]
-        while lane.unanswered < 11:
+        others = [clients.submit(charge, shop) for _ in range(10)]
+        while pool.unanswered < 11:
             shop.http.get("/health/live")
         shop.clock.commits_go_on.set()
         balances = sorted(each.result().json()["balance"] for each in (first, *others))
@@ -73,8 +73,8 @@ def test_readiness_is_not_awaited_for_long(
     monkeypatch.setitem(vars(ready), "within_s", 0.2)
     shop = open_shop(relay=False)
     shop.clock.hold_up_commits()
-    with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(shop.http.get, "/health/ready")
+    with ThreadPoolExecutor(1) as clients:
+        asked = clients.submit(shop.http.get, "/health/ready")
         assert shop.clock.asked_to_commit.wait(30)
         answer = asked.result()
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")

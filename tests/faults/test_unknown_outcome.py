@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from jangteo.core.wallets import ChargeBalance, CurrentBalance, RegisterUser, UserBalance
-from jangteo.engine.batch import Answer, Asked, Done, commit
+from jangteo.engine.batch import BatchResult, Submission, commit
+from jangteo.engine.outcomes import serialize
 from jangteo.engine.reads import Reads
 from jangteo.storage import wallets
 from jangteo.storage.port import Connection, Query
@@ -47,15 +48,15 @@ def connection(
     # That plans are renewed would be a turn more, whenever it comes.
     monkeypatch.setattr(pipeline, "PLAN_TTL_S", 3_600.0)
     opened = open_storage(postgres_database.replace(str(postgres.port), str(proxy.port))).connect()
-    done(opened, Asked(RegisterUser(None)))
+    done(opened, Submission(RegisterUser(None)))
     # Whatever is sent for the first time takes more turns.
-    done(opened, Asked(ChargeBalance(1, 60)))
-    done(opened, Asked(ChargeBalance(1, 40), "before"))
+    done(opened, Submission(ChargeBalance(1, 60)))
+    done(opened, Submission(ChargeBalance(1, 40), "before"))
     yield opened
     opened.close()
 
 
-def done(connection: Connection, *asked: Asked) -> Done:
+def done(connection: Connection, *asked: Submission) -> BatchResult:
     return commit(connection, asked, lambda: NOW)
 
 
@@ -78,9 +79,9 @@ def test_a_transaction_that_is_cut_anywhere_is_done_once(
     share: float,
 ) -> None:
     proxy.cut(direction, turn, share)
-    assert done(connection, Asked(ChargeBalance(1, 5), key)).answers == [Answer(UserBalance(1, 105))]
+    assert done(connection, Submission(ChargeBalance(1, 5), key)).outcomes == [serialize(UserBalance(1, 105))]
     assert proxy.has_cut.is_set(), "there is no such turn"
-    assert done(connection, Asked(ChargeBalance(1, 7))).answers == [Answer(UserBalance(1, 112))]
+    assert done(connection, Submission(ChargeBalance(1, 7))).outcomes == [serialize(UserBalance(1, 112))]
     assert ledger(postgres_database) == [7, 5, 40, 60]
 
 
@@ -90,28 +91,28 @@ def test_these_are_all_places_there_are(
     connection: Connection, proxy: CuttingProxy, key: str | None, ways: int, direction: Direction
 ) -> None:
     proxy.cut(direction, ways + 1, 0.0)
-    done(connection, Asked(ChargeBalance(1, 5), key))
+    done(connection, Submission(ChargeBalance(1, 5), key))
     assert not proxy.has_cut.is_set()
 
 
 def test_who_asks_again_whether_a_commit_has_landed_hears_the_same(connection: Any) -> None:
     # The transaction before has landed; the next one hasn't, and never will once someone has asked.
     connection._transactions -= 1
-    assert [connection._resolve(connection._wire) for _ in range(3)] == [True] * 3
+    assert [connection._resolve(connection._pipeline) for _ in range(3)] == [True] * 3
     connection._transactions += 1
-    assert [connection._resolve(connection._wire) for _ in range(3)] == [False] * 3
-    assert done(connection, Asked(ChargeBalance(1, 5))).answers == [Answer(UserBalance(1, 105))]
+    assert [connection._resolve(connection._pipeline) for _ in range(3)] == [False] * 3
+    assert done(connection, Submission(ChargeBalance(1, 5))).outcomes == [serialize(UserBalance(1, 105))]
 
 
 def test_a_writer_whose_row_is_gone_takes_a_new_one(connection: Connection, postgres_database: str) -> None:
     with psycopg.connect(postgres_database) as other:
         other.execute("DELETE FROM writers")
-    assert done(connection, Asked(ChargeBalance(1, 5))).answers == [Answer(UserBalance(1, 105))]
+    assert done(connection, Submission(ChargeBalance(1, 5))).outcomes == [serialize(UserBalance(1, 105))]
 
 
 def test_a_connection_that_was_idle_and_is_gone_is_replaced(connection: Connection, postgres_database: str) -> None:
     terminate_all(postgres_database)
-    assert done(connection, Asked(ChargeBalance(1, 5))).answers == [Answer(UserBalance(1, 105))]
+    assert done(connection, Submission(ChargeBalance(1, 5))).outcomes == [serialize(UserBalance(1, 105))]
 
 
 def test_who_reads_does_not_notice_that_an_idle_connection_is_gone(
@@ -121,7 +122,7 @@ def test_who_reads_does_not_notice_that_an_idle_connection_is_gone(
         reads = Reads(open_storage(postgres_database), lambda: NOW, threads=1, batch_max=10, queue_max=10)
         reads.start()
         for _ in range(3):
-            assert await reads.ask(Query(wallets.read_balance, (1,))) == CurrentBalance(100)
+            assert await reads.run(Query(wallets.read_balance, (1,))) == CurrentBalance(100)
             terminate_all(postgres_database)
         await reads.stop()
 
@@ -135,6 +136,6 @@ def test_what_cannot_be_found_out_is_not_called_done(
     proxy.cut("to the client", 2, 0.0)
     # Nobody can reach the server any more.
     proxy.close()
-    (failed,) = done(connection, Asked(ChargeBalance(1, 5))).answers
+    (failed,) = done(connection, Submission(ChargeBalance(1, 5))).outcomes
     assert "is not known" in getattr(failed, "reason", "")
     assert ledger(postgres_database) == [5, 40, 60]

@@ -94,13 +94,13 @@ def in_order(best: list[dict[str, Any]]) -> None:
 def look(database: str) -> tuple[set[int], int]:
     """Compare them in one snapshot: which windows were kept, and how many steps there were."""
     with closing(open_storage(database).connect()) as connection, connection.snapshot(datetime.now(UTC)) as snapshot:
-        kept = {window.days for window in read_windows(snapshot) if window.state == "kept"}
+        kept = {window.days for window in read_windows(snapshot) if window.state == "active"}
         for days in DAYS:
             for limit in (1, 5, 100):
                 counted, direct = kept_and_direct(snapshot, limit, days)
                 assert counted in (None, direct), (days, limit)
                 assert (counted is not None) == (days in kept)
-        ((steps,),) = snapshot.rows("SELECT steps FROM top_tally")
+        ((steps,),) = snapshot.rows("SELECT steps FROM best_seller_version")
     return kept, steps
 
 

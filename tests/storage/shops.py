@@ -11,7 +11,7 @@ from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct
 from jangteo.core.relay import MarkSent
 from jangteo.core.wallets import ChargeBalance, RegisterUser
-from jangteo.engine.batch import Asked, Failed, commit
+from jangteo.engine.batch import Failed, Submission, commit
 from jangteo.storage.audit import findings
 from jangteo.storage.port import Row
 from jangteo.storage.urls import open_storage
@@ -39,9 +39,9 @@ class Shop:
 
     def do(self, *commands: Command, at: datetime = OPENED) -> list[Any]:
         """All of it in one batch: what came of it."""
-        answers = commit(self._connection, [Asked(command) for command in commands], lambda: at).answers
-        assert not any(isinstance(answer, Failed) for answer in answers), answers
-        return [getattr(answer, "outcome", None) for answer in answers]
+        answers = commit(self._connection, [Submission(command) for command in commands], lambda: at).outcomes
+        assert not any(isinstance(each, Failed) for each in answers), answers
+        return [each.value() for each in answers if not isinstance(each, Failed)]
 
     def order(self, count: int = 1, *, at: datetime = OPENED) -> list[int]:
         """So many orders in one event_batch."""

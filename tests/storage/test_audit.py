@@ -187,16 +187,16 @@ def test_more_damage_is_found(demo_database: str, invariant: str, sql: str) -> N
 def test_statistics_that_differ_from_the_orders_are_found(sqlite_demo: str) -> None:
     # The index that finds the orders of a window misses half of them.
     def forget_in_index(raw: sqlite3.Connection) -> None:
-        index = raw.execute("SELECT sql, rootpage FROM sqlite_master WHERE name = 'orders_by_moment'").fetchone()
+        index = raw.execute("SELECT sql, rootpage FROM sqlite_master WHERE name = 'orders_by_creation'").fetchone()
         raw.execute("PRAGMA writable_schema = ON")
-        raw.execute("DELETE FROM sqlite_master WHERE name = 'orders_by_moment'")
+        raw.execute("DELETE FROM sqlite_master WHERE name = 'orders_by_creation'")
         raw.commit()
         raw.execute("PRAGMA writable_schema = RESET")
         raw.execute("UPDATE orders SET created_at = created_at - 5 * 86400000000 WHERE id % 2 = 0")
         raw.execute("PRAGMA writable_schema = ON")
         raw.execute(
             "INSERT INTO sqlite_master (type, name, tbl_name, rootpage, sql) "
-            "VALUES ('index', 'orders_by_moment', 'orders', ?, ?)",
+            "VALUES ('index', 'orders_by_creation', 'orders', ?, ?)",
             (index[1], index[0]),
         )
 

@@ -30,16 +30,16 @@ def shop(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[CountedShop
         yield shop
 
 
-PAGE, WINDOW = "window_id = 1 AND best = 12", "SELECT 9, days, since, 'kept', begun_at, asked_at"
+PAGE, WINDOW = "window_id = 1 AND best = 12", "SELECT 9, days, since, 'active', started_at, requested_at"
 DAMAGE: list[tuple[str, str, list[str]]] = [
     (
         "a page says too much",
-        f"UPDATE top_pages SET sold = '[0,12,2]' WHERE {PAGE}",
+        f"UPDATE best_seller_buckets SET sold = '[0,12,2]' WHERE {PAGE}",
         ["window of 3 day(s), product 2: 2 on its page and 1 not yet, sold 2", "answered"],
     ),
     (
         "a page is gone",
-        f"DELETE FROM top_pages WHERE {PAGE}",
+        f"DELETE FROM best_seller_buckets WHERE {PAGE}",
         [
             "window of 3 day(s), product 1: 0 on its page and -5 not yet, sold 7",
             "window of 3 day(s), product 2: 0 on its page and 1 not yet, sold 2",
@@ -48,27 +48,27 @@ DAMAGE: list[tuple[str, str, list[str]]] = [
     ),
     (
         "a note is gone",
-        "DELETE FROM uncounted_sales WHERE units = '[2,2]'",
+        "DELETE FROM sales_deltas WHERE units = '[2,2]'",
         ["window of 3 day(s), product 2: 1 on its page and -1 not yet, sold 2", "answered"] * 2,
     ),
     (
         "a note is there twice",
-        "INSERT INTO uncounted_sales (moment, units) SELECT moment, units FROM uncounted_sales WHERE units = '[2,2]'",
+        "INSERT INTO sales_deltas (moment, units) SELECT moment, units FROM sales_deltas WHERE units = '[2,2]'",
         ["window of 3 day(s), product 2: 1 on its page and 3 not yet, sold 2", "answered"] * 2,
     ),
     (
         "a window is later than what is counted of it",
-        "UPDATE top_windows SET since = since + 3 * 86400000000 WHERE id = 2",
+        "UPDATE best_seller_windows SET since = since + 3 * 86400000000 WHERE id = 2",
         ["window of 7 day(s), product 1: 14 on its page and -5 not yet, sold 7", "answered"],
     ),
     (
         "a page is among the others with too little",
-        f"UPDATE top_pages SET best = 1 WHERE {PAGE}",
+        f"UPDATE best_seller_buckets SET best = 1 WHERE {PAGE}",
         ["window of 3 day(s), page 0: 1 at the most, 12 on it"],
     ),
     (
         "a window is there twice",
-        f"INSERT INTO top_windows (id, days, since, state, begun_at, asked_at) {WINDOW} FROM top_windows WHERE id = 2",
+        f"INSERT INTO best_seller_windows (id, days, since, state, started_at, requested_at) {WINDOW} FROM best_seller_windows WHERE id = 2",
         ["2 windows of 7 day(s)"],
     ),
 ]
@@ -97,19 +97,22 @@ def test_a_page_that_is_not_read_for_its_best_is_found_though_more_pages_are_rea
     shop.buy((2, 30), at=NOW)
     shop.step(NOW)
     assert shop.agreed(NOW, limits=(1,)) == [(2, 32)]
-    shop.change("UPDATE top_pages SET best = 0 WHERE window_id = 1 AND best = 32")
+    shop.change("UPDATE best_seller_buckets SET best = 0 WHERE window_id = 1 AND best = 32")
     with pytest.raises(AssertionError):
         shop.agreed(NOW, limits=(1,))
     assert "window of 3 day(s), page 0: 0 at the most, 32 on it" in shop.wrong(NOW)
 
 
 def test_pages_of_a_window_that_is_let_go_are_nobodys(shop: CountedShop) -> None:
-    shop.change("UPDATE top_windows SET state = 'let-go' WHERE id = 2", "DELETE FROM top_pages WHERE window_id = 2")
+    shop.change(
+        "UPDATE best_seller_windows SET state = 'retired' WHERE id = 2",
+        "DELETE FROM best_seller_buckets WHERE window_id = 2",
+    )
     assert shop.wrong(NOW) == []
 
 
 def test_of_much_that_is_wrong_some_is_named(shop: CountedShop) -> None:
-    shop.change(f"UPDATE top_pages SET sold = '[0,12,1,0,4,4,4,4,4,4,4,4]' WHERE {PAGE}")
+    shop.change(f"UPDATE best_seller_buckets SET sold = '[0,12,1,0,4,4,4,4,4,4,4,4]' WHERE {PAGE}")
     found = shop.wrong(NOW)
     assert len([line for line in found if "on its page" in line]) == 5
     assert "window of 3 day(s): 3 more" in found

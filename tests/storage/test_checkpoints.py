@@ -12,7 +12,8 @@ from threading import Event, Thread
 import pytest
 
 from jangteo.core.wallets import ChargeBalance, RegisterUser, UserBalance
-from jangteo.engine.batch import Answer, Asked, commit
+from jangteo.engine.batch import Submission, commit
+from jangteo.engine.outcomes import SerializedOutcome, serialize
 from jangteo.storage import wallets
 from jangteo.storage.sqlite import checkpoints
 from jangteo.storage.urls import open_storage
@@ -61,11 +62,11 @@ def test_the_log_is_begun_anew_although_someone_is_always_reading(
         monkeypatch.setattr(checkpoints, "CHECKPOINT_AFTER_CHANGES", 10)
         monkeypatch.setattr(checkpoints, "RESTART_AT_PAGES", 20)
     writer = open_storage(sqlite_database).connect()
-    commit(writer, [Asked(RegisterUser(None))], now)
+    commit(writer, [Submission(RegisterUser(None))], now)
     log = Path(f"{sqlite_database.removeprefix('sqlite:///')}-wal")
     with always_a_reader(sqlite_database):
         for _ in range(CHARGES):
-            assert isinstance(commit(writer, [Asked(ChargeBalance(1, 1))], now).answers[0], Answer)
+            assert isinstance(commit(writer, [Submission(ChargeBalance(1, 1))], now).outcomes[0], SerializedOutcome)
         size = log.stat().st_size
     # Without a bound every page that was ever written is in it: two or more a charge.
     everything = 2 * 4_096 * CHARGES
@@ -87,7 +88,7 @@ def test_folding_that_fails_leaves_the_commits_alone(sqlite_database: str, monke
     writer = open_storage(sqlite_database).connect()
     writer._checkpointer = checkpoints.Checkpointer(unable)  # type: ignore[attr-defined]  # only SQLite's has one
     for number in range(1, 4):
-        told = commit(writer, [Asked(RegisterUser(None))], now).answers
-        assert told == [Answer(UserBalance(number, 0))]
+        told = commit(writer, [Submission(RegisterUser(None))], now).outcomes
+        assert told == [serialize(UserBalance(number, 0))]
     assert tried.wait(30)
     writer.close()

@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 
 from jangteo import demo
+from jangteo.core.entities import FailedEvent
 from jangteo.core.orders import PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct
 from jangteo.core.relay import (
     AcquireLease,
-    FailedEvent,
     MarkSent,
     PurgeEvents,
     RecordFailures,
     ReleaseLease,
     StartReplay,
 )
-from jangteo.engine.batch import Asked, commit
+from jangteo.engine.batch import Submission, commit
 from jangteo.storage import copying, migrations, outbox
 from jangteo.storage.best_sellers.refresh import plan_step
 from jangteo.storage.copying import OF_PROCESSES, SHOP, BooksNotRight, Copied, copy_shop
@@ -35,7 +35,7 @@ from jangteo.storage.urls import open_storage, same_database
 from tests.postgres import Server
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-KEPT = Asked(PlaceOrder(1, (RequestedItem(3, 1),), None), "kept")
+KEPT = Submission(PlaceOrder(1, (RequestedItem(3, 1),), None), "active")
 
 
 @pytest.fixture(scope="session")
@@ -50,14 +50,14 @@ def filled_file(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) 
         with connection.snapshot(NOW) as snapshot:
             counting = plan_step(snapshot, frozenset({7}))
         assert counting is not None
-        commit(connection, [Asked(counting.command)], lambda: NOW)
-        commit(connection, [KEPT, Asked(MarkSent(tuple(range(1, 100))))], lambda: NOW)
+        commit(connection, [Submission(counting.command)], lambda: NOW)
+        commit(connection, [KEPT, Submission(MarkSent(tuple(range(1, 100))))], lambda: NOW)
         on_their_way = [
             RecordFailures((FailedEvent(50, 48, 5, "HTTP 422: no such product", None),)),
             StartReplay(NOW - timedelta(days=1), NOW),
             PurgeEvents(tuple(range(1, 8)), retention_s=-1),
         ]
-        commit(connection, [Asked(note) for note in on_their_way], lambda: NOW)
+        commit(connection, [Submission(note) for note in on_their_way], lambda: NOW)
     return path
 
 
@@ -104,17 +104,17 @@ def shop_in(database: str) -> dict[str, list[Row]]:
 def is_empty(database: str) -> bool:
     """But for its name, for how much it has purged, and for a window in which nothing was sold: nothing."""
     shop = shop_in(database)
-    in_every_shop = [shop.pop(name) for name in ("purged_events", "top_windows", "top_tally")]
+    in_every_shop = [shop.pop(name) for name in ("purged_events", "best_seller_windows", "best_seller_version")]
     return (
-        in_every_shop == [[(1, 0, 0)], [(1, 3, 0, "kept", 0, 0)], [(1, 0)]]
+        in_every_shop == [[(1, 0, 0)], [(1, 3, 0, "active", 0, 0)], [(1, 0)]]
         and len(shop.pop("shops")) == 1
         and not any(shop.values())
     )
 
 
-def done(database: str, *asked: Asked) -> list[Any]:
+def done(database: str, *asked: Submission) -> list[Any]:
     with closing(open_storage(database).connect()) as connection:
-        return commit(connection, asked, lambda: NOW).answers
+        return commit(connection, asked, lambda: NOW).outcomes
 
 
 def damage(database: str, sql: str) -> None:
@@ -146,9 +146,9 @@ def test_windows_that_an_empty_target_keeps_give_way(filled: str, database: str)
         empty.prepare()
     with closing(open_storage(database).connect()) as connection, connection.transaction() as session:
         # As after somebody has asked for a week, and a rebuild.
-        session.run("UPDATE top_windows SET id = 3")
+        session.run("UPDATE best_seller_windows SET id = 3")
         session.run(
-            "INSERT INTO top_windows (id, days, since, state, begun_at, asked_at) VALUES (2, 7, 5, 'kept', 5, 5)"
+            "INSERT INTO best_seller_windows (id, days, since, state, started_at, requested_at) VALUES (2, 7, 5, 'active', 5, 5)"
         )
     copy(filled, database)
     assert shop_in(database) == shop_in(filled)
@@ -167,8 +167,8 @@ def test_a_copied_shop_goes_on(filled: str, database: str) -> None:
     assert shop_in(database) == before
     [ordered, added] = done(
         database,
-        Asked(PlaceOrder(2, (RequestedItem(1, 2), RequestedItem(2, 1)), None)),
-        Asked(AddProduct("Jeju carrots, 2 kg", 9_000, 40)),
+        Submission(PlaceOrder(2, (RequestedItem(1, 2), RequestedItem(2, 1)), None)),
+        Submission(AddProduct("Jeju carrots, 2 kg", 9_000, 40)),
     )
     assert (ordered.outcome.status, added.outcome.stock) == ("paid", 40)
     after = shop_in(database)
@@ -212,7 +212,7 @@ def test_a_source_that_is_written_to_meanwhile_is_not_copied(
 
     def sells(step: Copied) -> bool:
         if step.whole_table and step.table == SHOP[-1].name:
-            done(postgres_database, Asked(PlaceOrder(1, (RequestedItem(3, 1),), None)))
+            done(postgres_database, Submission(PlaceOrder(1, (RequestedItem(3, 1),), None)))
         return False
 
     with pytest.raises(CannotOpen, match="was written to meanwhile"):
@@ -221,8 +221,8 @@ def test_a_source_that_is_written_to_meanwhile_is_not_copied(
 
 
 def test_a_copy_that_fails_in_its_last_table_leaves_nothing(filled: str, postgres_database: str) -> None:
-    assert SHOP[-1].name == "top_tally"
-    damage(filled, "UPDATE top_tally SET steps = 'many'")
+    assert SHOP[-1].name == "best_seller_version"
+    damage(filled, "UPDATE best_seller_version SET steps = 'many'")
     with pytest.raises(Broken, match="many"):
         copy(filled, postgres_database)
     assert is_empty(postgres_database)
@@ -267,12 +267,12 @@ def test_a_page_that_is_left_out_is_told(filled: str, sqlite_database: str, monk
 
 
 def test_what_is_served_on_postgresql_is_neither_end(filled: str, postgres_database: str, tmp_path: Path) -> None:
-    done(postgres_database, Asked(AcquireLease("a server", 6)))
+    done(postgres_database, Submission(AcquireLease("a server", 6)))
     with pytest.raises(CannotOpen, match="the target is being served; stop all of its servers first"):
         copy(filled, postgres_database)
     with pytest.raises(CannotOpen, match="the source is being served"):
         copy(postgres_database, f"sqlite:///{tmp_path / 'new.db'}")
-    done(postgres_database, Asked(ReleaseLease("a server")))
+    done(postgres_database, Submission(ReleaseLease("a server")))
     copy(filled, postgres_database)
 
 

@@ -25,7 +25,7 @@ def shop(database: str) -> Iterator[CountedShop]:
 
 
 def uncounted(shop: CountedShop) -> int:
-    return len(shop.ids("uncounted_sales"))
+    return len(shop.ids("sales_deltas"))
 
 
 def test_few_notes_are_not_worth_a_step(shop: CountedShop) -> None:
@@ -52,7 +52,7 @@ def test_few_orders_that_have_left_are_not_worth_a_step(shop: CountedShop, order
 def test_what_left_before_it_was_counted_is_on_no_page(shop: CountedShop) -> None:
     shop.do(*[bought((2, 1))] * FEW, at=NOW)
     shop.step(NOW + 3 * DAY)
-    assert (uncounted(shop), shop.ids("top_pages")) == (0, [])
+    assert (uncounted(shop), shop.ids("best_seller_buckets")) == (0, [])
 
 
 def test_a_step_that_is_full_says_that_there_is_more(
@@ -80,7 +80,7 @@ def test_a_step_that_is_full_says_that_there_is_more(
         assert shop.agreed(after) == []
         assert shop.agreed(NOW + 3 * DAY + HOUR) == [(1, 5), (FAR, 5)]
     assert rounds == [True, True, False]
-    assert shop.ids("top_pages") == []
+    assert shop.ids("best_seller_buckets") == []
 
 
 def test_orders_may_leave_while_more_of_them_is_noted_than_a_step_counts(
@@ -162,7 +162,7 @@ def test_a_step_that_comes_too_late_changes_nothing(shop: CountedShop, always: N
     early = shop.plan(NOW)
     assert early is not None
     shop.step(NOW)
-    tables = ("uncounted_sales", "top_windows", "top_pages", "top_tally")
+    tables = ("sales_deltas", "best_seller_windows", "best_seller_buckets", "best_seller_version")
     before = [shop.rows(f"SELECT * FROM {table}") for table in tables]
     assert not shop.is_done(early.command, at=NOW)
     assert [shop.rows(f"SELECT * FROM {table}") for table in tables] == before

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from jangteo.core.book import Command
+from jangteo.core.entities import FailedEvent
 from jangteo.core.relay import (
-    FailedEvent,
     RecordDelivered,
     RecordFailures,
     RecordPlatformStatus,

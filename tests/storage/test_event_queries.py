@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from jangteo.core.entities import FailedEvent
 from jangteo.core.orders import CancelOrder
-from jangteo.core.relay import FailedEvent, RecordFailures
+from jangteo.core.relay import RecordFailures
 from jangteo.storage.event_queries import (
     KeptEvent,
     count_sent,

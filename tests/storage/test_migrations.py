@@ -159,7 +159,7 @@ def test_a_shop_without_orders_has_its_window_at_once(tmp_path: Path) -> None:
     to_first(engine_of(database))
     migrated(database).close()
     with closing(CountedShop(database)) as shop:
-        assert shop.states() == [(1, 3, "kept")]
+        assert shop.states() == [(1, 3, "active")]
         assert shop.is_kept(OPENED, 3)
         assert shop.agreed(OPENED) == []
 

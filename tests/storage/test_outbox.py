@@ -14,7 +14,7 @@ from jangteo.core.orders import PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct
 from jangteo.core.relay import MarkSent
 from jangteo.core.wallets import ChargeBalance, RegisterUser
-from jangteo.engine.batch import Asked, apply, commit
+from jangteo.engine.batch import Submission, apply, commit
 from jangteo.storage import outbox
 from jangteo.storage.outbox import EventBatches
 from jangteo.storage.port import Connection
@@ -24,7 +24,7 @@ NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
 
 def done(connection: Connection, *commands: Command) -> list[Any]:
-    answers = commit(connection, [Asked(command) for command in commands], lambda: NOW).answers
+    answers = commit(connection, [Submission(command) for command in commands], lambda: NOW).outcomes
     return [getattr(answer, "outcome", answer) for answer in answers]
 
 
@@ -82,7 +82,7 @@ def test_what_commits_late_is_not_skipped(postgres_database: str) -> None:
         set_up(early)
         with late.transaction() as session:
             # It has its ids already, lower ones than the next, which commits before it.
-            apply(session, [Asked(order(1, 1))], NOW)
+            apply(session, [Submission(order(1, 1))], NOW)
             done(early, order(2, 2))
             found = waiting(early)
             assert found is not None

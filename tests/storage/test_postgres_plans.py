@@ -17,19 +17,20 @@ from jangteo.core import relay
 from jangteo.core.book import Command
 from jangteo.core.counting import CountSales, Step, Window, WrittenPage
 from jangteo.core.coupons import ClaimCoupon, StartCampaign
-from jangteo.core.entities import CouponTerms
+from jangteo.core.entities import CouponTerms, FailedEvent
 from jangteo.core.health import CheckWritable
 from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
 from jangteo.core.relay import AcquireLease, MarkSent
 from jangteo.core.wallets import ChargeBalance, RegisterUser
-from jangteo.engine.batch import Answer, Asked, commit
+from jangteo.engine.batch import Submission, commit
+from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.storage.best_sellers.query import read_best_sellers
 from jangteo.storage.port import Row, Session
 from jangteo.storage.postgres import pipeline
 from jangteo.storage.postgres.connection import PLAN_BY_KEYS
-from jangteo.storage.postgres.encoding import Sent
-from jangteo.storage.postgres.pipeline import Found, Pipeline
+from jangteo.storage.postgres.encoding import Parameter
+from jangteo.storage.postgres.pipeline import PendingRows, Pipeline
 from jangteo.storage.timestamps import to_micros
 from jangteo.storage.urls import open_storage
 from tests.storage.refreshed import counted_shop
@@ -37,7 +38,7 @@ from tests.storage.shops import DAY
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 TERMS = CouponTerms(discount=300, percent=None, max_discount=None, min_amount=0)
-WINDOW = Window(2, 7, NOW, "building", NOW, NOW)
+WINDOW = Window(2, 7, NOW, "backfilling", NOW, NOW)
 PAGE = WrittenPage(2**47 - 1, 2, 9, "[0,9]")
 BATCHES: tuple[tuple[Command, ...], ...] = (
     (RegisterUser("Kim Minji"), RegisterUser(None)),
@@ -52,7 +53,7 @@ BATCHES: tuple[tuple[Command, ...], ...] = (
         MarkSent((1,)),
         AcquireLease("a relay", 6.0),
         CheckWritable(),
-        relay.RecordFailures((relay.FailedEvent(5, 3, 2, "too large", None),)),
+        relay.RecordFailures((FailedEvent(5, 3, 2, "too large", None),)),
         relay.RecordDelivered((5, 6)),
         relay.RecordPlatformStatus("none", None, stopped=False, sent_events=12, within_s=2.5),
         relay.PurgeEvents((1, 2), -60.0),
@@ -61,7 +62,7 @@ BATCHES: tuple[tuple[Command, ...], ...] = (
 )
 # Whoever leaves the campaign to the shop has all campaigns looked at that still have coupons: there are few.
 LOOKED_THROUGH = {"campaigns"}
-SMALL = {"top_windows", "top_tally"}
+SMALL = {"best_seller_windows", "best_seller_version"}
 MANY_ORDERS = (
     """
     INSERT INTO products (id, name, price, stock, created_at)
@@ -77,17 +78,17 @@ MANY_ORDERS = (
     SELECT orders.id, place, place + 1, 1, 1 FROM orders, generate_series(0, 1) AS place
     """,
     """
-    INSERT INTO top_pages (id, window_id, best, sold)
+    INSERT INTO best_seller_buckets (id, window_id, max_units, units)
     SELECT 70368744177664 + number, 1, number, '[' || number || ']' FROM generate_series(1, 5000) AS number
     """,
     """
-    INSERT INTO uncounted_sales (moment, units)
+    INSERT INTO sales_deltas (moment, units)
     SELECT %(now)s, '[1,1]' FROM generate_series(1, 3000) AS number
     """,
 )
 BY_KEY = {"Index Cond", "Recheck Cond"}
 PLANNED = {"SELECT", "WITH", "UPDATE", "DELETE"}
-# Asked for once, when a connection is opened.
+# Submission for once, when a connection is opened.
 NOT_OF_A_BATCH = "writers WHERE seen_at"
 
 
@@ -100,11 +101,11 @@ def scans(plan: Any) -> Iterator[Any]:
 
 def noted(asked_for: set[str], monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """All that is asked for from here on."""
-    ask = Pipeline.ask
+    send = Pipeline.send
 
-    def noting(wire: Pipeline, sql: str, values: Sequence[Sent] = ()) -> Found:
+    def noting(pipeline: Pipeline, sql: str, values: Sequence[Parameter] = ()) -> PendingRows:
         asked_for.add(sql)
-        return ask(wire, sql, values)
+        return send(pipeline, sql, values)
 
     monkeypatch.setattr(Pipeline, "ask", noting)
     return asked_for
@@ -118,11 +119,11 @@ def statements_of(database: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
             for commands in (batch[:1], batch):
                 keyed = batch is not BATCHES[-1]
                 asked = [
-                    Asked(command, f"{number}-{len(commands)}-{place}" if keyed else None)
+                    Submission(command, f"{number}-{len(commands)}-{place}" if keyed else None)
                     for place, command in enumerate(commands)
                 ]
-                answers = commit(connection, asked, lambda: NOW).answers
-                assert all(isinstance(answer, Answer) for answer in answers), answers
+                answers = commit(connection, asked, lambda: NOW).outcomes
+                assert all(isinstance(answer, SerializedOutcome) for answer in answers), answers
     return {sql for sql in asked_for if sql.split(maxsplit=1)[0] in PLANNED and NOT_OF_A_BATCH not in sql}
 
 
@@ -158,7 +159,9 @@ def test_best_sellers_are_read_and_counted_without_looking_through_the_orders(
             plan = raw.execute(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {sql}".encode()).fetchall()[0][0]
             through = {each["Relation Name"] for each in scans(plan[0]["Plan"]) if each["Node Type"] == "Seq Scan"}
             # Whoever removes a window takes its pages in any order.
-            assert through <= (SMALL | {"top_pages"} if sql.startswith("SELECT id FROM top_pages") else SMALL), sql
+            assert through <= (
+                SMALL | {"best_seller_buckets"} if sql.startswith("SELECT id FROM best_seller_buckets") else SMALL
+            ), sql
         assert len(looked_at) > 10
 
 
@@ -172,11 +175,11 @@ def test_what_was_planned_for_a_small_table_is_planned_anew(
 
     with closing(open_storage(postgres_database).connect()) as connection:
         for batch in BATCHES:
-            commit(connection, [Asked(command) for command in batch], lambda: NOW)
+            commit(connection, [Submission(command) for command in batch], lambda: NOW)
         with connection.transaction() as session:
             assert plans(session) == []
-        commit(connection, [Asked(ClaimCoupon(3, 1))], lambda: NOW)
+        commit(connection, [Submission(ClaimCoupon(3, 1))], lambda: NOW)
         monkeypatch.setattr(pipeline, "PLAN_TTL_S", 60.0)
-        commit(connection, [Asked(ClaimCoupon(4, 1))], lambda: NOW)
+        commit(connection, [Submission(ClaimCoupon(4, 1))], lambda: NOW)
         with connection.transaction() as session:
             assert plans(session) != []

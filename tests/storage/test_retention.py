@@ -9,8 +9,9 @@ from threading import Thread
 import psycopg
 import pytest
 
-from jangteo.core.relay import FailedEvent, MarkSent, PurgeEvents, RecordFailures
-from jangteo.engine.batch import Asked, apply
+from jangteo.core.entities import FailedEvent
+from jangteo.core.relay import MarkSent, PurgeEvents, RecordFailures
+from jangteo.engine.batch import Submission, apply
 from jangteo.storage import chores, outbox
 from jangteo.storage.chores import Purgeable, read_purgeable
 from jangteo.storage.event_queries import count_sent, read_state
@@ -177,7 +178,7 @@ def test_bundles_that_were_committed_late_stay_until_they_are_sent(postgres_data
         early.set_up()
         with late.transaction() as session:
             # It has its ids already, lower ones than the next, which commits before it.
-            apply(session, [Asked(order(2)), Asked(order(2))], LONG_AGO)
+            apply(session, [Submission(order(2)), Submission(order(2))], LONG_AGO)
             early.order(2, at=LONG_AGO + DAY)
             early.order(at=NOW)
             early.send(2, at=LONG_AGO + 2 * DAY)
@@ -226,7 +227,7 @@ def test_what_another_is_just_marking_is_counted_as_it_goes(postgres_database: s
         shop.send(1, 2, 3, at=LONG_AGO)
         thread = Thread(target=lambda: forget(forgetting))
         with other.transaction() as session:
-            apply(session, [Asked(MarkSent((2,)))], LONG_AGO)
+            apply(session, [Submission(MarkSent((2,)))], LONG_AGO)
             session.rows("SELECT 1")
             thread.start()
             while thread.is_alive() and not somebody_waits(postgres_database):

@@ -6,15 +6,15 @@ from datetime import timedelta
 
 import pytest
 
+from jangteo.core.entities import FailedEvent
 from jangteo.core.relay import (
-    FailedEvent,
     RecordFailures,
     RecordPlatformStatus,
     ResumePlatform,
     RetryEvents,
     StartReplay,
 )
-from jangteo.storage.chores import read_chores, read_known, read_replayed
+from jangteo.storage.chores import read_due, read_known, read_replayed
 from tests.storage.shops import DAY, OPENED, Shop
 
 NOW = OPENED + DAY
@@ -41,12 +41,12 @@ def reject(shop: Shop, *events: tuple[int, float | None]) -> None:
 
 
 def due(shop: Shop, after_s: float = 0, limit: int = 10) -> list[int]:
-    found = shop.look(read_chores, PLATFORM, limit, at=NOW + after_s * SECOND)
+    found = shop.look(read_due, PLATFORM, limit, at=NOW + after_s * SECOND)
     return sorted(trial.event for trial in found.retries)
 
 
 def test_without_rejections_there_is_nothing_to_do(told: Shop) -> None:
-    found = told.look(read_chores, PLATFORM, 10, at=NOW)
+    found = told.look(read_due, PLATFORM, 10, at=NOW)
     assert found == (False, [], None)
     assert (told.look(read_known, PLATFORM), told.look(read_replayed)) == (([], False), 0)
 
@@ -67,7 +67,7 @@ def test_whatever_is_set_aside_is_due_when_an_operator_asks_for_it(told: Shop) -
 
 def test_a_trial_is_told_with_its_order_its_tries_and_its_text(told: Shop) -> None:
     reject(told, (2, 0))
-    [trial] = told.look(read_chores, PLATFORM, 10, at=NOW).retries
+    [trial] = told.look(read_due, PLATFORM, 10, at=NOW).retries
     assert (trial.event, trial.order_id, trial.attempts) == (2, 2, 2)
     assert trial.text == told.rows("SELECT event FROM outbox WHERE id = 2")[0][0]
 
@@ -114,12 +114,12 @@ def test_it_is_stopped_by_the_platform_of_its_own_name(
     told: Shop, said_by: str, *, stopped: bool, is_stopped: bool
 ) -> None:
     told.do(RecordPlatformStatus(said_by, "410", stopped, sent_events=0, within_s=1), at=NOW)
-    assert told.look(read_chores, PLATFORM, 10, at=NOW).stopped == is_stopped
+    assert told.look(read_due, PLATFORM, 10, at=NOW).stopped == is_stopped
     assert told.look(read_known, PLATFORM).stopped == is_stopped
     told.do(ResumePlatform(), at=NOW)
-    assert not told.look(read_chores, PLATFORM, 10, at=NOW).stopped
+    assert not told.look(read_due, PLATFORM, 10, at=NOW).stopped
 
 
 def test_the_replay_under_way_is_found(told: Shop) -> None:
     told.do(StartReplay(OPENED, NOW), at=NOW)
-    assert told.look(read_chores, PLATFORM, 10, at=NOW).replay == (1, OPENED, NOW, 0, 1, 0)
+    assert told.look(read_due, PLATFORM, 10, at=NOW).replay == (1, OPENED, NOW, 0, 1, 0)

@@ -24,7 +24,7 @@ from tests.storage.shops import DAY, OPENED
 HOUR, SECOND, MICRO = timedelta(hours=1), timedelta(seconds=1), timedelta(microseconds=1)
 NOW = OPENED + 40 * DAY
 FAR = PRODUCTS[-1]
-THREE_DAYS = (1, 3, "kept")
+THREE_DAYS = (1, 3, "active")
 
 
 @pytest.fixture
@@ -38,13 +38,13 @@ def test_a_window_is_begun_when_somebody_asks_and_kept_once_it_is_built(shop: Co
     shop.buy((1, 3), (FAR, 1), at=NOW - 6 * DAY)
     assert shop.plan(NOW) is None
     window = shop.begin(NOW, 7)
-    assert (window.days, window.since, window.state) == (7, NOW - 7 * DAY, "building")
+    assert (window.days, window.since, window.state) == (7, NOW - 7 * DAY, "backfilling")
     assert not shop.is_kept(NOW, 7)
     assert shop.plan(NOW, 7) is None, "it is begun once"
     shop.finish(window, shop.lacking(window, NOW), NOW)
     assert shop.is_kept(NOW, 7)
     assert shop.agreed(NOW, 7) == [(1, 3), (FAR, 1)]
-    assert shop.states() == [THREE_DAYS, (2, 7, "kept")]
+    assert shop.states() == [THREE_DAYS, (2, 7, "active")]
 
 
 def test_what_happens_while_a_window_is_built_is_counted_once(
@@ -101,7 +101,7 @@ def test_a_window_whose_builder_is_gone_is_begun_anew(shop: CountedShop) -> None
     assert shop.plan(NOW + HEARD_WITHIN, 7) is None
     late = NOW + HEARD_WITHIN + MICRO
     window = shop.begin(late, 7)
-    assert shop.states() == [THREE_DAYS, (2, 7, "let-go"), (3, 7, "building")]
+    assert shop.states() == [THREE_DAYS, (2, 7, "retired"), (3, 7, "backfilling")]
     with pytest.raises(WindowGone):
         shop.lacking(lost, late)
     with pytest.raises(WindowGone):
@@ -110,7 +110,7 @@ def test_a_window_whose_builder_is_gone_is_begun_anew(shop: CountedShop) -> None
     assert shop.is_kept(late, 7)
     assert shop.agreed(late, 7) == [(1, 3)]
     shop.step(late)
-    assert shop.states() == [THREE_DAYS, (3, 7, "kept")]
+    assert shop.states() == [THREE_DAYS, (3, 7, "active")]
 
 
 def test_a_builder_who_comes_back_does_not_finish_another_window_with_the_same_id(shop: CountedShop) -> None:
@@ -156,20 +156,20 @@ def test_what_nobody_asks_for_in_a_day_is_let_go_and_removed_in_bites(
     end = NOW + KEPT_UNASKED
     shop.step(end)
     monkeypatch.setattr(refresh, "FEW", FEW)
-    assert shop.states() == [THREE_DAYS, (2, 7, "kept"), (3, 5, "kept")]
+    assert shop.states() == [THREE_DAYS, (2, 7, "active"), (3, 5, "active")]
     # One of them is asked for again.
     shop.step(end, 5)
     monkeypatch.setattr(refresh, "PAGES_AT_ONCE", 2)
-    pages, more = len(shop.ids("top_pages")), list[bool]()
+    pages, more = len(shop.ids("best_seller_buckets")), list[bool]()
     shop.step(end + MICRO)
-    assert shop.states() == [THREE_DAYS, (2, 7, "let-go"), (3, 5, "kept")]
+    assert shop.states() == [THREE_DAYS, (2, 7, "retired"), (3, 5, "active")]
     assert not shop.is_kept(end + MICRO, 7)
     while (planned := shop.plan(end + MICRO)) is not None:
         assert shop.is_done(planned.command, end + MICRO)
         more.append(planned.more)
     assert more == [True, True, False], "four pages"
-    assert len(shop.ids("top_pages")) == pages * 2 // 3
-    assert shop.states() == [THREE_DAYS, (3, 5, "kept")]
+    assert len(shop.ids("best_seller_buckets")) == pages * 2 // 3
+    assert shop.states() == [THREE_DAYS, (3, 5, "active")]
     assert shop.is_kept(end + MICRO, 5)
     assert shop.agreed(end + MICRO, 5) == shop.agreed(end + MICRO, 3)
 
@@ -203,7 +203,7 @@ def test_a_window_is_built_anew_while_it_is_kept(shop: CountedShop, always: None
     shop.buy((1, 3), (FAR, 2), at=NOW - DAY)
     shop.step(NOW)
     # Something has gone wrong with it.
-    shop.change("UPDATE top_pages SET sold = '[0,9]', best = 9 WHERE window_id = 1 AND best = 3")
+    shop.change("UPDATE best_seller_buckets SET sold = '[0,9]', best = 9 WHERE window_id = 1 AND best = 3")
     assert shop.wrong(NOW) != []
     begun = shop.look(plan_building, 3, at=NOW)
     assert shop.is_done(begun, NOW)
@@ -214,8 +214,8 @@ def test_a_window_is_built_anew_while_it_is_kept(shop: CountedShop, always: None
     shop.step(NOW)
     shop.finish(window, lacking, NOW)
     assert shop.agreed(NOW) == [(1, 4), (FAR, 2)]
-    assert shop.states() == [(1, 3, "let-go"), (2, 3, "kept")]
+    assert shop.states() == [(1, 3, "retired"), (2, 3, "active")]
     assert shop.wrong(NOW) == []
     shop.step(NOW)
-    assert shop.states() == [(2, 3, "kept")]
-    assert len(shop.ids("top_pages")) == 2
+    assert shop.states() == [(2, 3, "active")]
+    assert len(shop.ids("best_seller_buckets")) == 2

@@ -1,4 +1,4 @@
-"""The ASGI application: match, read, ask the shop, reply. Every call goes this one way."""
+"""The ASGI application: match, read, ask the shop, response. Every call goes this one way."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
@@ -15,9 +15,9 @@ from jangteo.api.requests import (
     read_query,
     receive_body,
 )
-from jangteo.api.responses import Response, failure, outcome_response, problem_response, reply
+from jangteo.api.responses import Response, failure, outcome_response, problem_response, response
 from jangteo.api.route import Route
-from jangteo.api.router import Map
+from jangteo.api.router import Router
 from jangteo.engine.commands import Commands
 from jangteo.engine.reads import Reads
 from jangteo.engine.worker_pool import Overloaded, Stopped
@@ -28,7 +28,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Page = Callable[[Scope], Response]
+StaticPage = Callable[[Scope], Response]
 
 log = structlog.get_logger()
 _READ_AS: Final = {"HEAD": "GET"}
@@ -41,13 +41,13 @@ class Api:
     def __init__(
         self,
         routes: Iterable[Route],
-        pages: Mapping[str, Page],
+        pages: Mapping[str, StaticPage],
         commands: Commands,
         reads: Reads,
         *,
         body_max_bytes: int,
     ) -> None:
-        self._map = Map(routes)
+        self._map = Router(routes)
         self._pages = pages
         self._commands = commands
         self._reads = reads
@@ -56,11 +56,11 @@ class Api:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        status, headers, body = await self._reply(scope, receive)
+        status, headers, body = await self._response(scope, receive)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _reply(self, scope: Scope, receive: Receive) -> Response:
+    async def _response(self, scope: Scope, receive: Receive) -> Response:
         try:
             return await self._answer(scope, receive)
         except Malformed as error:
@@ -95,16 +95,18 @@ class Api:
             arguments.append(read_body(route, raw))
         asked: Any = route.endpoint(*arguments)
         if isinstance(asked, Query):
-            return self._read_reply(route, path, await self._reads.ask(asked))
+            return self._read_response(route, path, await self._reads.run(asked))
         if not hasattr(asked, "decide"):
-            return reply(route, path, asked)
-        told = self._commands.submit(asked, key if route.takes_key else None)
-        return outcome_response(route, await asyncio.wait_for(told, route.within_s) if route.within_s else await told)
+            return response(route, path, asked)
+        outcome = self._commands.submit(asked, key if route.takes_key else None)
+        return outcome_response(
+            route, await asyncio.wait_for(outcome, route.within_s) if route.within_s else await outcome
+        )
 
-    def _read_reply(self, route: Route, path: str, answer: object) -> Response:
+    def _read_response(self, route: Route, path: str, answer: object) -> Response:
         # Who asked the same at the same moment is given the same answer, which is put in JSON once.
         if self._last_read is None or self._last_read[0] is not answer or self._last_read[1] != path:
-            self._last_read = answer, path, reply(route, path, answer)
+            self._last_read = answer, path, response(route, path, answer)
         return self._last_read[2]
 
     def _page(self, scope: Scope) -> Response:

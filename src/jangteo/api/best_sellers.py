@@ -26,7 +26,7 @@ class WhichBest(Body):
 
 def list_best_sellers(limit: int, days: int, method: str) -> Query[AsOf[list[BestSeller]] | None]:
     """List the best sellers of the last three days, or of as many as wanted, best first."""
-    directly: Query[AsOf[list[BestSeller]] | None] = Query(count_best_sellers, (limit, days), lane="direct")
+    directly: Query[AsOf[list[BestSeller]] | None] = Query(count_best_sellers, (limit, days), cost="scan")
     if method == "direct":
         return directly
     return Query(read_best_sellers, (limit, days), fallback=directly, window_days=days)

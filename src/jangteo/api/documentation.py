@@ -13,20 +13,20 @@ from jangteo.api.responses import Response
 from jangteo.api.route import Route
 
 Scope = MutableMapping[str, Any]
-Page = Callable[[Scope], Response]
+StaticPage = Callable[[Scope], Response]
 
 DOCUMENTATION: Final = "/schema"
 OPENAPI: Final = "/schema/openapi.json"
-# The pages need nothing but themselves; a browser is told to lock them to that.
+# The pages need nothing but themselves; a browser is outcome to lock them to that.
 _POLICY: Final = b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
-def pages(routes: Iterable[Route], version: str) -> dict[str, Page]:
+def pages(routes: Iterable[Route], version: str) -> dict[str, StaticPage]:
     """Every page by its path, rendered once."""
     openapi = document(routes, version)
     environment = Environment(loader=PackageLoader("jangteo.api"), autoescape=True, undefined=StrictUndefined)
     environment.filters["pretty"] = _pretty
-    as_json = _reply(b"application/json", msgspec.json.encode(openapi))
+    as_json = _response(b"application/json", msgspec.json.encode(openapi))
     reference = environment.get_template("reference.html")
     events = event_schemas.index()
     as_html = _html(reference.render(openapi=openapi, problems=_all_problems(), **events))
@@ -36,14 +36,14 @@ def pages(routes: Iterable[Route], version: str) -> dict[str, Page]:
         wants_html = any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
         return as_html if wants_html else as_json
 
-    found: dict[str, Page] = {
+    found: dict[str, StaticPage] = {
         "/": lambda _: Response(307, [(b"location", DOCUMENTATION.encode()), (b"content-length", b"0")], b""),
         DOCUMENTATION: documentation,
         OPENAPI: lambda _: as_json,
-        event_schemas.EVENTS: _always(_reply(b"application/json", msgspec.json.encode(events))),
+        event_schemas.EVENTS: _always(_response(b"application/json", msgspec.json.encode(events))),
     }
     for path, schema in event_schemas.event_schemas().items():
-        found[path] = _always(_reply(b"application/schema+json", msgspec.json.encode(schema)))
+        found[path] = _always(_response(b"application/schema+json", msgspec.json.encode(schema)))
     for kind, example in _all_problems().items():
         explained = environment.get_template("problem.html").render(kind=kind, example=example)
         found[problems.TYPE_PREFIX + kind.slug] = _always(_html(explained))
@@ -55,15 +55,15 @@ def _all_problems() -> dict[Kind, Any]:
     return refusals | {kind: problems.problem(kind) for kind in problems.OF_ANY_CALL}
 
 
-def _always(reply: Response) -> Page:
-    return lambda _: reply
+def _always(response: Response) -> StaticPage:
+    return lambda _: response
 
 
 def _html(text: str) -> Response:
-    return _reply(b"text/html; charset=utf-8", text.encode())
+    return _response(b"text/html; charset=utf-8", text.encode())
 
 
-def _reply(content_type: bytes, body: bytes) -> Response:
+def _response(content_type: bytes, body: bytes) -> Response:
     headers = [
         (b"content-type", content_type),
         (b"content-length", b"%d" % len(body)),

@@ -111,7 +111,7 @@ def _parameters(route: Route, refs: dict[Any, Any]) -> list[dict[str, Any]]:
 
 def _responses(route: Route, refs: dict[Any, Any]) -> dict[str, Any]:
     success: dict[str, Any] = {
-        "description": "Done." if route.method != "GET" else "Found.",
+        "description": "BatchResult." if route.method != "GET" else "Found.",
         "content": {"application/json": {"schema": refs[route.answer], "example": _example(route.answer)}},
     }
     if route.takes_key:

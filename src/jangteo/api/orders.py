@@ -38,4 +38,4 @@ def read_order(order_id: int) -> Query[Order | OrderNotFound]:
 
 def list_orders_of(user_id: int, limit: int, after: int | None) -> Query[Page[Order] | UserNotFound]:
     """List a user's orders, newest first."""
-    return Query(orders.read_orders_of, (user_id, limit, after), lane="long")
+    return Query(orders.read_orders_of, (user_id, limit, after), cost="page")

@@ -63,4 +63,4 @@ def read_product(product_id: int) -> Query[Product | ProductNotFound]:
 
 def list_products(limit: int | None, after: int | None) -> Query[Page[Product]]:
     """List the products by id, each with its exact stock; all of them where there is no limit."""
-    return Query(products.read_products, (limit, after), lane="long")
+    return Query(products.read_products, (limit, after), cost="page")

@@ -30,7 +30,7 @@ class Response(NamedTuple):
     body: bytes
 
 
-def reply(route: Route, path: str, answer: object) -> Response:
+def response(route: Route, path: str, answer: object) -> Response:
     """What was read: a thing, a page of a list, or a refusal."""
     if isinstance(answer, Refusal):
         return problem_response(problems.problem_of(answer))
@@ -43,11 +43,11 @@ def reply(route: Route, path: str, answer: object) -> Response:
     return _success(route, _encode(answer))
 
 
-def outcome_response(route: Route, told: SerializedOutcome) -> Response:
+def outcome_response(route: Route, outcome: SerializedOutcome) -> Response:
     """What the shop decided: a result, which is JSON already, or a refusal."""
-    refusal = told.refusal()
-    decided = _success(route, told.body) if refusal is None else problem_response(problems.problem_of(refusal))
-    if told.replayed:
+    refusal = outcome.refusal()
+    decided = _success(route, outcome.body) if refusal is None else problem_response(problems.problem_of(refusal))
+    if outcome.replayed:
         decided.headers.append(_REPLAYED)
     return decided
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from jangteo.api.route import Route
 
 
-class Found(NamedTuple):
+class Match(NamedTuple):
     """The routes of a path by method, and the path's ids, not yet read."""
 
     by_method: dict[str, Route]
@@ -20,7 +20,7 @@ class _Place:
         self.by_method: dict[str, Route] = {}
 
 
-class Map:
+class Router:
     """All paths, segment by segment."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
@@ -28,7 +28,7 @@ class Map:
         for route in routes:
             self._place(route.path).by_method[route.method] = route
 
-    def find(self, path: str) -> Found | None:
+    def find(self, path: str) -> Match | None:
         """The routes at a path; None where there is nothing."""
         place = self._root
         ids: list[str] = []
@@ -40,7 +40,7 @@ class Map:
                     return None
                 ids.append(part)
             place = there
-        return Found(place.by_method, ids) if place.by_method else None
+        return Match(place.by_method, ids) if place.by_method else None
 
     def _place(self, path: str) -> _Place:
         place = self._root

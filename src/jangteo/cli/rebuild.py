@@ -54,7 +54,7 @@ async def _count(settings: Settings, storage: Storage, days: int) -> CountedAnew
         with shown("counting", lambda done: f"{done:.0%} counted") as tell:
             await counting.rebuild(days, tell)
         took_s = monotonic() - began
-        products = await reads.ask(Query(partial(count_products, days=days), lane="long"))
+        products = await reads.run(Query(partial(count_products, days=days), cost="page"))
         await counting.remove_old()
     return CountedAnew(products, took_s)
 

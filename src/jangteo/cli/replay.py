@@ -10,7 +10,7 @@ from jangteo.app import system_clock
 from jangteo.cli.progress import shown
 from jangteo.core.book import Command
 from jangteo.core.relay import RecordReplayProgress
-from jangteo.engine.batch import Asked, Failed, commit
+from jangteo.engine.batch import Failed, Submission, commit
 from jangteo.storage.chores import Replay, read_replay, read_replayed
 from jangteo.storage.errors import Unavailable
 from jangteo.storage.port import Connection
@@ -20,7 +20,7 @@ _LOOK_EVERY_S: Final = 0.2
 
 def done(connection: Connection, command: Command) -> None:
     """Have a command of an operator's done. Raises Unavailable."""
-    (answer,) = commit(connection, [Asked(command)], system_clock).answers
+    (answer,) = commit(connection, [Submission(command)], system_clock).outcomes
     if isinstance(answer, Failed):
         raise Unavailable(answer.reason)
 

@@ -19,7 +19,7 @@ from jangteo.storage.port import Storage
 from jangteo.storage.urls import open_storage
 
 top = typer.Typer()
-_IN_WORDS: Final = {"kept": "kept", "building": "being counted", "let-go": "let go"}
+_IN_WORDS: Final = {"active": "active", "backfilling": "being counted", "retired": "let go"}
 
 
 @top.callback(invoke_without_command=True)
@@ -75,15 +75,15 @@ def _lines(state: TopState) -> Iterator[str]:
 
 
 def _details(window: WindowState, at: datetime) -> str:
-    if window.state == "let-go":
+    if window.state == "retired":
         return ", to be removed"
-    if window.begun_at is not None:
+    if window.started_at is not None:
         silent = window.silent_since
-        since = f" since {_at(window.begun_at, at)}"
+        since = f" since {_at(window.started_at, at)}"
         return since if silent is None else f"{since}, but nobody has been heard of since {_at(silent, at)}"
     until = window.counted_until
     counted = "nothing counted yet" if until is None else f"counted up to {_at(until, at)}"
-    asked = "" if window.asked_at is None else f", last asked for about {_at(window.asked_at, at)}"
+    asked = "" if window.requested_at is None else f", last asked for about {_at(window.requested_at, at)}"
     return f", {_count(window.products or 0, 'product')}, {counted}{asked}"
 
 

@@ -1,4 +1,4 @@
-"""The working set of one batch: the rows its commands name, and what the commands made of them.
+"""The unit of work of one batch: the rows its commands name, and what the commands made of them.
 
 The storage room loads a book and writes it back; the decisions read it and enter what they decide. A book decides
 nothing itself.
@@ -6,7 +6,9 @@ nothing itself.
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from jangteo.core.entities import (
     Campaign,
@@ -76,7 +78,7 @@ class Needs:
         self.new_orders = 0
         self.new_entries = 0
         self.relay_lease = False
-        self.tally = False
+        self.view_version = False
 
     def order(self, order: Order) -> None:
         """All that undoing this order touches."""
@@ -84,21 +86,6 @@ class Needs:
         self.products.update(item.product_id for item in order.items)
         if order.coupon_id is not None:
             self.coupons.add(order.coupon_id)
-
-
-class Upkeep:
-    """What the house writes about itself in a batch: nothing that a shop would call business."""
-
-    def __init__(self) -> None:
-        self.checked_at: datetime | None = None
-        self.sent_event_batches: list[int] = []
-        self.leases: Shelf[Lease] = Shelf()
-        self.tally: Shelf[int] = Shelf()
-        """How many steps of the counting there were."""
-        self.steps: list[Any] = []
-        """What of it is to be written: steps of `core.counting`."""
-        self.notes: list[object] = []
-        """What is to be remembered of deliveries: commands of `core.deliveries`, in order."""
 
 
 class Book:
@@ -121,7 +108,15 @@ class Book:
         self.events: list[Event] = []
         self.new_event_ids: Iterator[int] = iter(())
         self.new_event_batch_ids: Iterator[int] = iter(())
-        self.upkeep = Upkeep()
+        self.checked_at: datetime | None = None
+        """When readiness was checked, if the batch checks it."""
+        self.leases: Shelf[Lease] = Shelf()
+        self.sent_event_batches: list[int] = []
+        self.recorded: list[RecordedCommand] = []
+        """Commands that storage writes as they are, in order."""
+        self.view_version: Shelf[int] = Shelf()
+        self.refreshes: list[Any] = []
+        """Refreshes of the best sellers that apply to the version loaded."""
 
     def enter_balance(self, wallet: Wallet, kind: LedgerKind, amount: int, order_id: int | None) -> Wallet:
         """Change a balance the only way there is: with its ledger entry. The caller has checked that it may."""
@@ -134,11 +129,23 @@ class Book:
         return after
 
 
-class Command(Protocol):
-    """What someone wants done. Every command says what it needs and decides itself against the book."""
+class Command(Struct, frozen=True, tag=True):
+    """What a caller wants done. Every command names the rows it needs and decides itself against the book.
+
+    Commands are one tagged union on their way to the writer: see `core.commands`.
+    """
 
     def name_needs(self, needs: Needs) -> None:
-        """Name the keys to load before `decide` can be asked."""
+        """Name the keys to load before `decide` is called; none unless a command says so."""
 
     def decide(self, book: Book) -> object:
-        """Check everything, then change the book: a result; or change nothing: a `Refusal`."""
+        """Check everything, then change the book and return a result; or change nothing and return a `Refusal`."""
+        raise NotImplementedError
+
+
+class RecordedCommand(Command, frozen=True):
+    """A command about which nothing is decided: storage writes what it says, in the order of the batch."""
+
+    def decide(self, book: Book) -> None:
+        """Records the command; never refused."""
+        book.recorded.append(self)

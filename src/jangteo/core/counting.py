@@ -11,13 +11,13 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from jangteo.core.book import Book, Needs
+from jangteo.core.book import Book, Command, Needs
 from jangteo.core.entities import Order
 
 THE_TALLY: Final = 1
 """There is one count of steps."""
 
-State = Literal["building", "kept", "let-go"]
+State = Literal["backfilling", "active", "retired"]
 
 
 class Window(Struct, frozen=True):
@@ -28,9 +28,11 @@ class Window(Struct, frozen=True):
     since: datetime
     state: State
     """Being counted from the orders; whole; or given up, its pages to be removed."""
-    begun_at: datetime
-    asked_at: datetime
-    """About when somebody last asked for it; while it is being counted, whoever does that."""
+    started_at: datetime
+    requested_at: datetime
+    """About when a client last asked for it."""
+    heartbeat_at: datetime | None = None
+    """When whoever backfills it last gave a sign of life; None unless it is being backfilled."""
 
 
 class WrittenPage(Struct, frozen=True):
@@ -61,7 +63,7 @@ class Counted(Struct, frozen=True):
     done: bool
 
 
-class CountSales(Struct, frozen=True):
+class CountSales(Command, frozen=True):
     """A step of the counting, and how many steps were done before it."""
 
     steps: int
@@ -69,15 +71,15 @@ class CountSales(Struct, frozen=True):
 
     def name_needs(self, needs: Needs) -> None:
         """How many steps were done."""
-        needs.tally = True
+        needs.view_version = True
 
     def decide(self, book: Book) -> Counted:
         """Never refused: the answer may be that it comes too late, and has changed nothing."""
-        tally = book.upkeep.tally
-        if tally.get(THE_TALLY) != self.steps:
+        version = book.view_version
+        if version.get(THE_TALLY) != self.steps:
             return Counted(done=False)
-        tally.put(THE_TALLY, self.steps + 1)
-        book.upkeep.steps.append(self.step)
+        version.put(THE_TALLY, self.steps + 1)
+        book.refreshes.append(self.step)
         return Counted(done=True)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
-from jangteo.core.book import Book, Needs
+from jangteo.core.book import Book, Command, Needs
 from jangteo.core.entities import Campaign, Coupon, CouponStatus, CouponTerms
 from jangteo.core.limits import (
     Count,
@@ -137,7 +137,7 @@ def is_open(campaign: Campaign, now: datetime) -> bool:
     return campaign.opens_at <= now and (campaign.closes_at is None or now < campaign.closes_at)
 
 
-class StartCampaign(Struct, frozen=True):
+class StartCampaign(Command, frozen=True):
     """A new campaign. Opens now where no moment is given, and has no end where none is given."""
 
     name: str
@@ -168,7 +168,7 @@ class StartCampaign(Struct, frozen=True):
         return standing_of(campaign)
 
 
-class ClaimCoupon(Struct, frozen=True):
+class ClaimCoupon(Command, frozen=True):
     """A user asks for a coupon: of one campaign, or of the open one with the lowest id that still has coupons."""
 
     user_id: Id

@@ -141,3 +141,15 @@ class BestSeller(Struct, frozen=True, rename="camel"):
     price: Money
     stock: Count
     sold: PositiveCount
+
+
+class FailedEvent(Struct, frozen=True):
+    """An event that the platform didn't take for what it is, or that waits for another of its order that it didn't."""
+
+    event: int
+    """Its place in the outbox."""
+    order_id: int
+    attempts: int
+    reason: str
+    next_attempt_in_s: float | None
+    """None: it is set aside until an operator asks for it."""

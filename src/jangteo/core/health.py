@@ -4,8 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from jangteo.core.book import Book
-from jangteo.core.relay import NeedsNothing
+from jangteo.core.book import Book, Command
 
 
 class Ready(Struct, frozen=True):
@@ -14,10 +13,10 @@ class Ready(Struct, frozen=True):
     status: Literal["ready"] = "ready"
 
 
-class CheckWritable(Struct, NeedsNothing, frozen=True):
+class CheckWritable(Command, frozen=True):
     """Write one row, to see that the database can be written."""
 
     def decide(self, book: Book) -> Ready:
         """Never refused; the database may fail."""
-        book.upkeep.checked_at = book.now
+        book.checked_at = book.now
         return Ready()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from jangteo.core.book import Book, Needs
+from jangteo.core.book import Book, Command, Needs
 from jangteo.core.coupons import discount_on, problem_with
 from jangteo.core.entities import Coupon, Order, OrderItem, Product
 from jangteo.core.events import order_cancelled, order_paid
@@ -30,18 +30,18 @@ class RequestedItem(Struct, frozen=True, rename="camel", forbid_unknown_fields=T
     quantity: PositiveCount
 
 
-class PlaceOrder(Struct, frozen=True):
+class PlaceOrder(Command, frozen=True):
     """Buy these lines and pay them from the balance, with a coupon if one is named."""
 
     user_id: Id
-    lines: Sequence[RequestedItem]
+    items: Sequence[RequestedItem]
     coupon_id: Id | None
 
     def name_needs(self, needs: Needs) -> None:
         """The user, the products, the coupon, one new order and its ledger entry."""
         needs.users.add(self.user_id)
-        for line in self.lines:
-            needs.products.add(line.product_id)
+        for item in self.items:
+            needs.products.add(item.product_id)
         if self.coupon_id is not None:
             needs.coupons.add(self.coupon_id)
         needs.new_orders += 1
@@ -58,7 +58,7 @@ class PlaceOrder(Struct, frozen=True):
         wallet = book.wallets.get(self.user_id)
         if wallet is None:
             return UserNotFound(self.user_id)
-        items = _price(self.lines, book)
+        items = _price(self.items, book)
         if isinstance(items, ProductNotFound):
             return items
         amount = sum(item.amount for item in items)
@@ -102,7 +102,7 @@ class PlaceOrder(Struct, frozen=True):
         return coupon, problem_with(coupon, self.user_id, amount, book.now)
 
 
-class CancelOrder(Struct, frozen=True):
+class CancelOrder(Command, frozen=True):
     """Undo a paid order: the money, the stock and the coupon go back."""
 
     order_id: Id
@@ -142,11 +142,11 @@ class CancelOrder(Struct, frozen=True):
         return cancelled
 
 
-def _price(lines: Sequence[RequestedItem], book: Book) -> list[OrderItem] | ProductNotFound:
+def _price(requested: Sequence[RequestedItem], book: Book) -> list[OrderItem] | ProductNotFound:
     """The lines at the prices of this moment, lines of the same product added up."""
     basket: dict[int, int] = {}
-    for line in lines:
-        basket[line.product_id] = basket.get(line.product_id, 0) + line.quantity
+    for each in requested:
+        basket[each.product_id] = basket.get(each.product_id, 0) + each.quantity
     items: list[OrderItem] = []
     for product_id, quantity in basket.items():
         product = book.products.get(product_id)

@@ -1,15 +1,14 @@
 """What is for sale: names, prices, and stock put in or taken away by hand. Selling belongs to orders."""
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from jangteo.core.book import Book, Needs
+from jangteo.core.book import Book, Command, Needs
 from jangteo.core.entities import Product, StockMovement
 from jangteo.core.limits import Id, fits
 from jangteo.core.refusals import LimitExceeded, OutOfStock, ProductNotFound
 
 
-class AddProduct(Struct, frozen=True):
+class AddProduct(Command, frozen=True):
     """A new product with its first stock."""
 
     name: str
@@ -28,7 +27,7 @@ class AddProduct(Struct, frozen=True):
         return product
 
 
-class ChangeProduct(Struct, frozen=True):
+class ChangeProduct(Command, frozen=True):
     """A new name or a new price, from the next order on. What is None stays as it is."""
 
     product_id: Id
@@ -53,7 +52,7 @@ class ChangeProduct(Struct, frozen=True):
         return changed
 
 
-class MoveStock(Struct, frozen=True):
+class MoveStock(Command, frozen=True):
     """Stock put in, or taken away where the quantity is negative."""
 
     product_id: Id

@@ -8,28 +8,21 @@ from typing import Final
 
 from msgspec import Struct
 
-from jangteo.core.book import Book, Needs
-from jangteo.core.entities import Lease
+from jangteo.core.book import Book, Command, Needs, RecordedCommand
+from jangteo.core.entities import FailedEvent, Lease
 
 RELAY_LEASE: Final = 1
 """The id of the only lease: there is one platform."""
 
 
-class NeedsNothing:
-    """A command that reads no row of the shop."""
-
-    def name_needs(self, needs: Needs) -> None:
-        """Nothing to load."""
-
-
-class MarkSent(Struct, NeedsNothing, frozen=True):
+class MarkSent(Command, frozen=True):
     """Remember that the platform has been sent these event_batches of events."""
 
     event_batches: tuple[int, ...]
 
     def decide(self, book: Book) -> None:
         """Never refused."""
-        book.upkeep.sent_event_batches.extend(self.event_batches)
+        book.sent_event_batches.extend(self.event_batches)
 
 
 class LeaseOutcome(Struct, frozen=True):
@@ -38,7 +31,7 @@ class LeaseOutcome(Struct, frozen=True):
     held: bool
 
 
-class AcquireLease(Struct, frozen=True):
+class AcquireLease(Command, frozen=True):
     """A relay wants the lease: it gets it unless another relay holds one that has not expired."""
 
     holder: str
@@ -50,14 +43,14 @@ class AcquireLease(Struct, frozen=True):
 
     def decide(self, book: Book) -> LeaseOutcome:
         """Never refused: the outcome may be that another relay holds the lease."""
-        lease = book.upkeep.leases.get(RELAY_LEASE)
+        lease = book.leases.get(RELAY_LEASE)
         if lease is not None and lease.holder != self.holder and lease.expires_at > book.now:
             return LeaseOutcome(held=False)
         _extend(book, self.holder, self.ttl_s)
         return LeaseOutcome(held=True)
 
 
-class RenewLease(Struct, frozen=True):
+class RenewLease(Command, frozen=True):
     """The holder wants more time: it gets it unless another relay has acquired the lease since."""
 
     holder: str
@@ -69,14 +62,14 @@ class RenewLease(Struct, frozen=True):
 
     def decide(self, book: Book) -> LeaseOutcome:
         """Never refused: the outcome may be that another relay holds the lease."""
-        lease = book.upkeep.leases.get(RELAY_LEASE)
+        lease = book.leases.get(RELAY_LEASE)
         if lease is None or lease.holder != self.holder:
             return LeaseOutcome(held=False)
         _extend(book, self.holder, self.ttl_s)
         return LeaseOutcome(held=True)
 
 
-class ReleaseLease(Struct, frozen=True):
+class ReleaseLease(Command, frozen=True):
     """The holder gives the lease back, so that another relay need not wait until it expires."""
 
     holder: str
@@ -87,62 +80,42 @@ class ReleaseLease(Struct, frozen=True):
 
     def decide(self, book: Book) -> LeaseOutcome:
         """Never refused; a lease that is another relay's stays as it is."""
-        lease = book.upkeep.leases.get(RELAY_LEASE)
+        lease = book.leases.get(RELAY_LEASE)
         if lease is not None and lease.holder == self.holder:
             _extend(book, self.holder, 0)
         return LeaseOutcome(held=False)
 
 
 def _extend(book: Book, holder: str, ttl_s: float) -> None:
-    book.upkeep.leases.put(RELAY_LEASE, Lease(RELAY_LEASE, holder, book.now + timedelta(seconds=ttl_s)))
+    book.leases.put(RELAY_LEASE, Lease(RELAY_LEASE, holder, book.now + timedelta(seconds=ttl_s)))
 
 
-class Noted(NeedsNothing):
-    """A command that only leaves a note."""
-
-    def decide(self, book: Book) -> None:
-        """Never refused."""
-        book.upkeep.notes.append(self)
-
-
-class FailedEvent(Struct, frozen=True):
-    """An event that the platform didn't take for what it is, or that waits for another of its order that it didn't."""
-
-    event: int
-    """Its place in the outbox."""
-    order_id: int
-    attempts: int
-    reason: str
-    next_attempt_in_s: float | None
-    """None: it is set aside until an operator asks for it."""
-
-
-class RecordFailures(Struct, Noted, frozen=True):
+class RecordFailures(RecordedCommand, frozen=True):
     """These are not sent with their event_batches, but by themselves."""
 
     events: tuple[FailedEvent, ...]
 
 
-class RecordDelivered(Struct, Noted, frozen=True):
+class RecordDelivered(RecordedCommand, frozen=True):
     """These were rejected before, and have been sent now."""
 
     events: tuple[int, ...]
 
 
-class RetryEvents(Struct, Noted, frozen=True):
+class RetryEvents(RecordedCommand, frozen=True):
     """An operator wants these to be tried again now, as if for the first time."""
 
     events: tuple[int, ...]
 
 
-class StartReplay(Struct, Noted, frozen=True):
+class StartReplay(RecordedCommand, frozen=True):
     """An operator wants what happened in a span of time to be sent again, unless a replay is under way."""
 
     since: datetime
     until: datetime
 
 
-class RecordReplayProgress(Struct, Noted, frozen=True):
+class RecordReplayProgress(RecordedCommand, frozen=True):
     """How far a replay has come; never back."""
 
     replay: int
@@ -151,7 +124,7 @@ class RecordReplayProgress(Struct, Noted, frozen=True):
     finished: bool
 
 
-class RecordPlatformStatus(Struct, Noted, frozen=True):
+class RecordPlatformStatus(RecordedCommand, frozen=True):
     """What the relay has to say to operators."""
 
     name: str
@@ -162,11 +135,11 @@ class RecordPlatformStatus(Struct, Noted, frozen=True):
     """So many were sent within so long, up to now."""
 
 
-class ResumePlatform(Struct, Noted, frozen=True):
+class ResumePlatform(RecordedCommand, frozen=True):
     """An operator wants a platform that stopped the relay to be asked again."""
 
 
-class PurgeEvents(Struct, Noted, frozen=True):
+class PurgeEvents(RecordedCommand, frozen=True):
     """These event_batches, as far as they were sent so long ago and nothing of them was rejected, need not be kept."""
 
     event_batches: tuple[int, ...]

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from jangteo.core.book import Book, Needs
+from jangteo.core.book import Book, Command, Needs
 from jangteo.core.entities import Wallet
 from jangteo.core.limits import Id, Money, fits
 from jangteo.core.refusals import InvalidAmount, UserNotFound
@@ -21,7 +21,7 @@ class UserBalance(Struct, frozen=True, rename="camel"):
     balance: Money
 
 
-class RegisterUser(Struct, frozen=True):
+class RegisterUser(Command, frozen=True):
     """A new user with an empty wallet."""
 
     name: str | None
@@ -38,7 +38,7 @@ class RegisterUser(Struct, frozen=True):
         return UserBalance(wallet.user_id, wallet.balance)
 
 
-class ChargeBalance(Struct, frozen=True):
+class ChargeBalance(Command, frozen=True):
     """Money that a user puts into the wallet."""
 
     user_id: Id

@@ -96,11 +96,11 @@ class DatabaseLease(RelayLease):
         self._name = uuid4().hex
 
     async def _ask(self) -> float | None:
-        asked_at = monotonic()
+        requested_at = monotonic()
         command = RenewLease if self.left_s else AcquireLease
         told = await self._commands.submit(command(self._name, LEASE_TTL_S))
         held = msgspec.json.decode(told.body, type=LeaseOutcome).held
-        return asked_at + LEASE_TTL_S - _MARGIN_S if held else None
+        return requested_at + LEASE_TTL_S - _MARGIN_S if held else None
 
     async def _let_go(self) -> None:
         # Where that can't be done it ends by itself.

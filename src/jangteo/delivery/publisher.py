@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from jangteo.core.relay import MarkSent
-from jangteo.delivery.sender import Outbound
+from jangteo.delivery.sender import Sender
 from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.storage import outbox
 from jangteo.storage.errors import Unavailable
@@ -32,9 +32,9 @@ PENDING_RETRIES_MAX: Final = 100_000
 class Publisher:
     """One of the relay's tasks."""
 
-    def __init__(self, outbound: Outbound, *, others_commit: bool) -> None:
+    def __init__(self, sender: Sender, *, others_commit: bool) -> None:
         """`others_commit`: events may come also where nobody says so here."""
-        self._outbound = outbound
+        self._sender = sender
         self._look_every_s = LOOK_EVERY_S if others_commit else LOOK_SOMETIMES_S
         self._sent: set[int] = set()
         """EventBatches that were sent and are not marked yet."""
@@ -48,18 +48,18 @@ class Publisher:
         """
         self._begun_at = monotonic()
         # Cleared before looking: what is told from here on is found now or makes `rest` end at once.
-        self._outbound.events_committed.clear()
-        async with self._outbound.at_work:
-            await self._outbound.get_ready()
-            if self._outbound.stopped or len(self._outbound.retries) >= PENDING_RETRIES_MAX:
+        self._sender.events_committed.clear()
+        async with self._sender.at_work:
+            await self._sender.get_ready()
+            if self._sender.stopped or len(self._sender.retries) >= PENDING_RETRIES_MAX:
                 return 0
-            waiting = await self._outbound.ask(outbox.read_waiting, frozenset(self._sent), BATCH_MAX)
+            waiting = await self._sender.query(outbox.read_waiting, frozenset(self._sent), BATCH_MAX)
             events = 0
             if waiting is not None:
-                self._outbound.failing = True
-                events = await self._outbound.send_batches(waiting, outbox.read_outbox_ids)
+                self._sender.failing = True
+                events = await self._sender.send_batches(waiting, outbox.read_outbox_ids)
                 self._sent.update(waiting.event_batches)
-            self._outbound.failing = False
+            self._sender.failing = False
         self._mark()
         return events
 
@@ -69,7 +69,7 @@ class Publisher:
             await asyncio.sleep(max(self._begun_at + _pace_s(events) - monotonic(), 0))
             return
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._outbound.events_committed.wait(), self._look_every_s)
+            await asyncio.wait_for(self._sender.events_committed.wait(), self._look_every_s)
 
     async def finish(self) -> None:
         """Have marked what was sent."""
@@ -85,7 +85,7 @@ class Publisher:
 
     async def _mark_now(self, event_batches: frozenset[int]) -> bool:
         try:
-            await self._outbound.note(MarkSent(tuple(sorted(event_batches))))
+            await self._sender.submit(MarkSent(tuple(sorted(event_batches))))
         except (Overloaded, Stopped, Unavailable) as error:
             # They are marked with the next ones.
             log.warning("events not marked as sent yet", event_batches=len(event_batches), reason=repr(error))

@@ -3,7 +3,7 @@
 They are marked after sending, so after a crash the last events may be sent again, with the same ids; none is ever left
 out. Orders don't wait for the relay, and don't notice when the platform is gone.
 
-It is two tasks, so that nothing that an old event does holds up a new one: `Publisher` and `Chores`. Both go on as long
+It is two tasks, so that nothing that an old event does holds up a new one: `Publisher` and `Maintenance`. Both go on as long
 as this relay holds the lease, whatever becomes of them.
 """
 
@@ -15,10 +15,10 @@ from typing import Any, Final, Protocol
 import structlog
 
 from jangteo.delivery.backoff import Backoff
-from jangteo.delivery.maintenance import Chores
+from jangteo.delivery.maintenance import Maintenance
 from jangteo.delivery.publisher import Publisher
 from jangteo.delivery.reports import Reports
-from jangteo.delivery.sender import LeaseLost, Outbound
+from jangteo.delivery.sender import LeaseLost, Sender
 from jangteo.delivery.sinks.base import Gone, Later
 from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.storage.errors import Unavailable
@@ -42,24 +42,24 @@ class Task(Protocol):
 class Relay:
     """Sends what is in the outbox."""
 
-    def __init__(self, outbound: Outbound, *, retention: timedelta, others_commit: bool) -> None:
+    def __init__(self, sender: Sender, *, retention: timedelta, others_commit: bool) -> None:
         """`retention`: so long events are kept after they were sent. `others_commit`: also where nobody says so here."""
-        self._outbound = outbound
-        self._reports = Reports(outbound)
-        self._publisher = Publisher(outbound, others_commit=others_commit)
-        self._chores = Chores(outbound, self._reports, retention)
+        self._sender = sender
+        self._reports = Reports(sender)
+        self._publisher = Publisher(sender, others_commit=others_commit)
+        self._maintenance = Maintenance(sender, self._reports, retention)
         self._running: set[asyncio.Task[None]] = set()
         self._closing = asyncio.Event()
 
     def start(self) -> None:
         """Go on where the outbox was left."""
-        self._outbound.lease.start()
-        self._running = {asyncio.create_task(self._run(task)) for task in (self._publisher, self._chores)}
+        self._sender.lease.start()
+        self._running = {asyncio.create_task(self._run(task)) for task in (self._publisher, self._maintenance)}
 
     async def stop(self) -> None:
         """Send what is left, if the platform takes it soon; fallback it waits in the outbox for the next start."""
         self._closing.set()
-        self._outbound.events_committed.set()
+        self._sender.events_committed.set()
         if self._running:
             _, late = await asyncio.wait(self._running, timeout=SHUTDOWN_TIMEOUT_S)
             for task in late:
@@ -70,14 +70,14 @@ class Relay:
                 return
         with suppress(TimeoutError):
             await asyncio.wait_for(self._publisher.finish(), SHUTDOWN_TIMEOUT_S)
-        await self._outbound.lease.release()
-        await self._outbound.close()
+        await self._sender.lease.release()
+        await self._sender.close()
 
     async def _run(self, task: Task) -> None:
         backoff = Backoff()
         while True:
             closing = self._closing.is_set()
-            if closing and task is self._chores:
+            if closing and task is self._maintenance:
                 return
             try:
                 done = await task.step()
@@ -90,7 +90,7 @@ class Relay:
             except LeaseLost:
                 if closing:
                     return
-                await self._until_closing(self._outbound.lease.wait())
+                await self._until_closing(self._sender.lease.wait())
             except Exception as error:  # noqa: BLE001 - a defect holds events up, and is told; it doesn't end the relay
                 if closing:
                     return
@@ -100,9 +100,9 @@ class Relay:
         """Wait, longer each time. Never raises."""
         delay_s = backoff.next_delay_s(error.after_s if isinstance(error, Later) else None)
         if isinstance(error, Gone):
-            self._outbound.stopped = True
+            self._sender.stopped = True
         elif not isinstance(error, Later):
-            self._outbound.forget()
+            self._sender.forget()
         _log(error, delay_s)
         try:
             if isinstance(error, Gone | Later):

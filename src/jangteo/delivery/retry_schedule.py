@@ -6,12 +6,13 @@ Until that is decided, what else happens to their orders waits with them: so the
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from jangteo.core.relay import FailedEvent
+from jangteo.core.entities import FailedEvent
 from jangteo.delivery.ordering import Unsent, order_of
 from jangteo.delivery.sinks.base import one_line
 from jangteo.storage.chores import DueRetry
 
 RETRY_DELAYS_S: Final = (1.0, 5.0, 25.0, 125.0)
+
 """So long after each rejection an event is tried again; after the one behind the last it is set aside."""
 _WAITS: Final = "waits for an earlier event of its order"
 

@@ -8,7 +8,8 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from jangteo.core.book import Command
-from jangteo.core.relay import FailedEvent, RecordFailures
+from jangteo.core.entities import FailedEvent
+from jangteo.core.relay import RecordFailures
 from jangteo.delivery.lease import RelayLease
 from jangteo.delivery.ordering import Unsent, dispatch
 from jangteo.delivery.retry_schedule import PendingRetries
@@ -20,6 +21,7 @@ from jangteo.storage.outbox import EventBatches
 from jangteo.storage.port import Query
 
 log = structlog.get_logger()
+
 Answer = TypeVar("Answer")
 _NOTED_AT_ONCE: Final = 100
 
@@ -28,7 +30,7 @@ class LeaseLost(Exception):
     """Another relay holds the lease."""
 
 
-class Outbound:
+class Sender:
     """One platform, and the shop whose events it is told.
 
     Whoever sends holds `at_work` from looking what there is to send until it is remembered what became of it.
@@ -62,7 +64,7 @@ class Outbound:
             self.forget()
             raise LeaseLost
         if not self._knows:
-            known = await self.ask(stored.read_known, self.platform)
+            known = await self.query(stored.read_known, self.platform)
             self.retries.load(known.pending_retries)
             self.stopped = known.stopped
             self._knows = True
@@ -71,18 +73,18 @@ class Outbound:
         """What is known here may not be so any more: it is looked at again."""
         self._knows = False
 
-    async def ask(self, read: Callable[..., Answer], *arguments: Any) -> Answer:
+    async def query(self, read: Callable[..., Answer], *arguments: Any) -> Answer:
         """Read something. Raises Overloaded, Stopped and Unavailable."""
-        return await self._reads.ask(Query(read, arguments, lane="relay"))
+        return await self._reads.run(Query(read, arguments, cost="batch"))
 
-    async def note(self, command: Command) -> None:
+    async def submit(self, command: Command) -> None:
         """Have something remembered. Raises Overloaded, Stopped and Unavailable."""
         await self._commands.submit(command)
 
     async def record_failures(self, events: Sequence[FailedEvent]) -> None:
         """Have failed_events remembered, a few at a time."""
         for start in range(0, len(events), _NOTED_AT_ONCE):
-            await self.note(RecordFailures(tuple(events[start : start + _NOTED_AT_ONCE])))
+            await self.submit(RecordFailures(tuple(events[start : start + _NOTED_AT_ONCE])))
 
     async def send_batches(self, some: EventBatches, read_outbox_ids: Callable[..., list[int]]) -> int:
         """Send event_batches of events, and have remembered which were not taken: how many events they are.
@@ -96,7 +98,7 @@ class Outbound:
         unsent = await self.send([events[place] for place in free])
         if unsent or held:
             log.warning("events not taken", events=len(unsent), blocked=len(held))
-            places = await self.ask(read_outbox_ids, some.event_batches)
+            places = await self.query(read_outbox_ids, some.event_batches)
             unsent = [*held, *(each._replace(place=free[each.place]) for each in unsent)]
             await self.record_failures(self.retries.remember(unsent, places))
         return len(events)

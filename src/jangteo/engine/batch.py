@@ -5,16 +5,17 @@ A batch that the database refuses is halved until the command that broke it stan
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import structlog
 
 from jangteo.core.book import Book, Command
 from jangteo.core.refusals import KeyReused
-from jangteo.engine.outcomes import fingerprint_of, kept, recalled
+from jangteo.engine.outcomes import SerializedOutcome, fingerprint_of, from_record, serialize, to_record
 from jangteo.storage import idempotency
 from jangteo.storage.book import Loading, save_book
 from jangteo.storage.errors import Conflict, Unavailable
+from jangteo.storage.idempotency import IdempotencyRecord
 from jangteo.storage.port import Connection, Session
 
 log = structlog.get_logger()
@@ -26,18 +27,11 @@ CONFLICT_RETRIES: Final = 10
 """So often a batch is tried again whole where another transaction came first."""
 
 
-class Asked(NamedTuple):
+class Submission(NamedTuple):
     """A command as it was submitted, with its idempotency key if it has one."""
 
     command: Command
     key: str | None = None
-
-
-class Answer(NamedTuple):
-    """What came of a command, and whether that was known from an earlier request with the same key."""
-
-    outcome: Any
-    replayed: bool = False
 
 
 class Failed(NamedTuple):
@@ -46,78 +40,74 @@ class Failed(NamedTuple):
     reason: str
 
 
-class Done(NamedTuple):
-    """The answers of a batch in the order of its commands, and whether it told of events."""
+class BatchResult(NamedTuple):
+    """The outcomes of a batch in the order of its commands, and whether it wrote events."""
 
-    answers: list[Answer | Failed]
+    outcomes: list[SerializedOutcome | Failed]
     has_events: bool
 
 
-def apply(session: Session, asked: Sequence[Asked], now: datetime) -> Done:
-    """Decide a batch within a transaction, as of one moment. Nothing is durable before that has committed."""
-    loading = Loading(session, [each.command for each in asked], now)
-    keys = {each.key for each in asked if each.key is not None}
-    # Asked for behind the rows: whoever had the same key and held them has left its answer by then.
-    kept_before = idempotency.load(session, keys) if keys else ()
+def apply(session: Session, submissions: Sequence[Submission], now: datetime) -> BatchResult:
+    """Decide a batch within a transaction, at one timestamp. Nothing is durable before the transaction commits."""
+    loading = Loading(session, [each.command for each in submissions], now)
+    keys = {each.key for each in submissions if each.key is not None}
+    # Read after the rows are locked: a transaction that had the same key and these rows has left its record by then.
+    stored = idempotency.load(session, keys) if keys else ()
     book = loading.book()
-    known = {answer.key: answer for answer in kept_before}
-    new: list[idempotency.IdempotencyRecord] = []
-    decided: list[Answer | Failed] = []
-    for each in asked:
-        if each.key is None:
-            decided.append(Answer(each.command.decide(book)))
+    known = {record.key: record for record in stored}
+    new: list[IdempotencyRecord] = []
+    outcomes: list[SerializedOutcome | Failed] = []
+    for command, key in submissions:
+        if key is None:
+            outcomes.append(serialize(command.decide(book)))
         else:
-            decided.append(_decide_once(each.key, each.command, book, known, new))
+            outcomes.append(_decide_once(key, command, book, known, new))
     save_book(session, book)
     idempotency.save(session, sorted(new), now, now - IDEMPOTENCY_TTL)
-    return Done(decided, bool(book.events))
+    return BatchResult(outcomes, bool(book.events))
 
 
-def commit(connection: Connection, asked: Sequence[Asked], clock: Callable[[], datetime]) -> Done:
+def commit(connection: Connection, submissions: Sequence[Submission], clock: Callable[[], datetime]) -> BatchResult:
     """Decide a batch and make it durable. Whatever fails is answered as `Failed` and has left no mark."""
     try:
-        return _commit_whole(connection, asked, clock)
+        return _commit_whole(connection, submissions, clock)
     except Unavailable as error:
-        log.warning("batch not written", commands=len(asked), reason=str(error))
-        return Done([Failed(str(error))] * len(asked), has_events=False)
+        log.warning("batch not written", commands=len(submissions), reason=str(error))
+        return BatchResult([Failed(str(error))] * len(submissions), has_events=False)
     except Conflict as error:
-        if len(asked) == 1:
-            log.warning("command not written", command=type(asked[0].command).__name__, reason=str(error))
-            return Done([Failed(str(error))], has_events=False)
+        if len(submissions) == 1:
+            log.warning("command not written", command=type(submissions[0].command).__name__, reason=str(error))
+            return BatchResult([Failed(str(error))], has_events=False)
     except Exception as error:
-        if len(asked) == 1:
-            log.exception("command not written", command=type(asked[0].command).__name__, reason=str(error))
-            return Done([Failed(str(error))], has_events=False)
-    middle = len(asked) // 2
-    first = commit(connection, asked[:middle], clock)
-    second = commit(connection, asked[middle:], clock)
-    return Done(first.answers + second.answers, first.has_events or second.has_events)
+        if len(submissions) == 1:
+            log.exception("command not written", command=type(submissions[0].command).__name__, reason=str(error))
+            return BatchResult([Failed(str(error))], has_events=False)
+    middle = len(submissions) // 2
+    first = commit(connection, submissions[:middle], clock)
+    second = commit(connection, submissions[middle:], clock)
+    return BatchResult(first.outcomes + second.outcomes, first.has_events or second.has_events)
 
 
-def _commit_whole(connection: Connection, asked: Sequence[Asked], clock: Callable[[], datetime]) -> Done:
+def _commit_whole(
+    connection: Connection, submissions: Sequence[Submission], clock: Callable[[], datetime]
+) -> BatchResult:
     for attempt in range(CONFLICT_RETRIES):
         try:
             with connection.transaction() as session:
-                return apply(session, asked, clock())
+                return apply(session, submissions, clock())
         except Conflict as error:
             log.info("batch tried again", attempt=attempt + 1, reason=str(error))
     raise Conflict(f"others changed the same rows {CONFLICT_RETRIES} times in a row")
 
 
 def _decide_once(
-    key: str,
-    command: Command,
-    book: Book,
-    known: dict[str, idempotency.IdempotencyRecord],
-    new: list[idempotency.IdempotencyRecord],
-) -> Answer:
+    key: str, command: Command, book: Book, known: dict[str, IdempotencyRecord], new: list[IdempotencyRecord]
+) -> SerializedOutcome:
     fingerprint = fingerprint_of(command)
-    before = known.get(key)
-    if before is not None:
-        same = before.fingerprint == fingerprint
-        return Answer(recalled(before), replayed=True) if same else Answer(KeyReused())
-    outcome = command.decide(book)
-    answer = kept(key, fingerprint, outcome)
-    known[key] = answer
-    new.append(answer)
-    return Answer(outcome)
+    record = known.get(key)
+    if record is not None:
+        return from_record(record) if record.fingerprint == fingerprint else serialize(KeyReused())
+    outcome = serialize(command.decide(book))
+    known[key] = record = to_record(key, fingerprint, outcome)
+    new.append(record)
+    return outcome

@@ -1,7 +1,7 @@
 """The counting of what is sold, beside the orders: a task of every server that looks once a second, and does a step
 where that is worth one. Any number of servers may do so: who comes second has done nothing.
 
-A window is built beside that, in a lane of its own, however long it takes: whoever builds it is heard of all the while.
+A window is built beside that, in a cost of its own, however long it takes: whoever builds it is heard of all the while.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from jangteo.storage.best_sellers.refresh import (
     plan_step,
 )
 from jangteo.storage.errors import Unavailable
-from jangteo.storage.port import Query, QueryRefused, Snapshot, WorkerPool
+from jangteo.storage.port import Cost, Query, QueryRefused, Snapshot
 
 log = structlog.get_logger()
 Answer = TypeVar("Answer")
@@ -82,7 +82,7 @@ class Counting:
     async def step(self) -> float:
         """Do what there is to do now: so many seconds later there may be more. Raises as `Commands` and `Reads`."""
         asked, self._reads.windows_asked = frozenset(self._reads.windows_asked), set()
-        planned = await self._ask("counting", partial(plan_step, asked=asked))
+        planned = await self._ask("aggregate", partial(plan_step, asked=asked))
         if planned is None:
             return LOOK_EVERY_S
         if not await self._is_done(planned.command):
@@ -99,7 +99,7 @@ class Counting:
         was let go of by others; and as `Commands` and `Reads`. No window is left half counted, as far as the
         database can be written.
         """
-        begun = await self._do("counting", partial(plan_building, days=days))
+        begun = await self._do("aggregate", partial(plan_building, days=days))
         if begun is None:
             raise WindowGone
         window = begun.step.new_windows[0]
@@ -111,7 +111,7 @@ class Counting:
 
     async def remove_old(self) -> None:
         """Remove what was let go of, until nothing is left of it or `end` is called. Raises as `rebuild` does."""
-        while not self._closing.is_set() and await self._do("counting", plan_removal):
+        while not self._closing.is_set() and await self._do("aggregate", plan_removal):
             pass
 
     async def _build(self, begun: Window, tell: Callable[[float], None]) -> None:
@@ -125,8 +125,8 @@ class Counting:
             tell(done)
 
         try:
-            lacking = await self._ask("building", partial(count_window, begun=begun, tell=told))
-            await self._do("building", partial(plan_finish, begun=begun, lacking=lacking))
+            lacking = await self._ask("sweep", partial(count_window, begun=begun, tell=told))
+            await self._do("sweep", partial(plan_finish, begun=begun, lacking=lacking))
         finally:
             heard.cancel()
             await asyncio.gather(heard, return_exceptions=True)
@@ -136,7 +136,7 @@ class Counting:
         while True:
             await asyncio.sleep(HEARD_EVERY_S)
             try:
-                await self._do("counting", partial(plan_holding, begun=begun))
+                await self._do("aggregate", partial(plan_holding, begun=begun))
             except WindowGone:
                 return
             except (Overloaded, Unavailable) as error:
@@ -145,7 +145,7 @@ class Counting:
     async def _give_up(self, begun: Window) -> None:
         # Where this can't be done either, it is by whoever next finds that nobody was heard of.
         with suppress(Stopped, Overloaded, Unavailable, WindowGone):
-            await self._do("counting", partial(plan_giving_up, begun=begun))
+            await self._do("aggregate", partial(plan_giving_up, begun=begun))
 
     async def _build_or_not(self, begun: Window) -> None:
         log.info("best sellers are being counted", days=begun.days)
@@ -176,7 +176,7 @@ class Counting:
                 delay_s = STAND_BACK_S
             await self._pause(delay_s)
 
-    async def _do(self, lane: WorkerPool, plan: Callable[[Snapshot], CountSales | None]) -> CountSales | None:
+    async def _do(self, cost: Cost, plan: Callable[[Snapshot], CountSales | None]) -> CountSales | None:
         """Plan a step and do it, anew where another one was done in between; None where there is nothing to do.
 
         Where the database can't be read or written it is asked again for a while. Raises as `Commands` and `Reads`.
@@ -184,7 +184,7 @@ class Counting:
         end, too_late = monotonic() + PATIENCE_S, 0
         while True:
             try:
-                command = await self._ask(lane, plan)
+                command = await self._ask(cost, plan)
                 if command is None or await self._is_done(command):
                     return command
                 await asyncio.sleep(min(too_late, 10) * TOO_LATE_S)
@@ -203,8 +203,8 @@ class Counting:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _ask(self, lane: WorkerPool, read: Callable[[Snapshot], Answer]) -> Answer:
-        return await self._reads.ask(Query(read, lane=lane))
+    async def _ask(self, cost: Cost, read: Callable[[Snapshot], Answer]) -> Answer:
+        return await self._reads.run(Query(read, cost=cost))
 
     async def _is_done(self, command: CountSales) -> bool:
         told = await self._commands.submit(command)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from jangteo.core.book import Command
-from jangteo.engine.batch import Asked
+from jangteo.engine.batch import Submission
 from jangteo.engine.outcomes import SerializedOutcome
 
 
@@ -30,7 +30,7 @@ class Writer(Protocol):
     async def stop(self) -> None:
         """Commit and answer what was taken in, then end."""
 
-    def submit(self, asked: Asked) -> asyncio.Future[SerializedOutcome]:
+    def submit(self, asked: Submission) -> asyncio.Future[SerializedOutcome]:
         """The outcome, once it is durable. Raises Overloaded or Stopped."""
 
 
@@ -55,4 +55,4 @@ class Commands:
 
         Raises Overloaded where too much is waiting; Unavailable where the database didn't keep it, or nobody knows.
         """
-        return self._writer.submit(Asked(command, key))
+        return self._writer.submit(Submission(command, key))

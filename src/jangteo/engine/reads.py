@@ -1,6 +1,6 @@
-"""The way of every read: questions that arrive together are answered from one snapshot, equal ones once.
+"""The way of every read: queries that arrive together are answered from one snapshot, equal ones once.
 
-A snapshot is opened after its questions have arrived, so an answer is never older than its question.
+A snapshot is opened after its queries have arrived, so an answer is never older than its query.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ Answer = TypeVar("Answer")
 
 
 class Reads:
-    """Questions in, answers out; never in the way of a command, and a long one never in the way of a quick one."""
+    """Queries in, answers out; never in the way of a command, and a long one never in the way of a quick one."""
 
     def __init__(
         self,
@@ -30,9 +30,9 @@ class Reads:
         batch_max: int,
         queue_max: int,
     ) -> None:
-        """`threads` answer quick questions; one more answers those of each other lane."""
+        """`threads` answer quick queries; one more answers those of each other pool."""
 
-        def lane(name: str, threads: int) -> WorkerPool[Query[Any], Any]:
+        def pool(name: str, threads: int) -> WorkerPool[Query[Any], Any]:
             return WorkerPool(
                 name,
                 lambda: _Reader(storage, clock),
@@ -41,31 +41,29 @@ class Reads:
                 queue_max=queue_max,
             )
 
-        self._lanes = {
-            name: lane(f"read-{name}", threads if name == "quick" else 1) for name in get_args(port.WorkerPool)
-        }
+        self._pools = {name: pool(f"read-{name}", threads if name == "point" else 1) for name in get_args(port.Cost)}
         self.windows_asked: set[int] = set()
         """The best sellers of so many days were asked for; whoever takes notice empties it."""
 
     def start(self) -> None:
         """Open the way; called on the event loop that answers."""
-        for lane in self._lanes.values():
-            lane.start()
+        for pool in self._pools.values():
+            pool.start()
 
     async def stop(self) -> None:
         """Answer what has been asked, then close."""
-        for lane in self._lanes.values():
-            await lane.stop()
+        for pool in self._pools.values():
+            await pool.stop()
 
-    async def ask(self, question: Query[Answer]) -> Answer:
-        """The answer as of now. Raises Overloaded, Unavailable where the database can't be read, or what the question
+    async def run(self, query: Query[Answer]) -> Answer:
+        """The answer as of now. Raises Overloaded, Unavailable where the database can't be read, or what the query
         raises: QueryRefused.
         """
-        if question.window_days is not None:
-            self.windows_asked.add(question.window_days)
-        answer = cast("Answer", await self._lanes[question.lane].submit(question))
-        if answer is None and question.fallback is not None:
-            return await self.ask(question.fallback)
+        if query.window_days is not None:
+            self.windows_asked.add(query.window_days)
+        answer = cast("Answer", await self._pools[query.cost].submit(query))
+        if answer is None and query.fallback is not None:
+            return await self.run(query.fallback)
         return answer
 
 
@@ -78,27 +76,27 @@ class _Reader:
         try:
             answers = self._answers(tuple(dict.fromkeys(jobs)))
         except Exception as error:
-            log.warning("not read", questions=len(jobs), reason=repr(error))
+            log.warning("not read", queries=len(jobs), reason=repr(error))
             raise Unavailable(str(error)) from error
-        return [answers[question] for question in jobs]
+        return [answers[query] for query in jobs]
 
-    def _answers(self, questions: Sequence[Query[Any]]) -> dict[Query[Any], Any]:
+    def _answers(self, queries: Sequence[Query[Any]]) -> dict[Query[Any], Any]:
         try:
-            return self._look(questions)
+            return self._look(queries)
         except Conflict:
             # The connection was lost, perhaps long ago; asking again does no harm.
-            return self._look(questions)
+            return self._look(queries)
 
-    def _look(self, questions: Sequence[Query[Any]]) -> dict[Query[Any], Any]:
+    def _look(self, queries: Sequence[Query[Any]]) -> dict[Query[Any], Any]:
         with self._connection.snapshot(self._clock()) as snapshot:
-            return {question: _answer(question, snapshot) for question in questions}
+            return {query: _answer(query, snapshot) for query in queries}
 
     def close(self) -> None:
         self._connection.close()
 
 
-def _answer(question: Query[Any], snapshot: Snapshot) -> Any:
+def _answer(query: Query[Any], snapshot: Snapshot) -> Any:
     try:
-        return question.answer(snapshot)
+        return query.answer(snapshot)
     except QueryRefused as reason:
         return reason

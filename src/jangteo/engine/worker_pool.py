@@ -1,6 +1,6 @@
 """Threads that do together what arrived together.
 
-Nothing waits on a timer: a lane takes whatever arrived while it was at work, up to its bound, and answers all of it
+Nothing waits on a timer: a pool takes whatever arrived while it was at work, up to its bound, and answers all of it
 at once. A lone job is taken at once.
 """
 
@@ -25,7 +25,7 @@ class Stopped(Exception):
 
 
 class Worker(Protocol[Taken, Given]):
-    """What a lane's thread does; made and used and closed within that thread."""
+    """What a pool's thread does; made and used and closed within that thread."""
 
     def work(self, jobs: Sequence[Taken]) -> Sequence[Given | Exception]:
         """A result for each job, in the same order; an exception is raised to who waits for that job.
@@ -102,7 +102,7 @@ class WorkerPool(Generic[Job, Result]):
             if waiting:
                 try:
                     results = worker.work([each.job for each in waiting])
-                except Exception as defect:  # noqa: BLE001 - whatever it is, those who wait are told and the lane goes on
+                except Exception as defect:  # noqa: BLE001 - whatever it is, those who wait are told and the pool goes on
                     loop.call_soon_threadsafe(self._fail, waiting, defect)
                 else:
                     loop.call_soon_threadsafe(self._answer, waiting, results)

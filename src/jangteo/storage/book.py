@@ -43,9 +43,9 @@ class Loading:
         if needs.products:
             self._asked.append((book.products, products.load(session, needs.products)))
         if needs.relay_lease:
-            self._asked.append((book.upkeep.leases, upkeep.load_leases(session)))
-        if needs.tally:
-            self._asked.append((book.upkeep.tally, windows.load_tally(session)))
+            self._asked.append((book.leases, upkeep.load_leases(session)))
+        if needs.view_version:
+            self._asked.append((book.view_version, windows.load_tally(session)))
         _reserve_ids(session, book, needs)
 
     def book(self) -> Book:

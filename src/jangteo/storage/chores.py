@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from jangteo.storage.port import Snapshot
-from jangteo.storage.timestamps import moment, to_micros
+from jangteo.storage.timestamps import from_micros, to_micros
 
 PURGE_CHUNK: Final = 256
 """So many event_batches are looked at for one bite; and of so many events a bite is, about."""
@@ -39,7 +39,7 @@ class Known(NamedTuple):
     """Whether the platform has stopped the relay, and no operator has resumed it."""
 
 
-class Chores(NamedTuple):
+class Maintenance(NamedTuple):
     """All there is to do now."""
 
     stopped: bool
@@ -61,7 +61,7 @@ def read_known(snapshot: Snapshot, platform: str) -> Known:
     return Known([(order_id, event) for order_id, event in rows], _is_stopped(snapshot, platform))
 
 
-def read_chores(snapshot: Snapshot, platform: str, limit: int) -> Chores:
+def read_due(snapshot: Snapshot, platform: str, limit: int) -> Maintenance:
     """What there is to do for a platform of this name; at most `limit` events to be tried again."""
     retries = snapshot.rows(
         """
@@ -77,7 +77,7 @@ def read_chores(snapshot: Snapshot, platform: str, limit: int) -> Chores:
         now=to_micros(snapshot.now),
         count=limit,
     )
-    return Chores(_is_stopped(snapshot, platform), [DueRetry(*row) for row in retries], read_replay(snapshot))
+    return Maintenance(_is_stopped(snapshot, platform), [DueRetry(*row) for row in retries], read_replay(snapshot))
 
 
 def read_replay(snapshot: Snapshot) -> Replay | None:
@@ -88,7 +88,7 @@ def read_replay(snapshot: Snapshot) -> Replay | None:
         WHERE finished_at IS NULL ORDER BY id LIMIT 1
         """
     )
-    return Replay(rows[0][0], moment(rows[0][1]), moment(rows[0][2]), *rows[0][3:]) if rows else None
+    return Replay(rows[0][0], from_micros(rows[0][1]), from_micros(rows[0][2]), *rows[0][3:]) if rows else None
 
 
 def read_replayed(snapshot: Snapshot) -> int:

@@ -29,17 +29,17 @@ SHOP: Final = (
     schema.failed_events,
     schema.replays,
     schema.purged_events,
-    schema.answers,
-    schema.uncounted_sales,
-    schema.top_windows,
-    schema.top_pages,
-    schema.top_tally,
+    schema.idempotency_records,
+    schema.sales_deltas,
+    schema.best_seller_windows,
+    schema.best_seller_buckets,
+    schema.best_seller_version,
 )
 OF_PROCESSES: Final = (schema.writers, schema.readiness, schema.leases, schema.platforms)
 """Not copied: they are about the processes at work on a database, not about the shop. A copied turn would keep the
 relay of the new place waiting for one that isn't there, and nobody would ask for the transactions of a copied writer.
 """
-_IN_EVERY_SHOP: Final = (schema.shops, schema.purged_events, schema.top_windows, schema.top_tally)
+_IN_EVERY_SHOP: Final = (schema.shops, schema.purged_events, schema.best_seller_windows, schema.best_seller_version)
 """An empty one has a row of these already; it is given the source's."""
 PAGE_ROWS: Final = 5_000
 """So many rows are in memory at once, of each table: of the largest kind some 10 MiB."""

@@ -11,7 +11,7 @@ from jangteo.storage import schema
 from jangteo.storage.errors import Conflict
 from jangteo.storage.pagination import paginate
 from jangteo.storage.port import GuardedChange, Insert, Page, Row, Session, Snapshot
-from jangteo.storage.timestamps import from_micros_or_none, moment, to_micros, to_micros_or_none
+from jangteo.storage.timestamps import from_micros, from_micros_or_none, to_micros, to_micros_or_none
 from jangteo.storage.wallets import user_exists
 
 _NEW_CAMPAIGNS = Insert(
@@ -179,10 +179,10 @@ def _campaign(row: Row) -> Campaign:
         terms=CouponTerms(*row[2:6]),
         quantity=row[6],
         issued=row[7],
-        opens_at=moment(row[8]),
+        opens_at=from_micros(row[8]),
         closes_at=from_micros_or_none(row[9]),
         coupon_valid_days=row[10],
-        created_at=moment(row[11]),
+        created_at=from_micros(row[11]),
     )
 
 
@@ -210,7 +210,7 @@ def _coupon(row: Row) -> Coupon:
         campaign_id=row[1],
         user_id=row[2],
         terms=CouponTerms(*row[3:7]),
-        claimed_at=moment(row[7]),
+        claimed_at=from_micros(row[7]),
         expires_at=from_micros_or_none(row[8]),
         order_id=row[9],
     )

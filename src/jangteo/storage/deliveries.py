@@ -26,7 +26,7 @@ _REJECTED: Final = "SELECT id FROM failed_events WHERE id IN (:ids)"
 
 def save(session: Session, book: Book) -> None:
     """Every note of the batch, in order."""
-    for note in book.upkeep.notes:
+    for note in book.recorded:
         _SAVES[type(note)](session, note, to_micros(book.now))
 
 

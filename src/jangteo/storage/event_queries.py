@@ -8,7 +8,7 @@ from msgspec import Struct
 from jangteo.core.limits import LARGEST
 from jangteo.storage.chores import read_replay
 from jangteo.storage.port import Row, Snapshot
-from jangteo.storage.timestamps import from_micros_or_none, moment, to_micros
+from jangteo.storage.timestamps import from_micros, from_micros_or_none, to_micros
 
 _COLUMNS: Final = """
     outbox.id, outbox.event, event_batches.created_at, event_batches.sent_at,
@@ -110,7 +110,7 @@ def read_state(snapshot: Snapshot) -> DeliveryState:
         oldest_waiting_since=from_micros_or_none(oldest),
         to_be_retried=again,
         dead_letters=rejected - again,
-        kept_since=moment(kept_since[0][0]) if kept_since else None,
+        kept_since=from_micros(kept_since[0][0]) if kept_since else None,
         purged=purged,
         replay=None if replay is None else ReplayState(replay.since, replay.until, replay.events),
         platform=_read_platform(snapshot),
@@ -162,7 +162,7 @@ def count_sent(snapshot: Snapshot, since: datetime, until: datetime) -> int:
 def _events(rows: list[Row]) -> list[KeptEvent]:
     return [
         KeptEvent(
-            place, text, moment(happened), from_micros_or_none(sent), attempts, reason, from_micros_or_none(again)
+            place, text, from_micros(happened), from_micros_or_none(sent), attempts, reason, from_micros_or_none(again)
         )
         for place, text, happened, sent, attempts, reason, again in rows
     ]
@@ -182,7 +182,7 @@ def _read_platform(snapshot: Snapshot) -> PlatformState | None:
         name=name,
         sent_events=sent_events,
         within_s=within_us / 1_000_000,
-        reported_at=moment(reported_at),
+        reported_at=from_micros(reported_at),
         last_error=failure,
         last_error_at=from_micros_or_none(failed_at),
         failing_since=from_micros_or_none(failing_since),

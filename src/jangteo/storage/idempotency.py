@@ -8,7 +8,7 @@ from jangteo.storage import schema
 from jangteo.storage.port import Insert, Session
 from jangteo.storage.timestamps import to_micros
 
-_NEW_ANSWERS = Insert(schema.answers, ("key", "fingerprint", "kind", "body", "created_at"))
+_NEW_ANSWERS = Insert(schema.idempotency_records, ("key", "fingerprint", "kind", "body", "created_at"))
 
 
 class IdempotencyRecord(NamedTuple):
@@ -22,7 +22,9 @@ class IdempotencyRecord(NamedTuple):
 
 def load(session: Session, keys: Collection[str]) -> Iterable[IdempotencyRecord]:
     """The answers kept for these keys."""
-    rows = session.find("SELECT key, fingerprint, kind, body FROM answers WHERE key IN (:ids) ORDER BY key", keys)
+    rows = session.find(
+        "SELECT key, fingerprint, kind, body FROM idempotency_records WHERE key IN (:ids) ORDER BY key", keys
+    )
     return (IdempotencyRecord(*row) for row in rows)
 
 
@@ -36,8 +38,8 @@ def save(session: Session, answers: Sequence[IdempotencyRecord], now: datetime, 
     at = to_micros(now)
     session.insert(_NEW_ANSWERS, [(*answer, at) for answer in answers])
     session.delete(
-        schema.answers,
-        "SELECT key FROM answers WHERE created_at < :before ORDER BY created_at LIMIT :count",
+        schema.idempotency_records,
+        "SELECT key FROM idempotency_records WHERE created_at < :before ORDER BY created_at LIMIT :count",
         before=to_micros(delete_before),
         count=2 * len(answers),
     )

@@ -8,7 +8,7 @@ from jangteo.core.refusals import OrderNotFound, UserNotFound
 from jangteo.storage import schema
 from jangteo.storage.pagination import paginate
 from jangteo.storage.port import GuardedChange, Insert, Page, Row, Session, Snapshot
-from jangteo.storage.timestamps import from_micros_or_none, moment, to_micros, to_micros_or_none
+from jangteo.storage.timestamps import from_micros, from_micros_or_none, to_micros, to_micros_or_none
 from jangteo.storage.wallets import user_exists
 
 _NEW_ORDERS = Insert(
@@ -149,6 +149,6 @@ def _order(row: Row, items: dict[int, list[OrderItem]]) -> Order:
         discount=discount,
         total=total,
         coupon_id=coupon_id,
-        created_at=moment(created_at),
+        created_at=from_micros(created_at),
         cancelled_at=from_micros_or_none(cancelled_at),
     )

@@ -69,10 +69,10 @@ def save(session: Session, book: Book) -> None:
         ]
         session.insert(_NEW_EVENTS, rows)
         session.insert(_NEW_BATCHES, [(event_batch_id, rows[0][0], rows[-1][0], to_micros(book.now))])
-    if book.upkeep.sent_event_batches:
+    if book.sent_event_batches:
         at = to_micros(book.now)
         # Each once, also where two that marked it have come into one batch.
-        session.change(_SENT, [(at, event_batch_id) for event_batch_id in sorted(set(book.upkeep.sent_event_batches))])
+        session.change(_SENT, [(at, event_batch_id) for event_batch_id in sorted(set(book.sent_event_batches))])
 
 
 def read_waiting(snapshot: Snapshot, sent: frozenset[int], limit: int) -> EventBatches | None:

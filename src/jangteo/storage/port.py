@@ -16,7 +16,7 @@ Value = int | str | None
 Row = tuple[Any, ...]
 Answer = TypeVar("Answer", covariant=True)
 
-WorkerPool = Literal["quick", "long", "direct", "relay", "counting", "building"]
+Cost = Literal["point", "page", "batch", "aggregate", "scan", "sweep"]
 """Who answers a question: those who ask for little don't wait behind those who look at many rows, nor does the relay,
 nor the counting of what is sold.
 """
@@ -56,7 +56,7 @@ class Snapshot(Protocol):
     def rows(self, sql: str, **values: Value) -> list[Row]:
         """Run one statement and fetch what it finds."""
 
-    def ask(self, sql: str, **values: Value) -> Iterable[Row]:
+    def send(self, sql: str, **values: Value) -> Iterable[Row]:
         """The same, but what it finds may be awaited only when it is looked at: together with what else was asked."""
 
     def find(self, sql: str, ids: Collection[int]) -> Iterable[Row]:
@@ -161,7 +161,7 @@ class Query(NamedTuple, Generic[Answer]):
     read: Callable[..., Answer]
     """May raise QueryRefused."""
     arguments: tuple[Any, ...] = ()
-    lane: WorkerPool = "quick"
+    cost: Cost = "point"
     fallback: "Query[Answer] | None" = None
     """What to ask where this one's answer is None: what it would need isn't kept."""
     window_days: int | None = None

@@ -155,7 +155,7 @@ orders = Table(
     CheckConstraint("total = amount - discount", name="total_adds_up"),
     CheckConstraint("(status = 'cancelled') = (cancelled_at IS NOT NULL)", name="cancelled_has_moment"),
     CheckConstraint("status IN ('paid', 'cancelled')", name="status_known"),
-    Index("orders_by_moment", "created_at"),
+    Index("orders_by_creation", "created_at"),
 )
 
 order_items = Table(
@@ -256,57 +256,59 @@ leases = Table(
     _number("expires_at"),
 )
 
-# What was sold and given back since the last count, a row for the orders of one transaction: see core/counting.py.
-uncounted_sales = Table(
-    "uncounted_sales",
+# What was sold and given back since the last refresh, a row for the orders of one transaction and timestamp.
+sales_deltas = Table(
+    "sales_deltas",
     metadata,
     _own_id(),
-    _number("moment"),
+    _number("ordered_at"),
     Column("units", Text, nullable=False),
 )
 
-# The windows of the best sellers, and what of each product was sold later than `since`, as far as it is counted:
-# products with neighbouring ids on a page, which is found by the most that was sold of one.
-top_windows = Table(
-    "top_windows",
+# The best-seller view of one window: the units of each product sold later than `since`, as far as refreshed.
+best_seller_windows = Table(
+    "best_seller_windows",
     metadata,
     _known_id(),
     _number("days"),
     _number("since"),
     Column("state", Text, nullable=False),
-    _number("begun_at"),
-    _number("asked_at"),
+    _number("started_at"),
+    _number("requested_at"),
+    _number("heartbeat_at", null=True),
     CheckConstraint("days BETWEEN 1 AND 30", name="days_in_range"),
-    CheckConstraint("state IN ('building', 'kept', 'let-go')", name="state_known"),
+    CheckConstraint("state IN ('active', 'backfilling', 'retired')", name="state_known"),
+    CheckConstraint("(state = 'backfilling') = (heartbeat_at IS NOT NULL)", name="heartbeat_while_backfilling"),
 )
 
-top_pages = Table(
-    "top_pages",
+# Units of products with neighbouring ids in one row, found by the largest of them.
+best_seller_buckets = Table(
+    "best_seller_buckets",
     metadata,
     _known_id(),
     _number("window_id"),
-    _number("best"),
-    Column("sold", Text, nullable=False),
-    Index("top_pages_by_best", "window_id", "best", "id"),
+    _number("max_units"),
+    Column("units", Text, nullable=False),
+    Index("best_seller_buckets_by_max", "window_id", "max_units", "id"),
 )
 
-# Whoever counts must have seen the last step of the counting: in one row, how many there were.
-top_tally = Table(
-    "top_tally",
+# How many refreshes there were, in one row: a refresh applies only to the version it was planned from.
+best_seller_version = Table(
+    "best_seller_version",
     metadata,
     _known_id(),
-    _number("steps"),
+    _number("version"),
 )
 
-answers = Table(
-    "answers",
+idempotency_records = Table(
+    "idempotency_records",
     metadata,
     Column("key", Text, primary_key=True),
     Column("fingerprint", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("body", Text, nullable=False),
     _number("created_at"),
-    Index("answers_by_moment", "created_at"),
+    Index("idempotency_records_by_creation", "created_at"),
 )
 
 # Who writes, where several may: see postgres.py.

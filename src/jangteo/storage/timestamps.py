@@ -16,11 +16,11 @@ def to_micros_or_none(moment: datetime | None) -> int | None:
     return None if moment is None else to_micros(moment)
 
 
-def moment(value: int) -> datetime:
+def from_micros(value: int) -> datetime:
     """A moment from the database; exact to the microsecond."""
     return _EPOCH + timedelta(microseconds=value)
 
 
 def from_micros_or_none(value: int | None) -> datetime | None:
     """A moment that may be missing, from the database."""
-    return None if value is None else moment(value)
+    return None if value is None else from_micros(value)

@@ -7,7 +7,7 @@ from jangteo.core.entities import Lease
 from jangteo.core.relay import RELAY_LEASE
 from jangteo.storage import schema
 from jangteo.storage.port import GuardedChange, Insert, Session
-from jangteo.storage.timestamps import moment, to_micros
+from jangteo.storage.timestamps import from_micros, to_micros
 
 _NEW_LEASES = Insert(schema.leases, ("id", "holder", "expires_at"))
 _LEASES = GuardedChange(schema.leases, ("holder", "expires_at"), ("holder", "expires_at"))
@@ -15,19 +15,18 @@ _LEASES = GuardedChange(schema.leases, ("holder", "expires_at"), ("holder", "exp
 
 def save(session: Session, book: Book) -> None:
     """All that the batch's upkeep asks for."""
-    upkeep = book.upkeep
-    if upkeep.checked_at is not None:
+    if book.checked_at is not None:
         session.run(
             """
             INSERT INTO readiness (id, checked_at) VALUES (1, :at)
             ON CONFLICT (id) DO UPDATE SET checked_at = excluded.checked_at
             """,
-            at=to_micros(upkeep.checked_at),
+            at=to_micros(book.checked_at),
         )
-    added = upkeep.leases.added()
+    added = book.leases.added()
     if added:
         session.insert(_NEW_LEASES, [(lease.lease_id, lease.holder, to_micros(lease.expires_at)) for lease in added])
-    replaced = upkeep.leases.replaced()
+    replaced = book.leases.replaced()
     if replaced:
         session.change(
             _LEASES,
@@ -42,4 +41,4 @@ def load_leases(session: Session) -> Iterable[tuple[int, Lease]]:
     """The relay's lease, if any relay has had it yet."""
     sql = "SELECT id, holder, expires_at FROM leases WHERE id IN (:ids) ORDER BY id"
     rows = session.lock(schema.leases, sql, [RELAY_LEASE])
-    return ((row[0], Lease(row[0], row[1], moment(row[2]))) for row in rows)
+    return ((row[0], Lease(row[0], row[1], from_micros(row[2]))) for row in rows)

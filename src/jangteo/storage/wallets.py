@@ -9,7 +9,7 @@ from jangteo.core.wallets import CurrentBalance
 from jangteo.storage import schema
 from jangteo.storage.pagination import paginate
 from jangteo.storage.port import GuardedChange, Insert, Page, Row, Session, Snapshot
-from jangteo.storage.timestamps import moment, to_micros
+from jangteo.storage.timestamps import from_micros, to_micros
 
 _NEW_USERS = Insert(schema.users, ("id", "name", "balance", "last_entry", "created_at"))
 _BALANCES = GuardedChange(schema.users, ("balance", "last_entry"), ("last_entry",))
@@ -107,4 +107,4 @@ def read_ledger(snapshot: Snapshot, user_id: int, limit: int, after: int | None)
 
 def _entry(row: Row) -> LedgerEntry:
     entry_id, user_id, previous, kind, amount, balance_after, order_id, created_at = row
-    return LedgerEntry(entry_id, user_id, previous, kind, amount, balance_after, order_id, moment(created_at))
+    return LedgerEntry(entry_id, user_id, previous, kind, amount, balance_after, order_id, from_micros(created_at))

@@ -210,7 +210,7 @@ def test_a_server_that_hangs_is_for_later(server: NatsServer, monkeypatch: pytes
     async def told() -> None:
         async with closed_after(sink_of(server.url("orders"), deadline_s=1)) as sink:
             assert await sink.send(many[:1]) == {}
-            server.lock()
+            server.suspend()
             with pytest.raises(Later, match="NATS didn't answer within 1 s"):
                 await sink.send(many)
             with pytest.raises(Later, match="NATS"):
@@ -233,7 +233,7 @@ def test_a_cancelled_send_leaves_it_usable(server: NatsServer) -> None:
     async def told() -> None:
         async with closed_after(sink_of(server.url("orders"))) as sink:
             assert await sink.send(FIVE[:1]) == {}
-            server.lock()
+            server.suspend()
             sending = asyncio.ensure_future(sink.send(FIVE))
             await asyncio.sleep(0)
             await asyncio.sleep(0)

@@ -159,7 +159,7 @@ def test_a_cluster_that_hangs_is_for_later_and_all_come_in_order_when_it_goes_on
     async def told() -> None:
         async with closed_after(sink_of(cluster.url(topic), deadline_s=3)) as sink:
             assert await sink.send([event(9)]) == {}
-            cluster.lock()
+            cluster.suspend()
             try:
                 with pytest.raises(Later, match="Kafka didn't acknowledge all events"):
                     await sink.send(FIVE)
@@ -188,7 +188,7 @@ def test_a_cancelled_send_leaves_it_usable(cluster: KafkaCluster, topic: str) ->
     async def told() -> None:
         async with closed_after(sink_of(cluster.url(topic))) as sink:
             assert await sink.send(FIVE[:1]) == {}
-            cluster.lock()
+            cluster.suspend()
             try:
                 sending = asyncio.ensure_future(sink.send(FIVE))
                 await asyncio.sleep(0)

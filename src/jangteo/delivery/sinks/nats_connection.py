@@ -58,7 +58,7 @@ class Connection:
         self._rejected: dict[int, str] = {}
         self._subject = ""
         self._window_over: asyncio.Future[str | None] | None = None
-        """Done when all of a window is acknowledged, with None, or can't be: with the reason."""
+        """BatchResult when all of a window is acknowledged, with None, or can't be: with the reason."""
         self._trouble: str | None = None
         """What the client has last told of."""
 

@@ -37,7 +37,7 @@ class Secured(ssl.SSLContext):
 
 
 def credentials_of(address: Address, secured: Secured | None) -> dict[str, Any]:
-    """Asked for when the connection stands, and only given where it is as safe as it should be."""
+    """Submission for when the connection stands, and only given where it is as safe as it should be."""
 
     def given(what: str | None) -> Any:
         def give() -> str | None:

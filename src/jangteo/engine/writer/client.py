@@ -15,10 +15,10 @@ from typing import Final
 import msgspec
 import structlog
 
-from jangteo.engine.batch import Asked
+from jangteo.engine.batch import Submission
 from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.engine.worker_pool import Overloaded, Stopped
-from jangteo.engine.writer.protocol import Frames, Outcomes, commands_frame, packed, read_outcomes
+from jangteo.engine.writer.protocol import Frames, Outcomes, commands_frame, pack, read_outcomes
 from jangteo.storage.errors import Unavailable
 
 log = structlog.get_logger()
@@ -92,13 +92,13 @@ class WriterProcess(asyncio.Protocol):
         if self._process is not None:
             await loop.run_in_executor(None, self._process.wait)
 
-    def submit(self, asked: Asked) -> asyncio.Future[SerializedOutcome]:
+    def submit(self, asked: Submission) -> asyncio.Future[SerializedOutcome]:
         """The outcome, once it is durable. Raises Overloaded where the queue is full, Stopped after `stop`."""
         if self._loop is None:
             raise Stopped
         if len(self._unanswered) >= self._queue_max:
             raise Overloaded
-        command = packed(asked)
+        command = pack(asked)
         future: asyncio.Future[SerializedOutcome] = self._loop.create_future()
         self._unanswered.append(future)
         if not self._pending:

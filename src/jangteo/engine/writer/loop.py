@@ -9,9 +9,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from jangteo.engine.batch import Answer, Done, commit
-from jangteo.engine.outcomes import told
-from jangteo.engine.writer.protocol import Frames, Outcomes, outcomes_frame, read_commands
+from jangteo.engine.batch import BatchResult, Failed, commit
+from jangteo.engine.writer.protocol import Frames, Outcomes, outcomes_frame, read_submissions
 from jangteo.storage.port import Connection
 
 _RECEIVED_AT_ONCE: Final = 2**20
@@ -24,10 +23,10 @@ def commit_until_closed(
     frames = Frames()
     try:
         while arrived := channel.recv(_RECEIVED_AT_ONCE):
-            asked = [each for frame in frames.whole(arrived) for each in read_commands(frame)]
+            asked = [each for frame in frames.whole(arrived) for each in read_submissions(frame)]
             for start in range(0, len(asked), batch_max):
                 done = commit(connection, asked[start : start + batch_max], clock)
-                channel.sendall(outcomes_frame(serialize_batch(done)))
+                channel.sendall(outcomes_frame(to_outcomes(done)))
     except OSError:
         # The other side is gone: nobody is left to be told.
         return
@@ -35,14 +34,11 @@ def commit_until_closed(
         connection.close()
 
 
-def serialize_batch(done: Done) -> Outcomes:
-    """What came of a batch, as it is told."""
-    failures = [answer.reason for answer in done.answers if not isinstance(answer, Answer)]
+def to_outcomes(result: BatchResult) -> Outcomes:
+    """The batch's result as it is sent: the reason of the first failure stands for all of them."""
+    failures = [each.reason for each in result.outcomes if isinstance(each, Failed)]
     return Outcomes(
-        has_events=done.has_events,
-        outcomes=[
-            told(answer.outcome, replayed=answer.replayed) if isinstance(answer, Answer) else None
-            for answer in done.answers
-        ],
+        has_events=result.has_events,
+        outcomes=[None if isinstance(each, Failed) else each for each in result.outcomes],
         failure=failures[0] if failures else None,
     )

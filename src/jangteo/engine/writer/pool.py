@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from jangteo.engine.batch import Asked
+from jangteo.engine.batch import Submission
 from jangteo.engine.commands import Writer
 from jangteo.engine.outcomes import SerializedOutcome
 
@@ -33,7 +33,7 @@ class Writers:
         """Have everything that was taken in committed and answered, then see all of them end."""
         await asyncio.gather(*(writer.stop() for writer in self._writers))
 
-    def submit(self, asked: Asked) -> asyncio.Future[SerializedOutcome]:
+    def submit(self, asked: Submission) -> asyncio.Future[SerializedOutcome]:
         """The outcome, once it is durable. Raises Overloaded where even the least busy one is, or Stopped."""
         return min(self._writers, key=_load).submit(asked)
 

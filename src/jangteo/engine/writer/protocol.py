@@ -5,46 +5,17 @@ A frame is its length, in four bytes, and that many bytes. Commands go one way, 
 
 from collections.abc import Iterator, Sequence
 from struct import Struct
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
-from jangteo.core import counting, coupons, health, orders, products, relay, wallets
-from jangteo.core.book import Command
-from jangteo.engine.batch import Asked
+from jangteo.core.commands import AnyCommand
+from jangteo.engine.batch import Submission
 from jangteo.engine.outcomes import SerializedOutcome
 
 _LENGTH: Final = Struct("<I")
-_COMMANDS: Final = {
-    each.__name__: msgspec.msgpack.Decoder(each).decode
-    for each in (
-        wallets.RegisterUser,
-        wallets.ChargeBalance,
-        products.AddProduct,
-        products.ChangeProduct,
-        products.MoveStock,
-        coupons.StartCampaign,
-        coupons.ClaimCoupon,
-        orders.PlaceOrder,
-        orders.CancelOrder,
-        health.CheckWritable,
-        relay.MarkSent,
-        relay.AcquireLease,
-        relay.RenewLease,
-        relay.ReleaseLease,
-        relay.RecordFailures,
-        relay.RecordDelivered,
-        relay.RetryEvents,
-        relay.StartReplay,
-        relay.RecordReplayProgress,
-        relay.RecordPlatformStatus,
-        relay.ResumePlatform,
-        relay.PurgeEvents,
-        counting.CountSales,
-    )
-}
 _encode = msgspec.msgpack.Encoder().encode
-_read_commands = msgspec.msgpack.Decoder(list[tuple[str, msgspec.Raw, str | None]]).decode
+_read_submissions = msgspec.msgpack.Decoder(list[tuple[AnyCommand, str | None]]).decode
 
 
 class Outcomes(msgspec.Struct, array_like=True):
@@ -58,10 +29,9 @@ class Outcomes(msgspec.Struct, array_like=True):
 _read_outcomes = msgspec.msgpack.Decoder(Outcomes).decode
 
 
-def packed(asked: Asked) -> msgspec.Raw:
-    """One command. Raises ValueError, TypeError or OverflowError where it can't be put in writing."""
-    command, key = asked
-    return msgspec.Raw(_encode((type(command).__name__, command, key)))
+def pack(submission: Submission) -> msgspec.Raw:
+    """Encode one command with its key. Raises ValueError, TypeError or OverflowError for values that don't fit."""
+    return msgspec.Raw(_encode(submission))
 
 
 def commands_frame(commands: Sequence[msgspec.Raw]) -> bytes:
@@ -92,18 +62,14 @@ class Frames:
             yield frame
 
 
-def read_commands(frame: bytes) -> list[Asked]:
-    """The commands of a frame."""
-    return [Asked(_command(kind, said), key) for kind, said, key in _read_commands(frame)]
+def read_submissions(frame: bytes) -> list[Submission]:
+    """The commands of a frame, with their keys."""
+    return [Submission(command, key) for command, key in _read_submissions(frame)]
 
 
 def read_outcomes(frame: bytes) -> Outcomes:
     """The outcomes of a frame."""
     return _read_outcomes(frame)
-
-
-def _command(kind: str, said: msgspec.Raw) -> Command:
-    return cast("Command", _COMMANDS[kind](said))
 
 
 def _frame(content: bytes) -> bytes:

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from jangteo.engine.batch import Asked, commit
+from jangteo.engine.batch import Submission, commit
 from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.engine.worker_pool import WorkerPool
-from jangteo.engine.writer.loop import serialize_batch
+from jangteo.engine.writer.loop import to_outcomes
 from jangteo.storage.errors import Unavailable
 from jangteo.storage.port import Storage
 
@@ -16,7 +16,7 @@ class WriterThread:
     """A writer in a thread of this process."""
 
     def __init__(self, storage: Storage, clock: Callable[[], datetime], *, batch_max: int, queue_max: int) -> None:
-        self._lane: WorkerPool[Asked, SerializedOutcome] = WorkerPool(
+        self._lane: WorkerPool[Submission, SerializedOutcome] = WorkerPool(
             "commit",
             lambda: _Batches(storage, clock, self._tell),
             batch_max=batch_max,
@@ -45,7 +45,7 @@ class WriterThread:
         """Commit and answer what was taken in, then end."""
         await self._lane.stop()
 
-    def submit(self, asked: Asked) -> asyncio.Future[SerializedOutcome]:
+    def submit(self, asked: Submission) -> asyncio.Future[SerializedOutcome]:
         """The outcome, once it is durable."""
         return self._lane.submit(asked)
 
@@ -60,8 +60,8 @@ class _Batches:
         self._clock = clock
         self._tell = tell
 
-    def work(self, jobs: Sequence[Asked]) -> Sequence[SerializedOutcome | Exception]:
-        batch = serialize_batch(commit(self._connection, jobs, self._clock))
+    def work(self, jobs: Sequence[Submission]) -> Sequence[SerializedOutcome | Exception]:
+        batch = to_outcomes(commit(self._connection, jobs, self._clock))
         if batch.has_events:
             self._tell()
         return [Unavailable(batch.failure) if outcome is None else outcome for outcome in batch.outcomes]

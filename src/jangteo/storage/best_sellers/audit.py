@@ -28,7 +28,7 @@ def compare_statistics(snapshot: Snapshot) -> tuple[int, list[str]]:
     """How many order lines were counted, and what is wrong."""
     # Somebody may have changed rows by hand, of which no number tells that an answer depends on.
     snapshot.memory.clear()
-    kept = [window for window in read_windows(snapshot) if window.state == "kept"]
+    kept = [window for window in read_windows(snapshot) if window.state == "active"]
     counted = _count(snapshot, DEFAULT_DAYS, 0)
     directly = count_best_sellers(snapshot, MAX_BEST, DEFAULT_DAYS)
     wrong = [*_repeated(kept), *_answered("counted directly", directly, counted)]
@@ -70,7 +70,7 @@ def _repeated(kept: list[Window]) -> Iterator[str]:
 
 
 def _pages(snapshot: Snapshot, window: Window, sold: dict[int, int], name: str) -> Iterator[str]:
-    notes = snapshot.rows("SELECT units FROM uncounted_sales WHERE moment > :since", since=to_micros(window.since))
+    notes = snapshot.rows("SELECT units FROM sales_deltas WHERE ordered_at > :since", since=to_micros(window.since))
     noted: dict[int, int] = {}
     add_up(noted, (units for (units,) in notes))
     summed = read_whole_window(snapshot, window.window_id)

@@ -44,12 +44,12 @@ def read_pages(snapshot: Snapshot, window_id: int, numbers: Collection[int]) -> 
     if not numbers:
         return {}
     ids = [_page_id(window_id, number) for number in numbers]
-    return _pages(snapshot.find("SELECT id, sold FROM top_pages WHERE id IN (:ids)", ids))
+    return _pages(snapshot.find("SELECT id, units FROM best_seller_buckets WHERE id IN (:ids)", ids))
 
 
 def read_whole_window(snapshot: Snapshot, window_id: int) -> dict[int, int]:
     """What of each product was sold, by all pages of a window."""
-    rows = snapshot.rows("SELECT id, sold FROM top_pages WHERE window_id = :window_id", window_id=window_id)
+    rows = snapshot.rows("SELECT id, units FROM best_seller_buckets WHERE window_id = :window_id", window_id=window_id)
     return {
         product: units for number, page in _pages(rows).items() for product, units in products_of(number, page) if units
     }
@@ -57,7 +57,9 @@ def read_whole_window(snapshot: Snapshot, window_id: int) -> dict[int, int]:
 
 def read_most(snapshot: Snapshot, window_id: int) -> list[tuple[int, int, int]]:
     """Of each page of a window: its number, the most of one product that it is found by, and the most that is on it."""
-    rows = snapshot.rows("SELECT id, best, sold FROM top_pages WHERE window_id = :window_id", window_id=window_id)
+    rows = snapshot.rows(
+        "SELECT id, max_units, units FROM best_seller_buckets WHERE window_id = :window_id", window_id=window_id
+    )
     return [(_number(page_id), best, max(_read(sold), default=0)) for page_id, best, sold in rows]
 
 

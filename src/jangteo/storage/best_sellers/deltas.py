@@ -10,7 +10,7 @@ from jangteo.storage import schema
 from jangteo.storage.port import Insert, Session
 from jangteo.storage.timestamps import to_micros
 
-_NEW_NOTES = Insert(schema.uncounted_sales, ("moment", "units"))
+_NEW_NOTES = Insert(schema.sales_deltas, ("ordered_at", "units"))
 _encode = msgspec.json.Encoder().encode
 _read = msgspec.json.Decoder(list[int]).decode
 

@@ -37,18 +37,18 @@ _DIRECTLY = """
 # How far it is counted, and how much there is that isn't. A limit also tells the database that there are few: it looks
 # them up instead of reads all there are.
 _STATE = """
-    SELECT top_windows.id, since, steps,
-        (SELECT COUNT(*) FROM (SELECT id FROM uncounted_sales ORDER BY id LIMIT :count) AS notes),
+    SELECT best_seller_windows.id, since, version,
+        (SELECT COUNT(*) FROM (SELECT id FROM sales_deltas ORDER BY id LIMIT :count) AS notes),
         (SELECT COUNT(*) FROM (
             SELECT id FROM orders WHERE created_at > since AND created_at <= :until AND status = 'paid' LIMIT :count
         ) AS departed),
         (SELECT COUNT(*) FROM (
             SELECT id FROM orders WHERE created_at > :until AND created_at <= since AND status = 'paid' LIMIT :count
         ) AS returned)
-    FROM top_windows CROSS JOIN top_tally WHERE days = :days AND state = 'kept' ORDER BY top_windows.id LIMIT 1
+    FROM best_seller_windows CROSS JOIN best_seller_version WHERE days = :days AND state = 'active' ORDER BY best_seller_windows.id LIMIT 1
 """
-_NOTES = "SELECT moment, units FROM uncounted_sales ORDER BY id LIMIT :count"
-_LEADING = "SELECT id, sold FROM top_pages WHERE window_id = :window_id ORDER BY best DESC, id DESC LIMIT :count"
+_NOTES = "SELECT ordered_at, units FROM sales_deltas ORDER BY id LIMIT :count"
+_LEADING = "SELECT id, units FROM best_seller_buckets WHERE window_id = :window_id ORDER BY max_units DESC, id DESC LIMIT :count"
 _BETWEEN = """
     SELECT product_id, quantity
     FROM (
@@ -88,7 +88,7 @@ def read_best_sellers(snapshot: Snapshot, limit: int, days: int) -> AsOf[list[Be
     until = to_micros(window_start(snapshot.now, days))
     known: _Known | None = snapshot.memory.get((read_best_sellers, limit, days))
     # Both go out together.
-    found = snapshot.ask(_STATE, days=days, until=until, count=MANY)
+    found = snapshot.send(_STATE, days=days, until=until, count=MANY)
     products = snapshot.find(_PRODUCTS, [product for product, _ in known.best]) if known else ()
     state = next((_State(*row) for row in found), None)
     if state is None or max(state.notes, state.departed, state.returned) == MANY:
@@ -128,7 +128,7 @@ def _rank(snapshot: Snapshot, state: _State, until: int, limit: int, known: _Kno
     count = limit + _SPARE_PAGES
     # Only a step writes pages.
     same_pages = known is not None and (known.state.window_id, known.state.steps) == (state.window_id, state.steps)
-    pages = () if same_pages else snapshot.ask(_LEADING, window_id=state.window_id, count=count)
+    pages = () if same_pages else snapshot.send(_LEADING, window_id=state.window_id, count=count)
     changes = _changes(snapshot, state, until)
     first = known.leading if known is not None and same_pages else leading(pages, count)
     while True:
@@ -144,9 +144,9 @@ def _rank(snapshot: Snapshot, state: _State, until: int, limit: int, known: _Kno
 
 def _changes(snapshot: Snapshot, state: _State, until: int) -> dict[int, int]:
     """What has come and gone since it was counted, by product."""
-    notes = snapshot.ask(_NOTES, count=MANY) if state.notes else ()
-    departed = snapshot.ask(_BETWEEN, since=state.since, until=until, count=MANY) if state.departed else ()
-    returned = snapshot.ask(_BETWEEN, since=until, until=state.since, count=MANY) if state.returned else ()
+    notes = snapshot.send(_NOTES, count=MANY) if state.notes else ()
+    departed = snapshot.send(_BETWEEN, since=state.since, until=until, count=MANY) if state.departed else ()
+    returned = snapshot.send(_BETWEEN, since=until, until=state.since, count=MANY) if state.returned else ()
     changes: dict[int, int] = {}
     add_up(changes, (units for moment, units in notes if moment > state.since))
     for sign, lines in ((-1, departed), (1, returned)):

@@ -11,7 +11,7 @@ from jangteo.core.counting import CountSales, State, Step, Window
 from jangteo.storage.best_sellers.buckets import ChangedPages, read_whole_window
 from jangteo.storage.best_sellers.deltas import add_up
 from jangteo.storage.port import QueryRefused, Row, Snapshot
-from jangteo.storage.timestamps import moment, to_micros
+from jangteo.storage.timestamps import from_micros, from_micros_or_none, to_micros
 
 FEW: Final = 16
 """So many notes of sales, or orders that have left a window, are not worth a step: whoever asks adds them up."""
@@ -132,10 +132,20 @@ def plan_finish(snapshot: Snapshot, begun: Window, lacking: Mapping[int, int]) -
 
 def read_windows(snapshot: Snapshot) -> list[Window]:
     """All windows there are, oldest first."""
-    rows = snapshot.rows("SELECT id, days, since, state, begun_at, asked_at FROM top_windows ORDER BY id")
+    rows = snapshot.rows(
+        "SELECT id, days, since, state, started_at, requested_at, heartbeat_at FROM best_seller_windows ORDER BY id"
+    )
     return [
-        Window(window_id, days, moment(since), state, moment(begun_at), moment(asked_at))
-        for window_id, days, since, state, begun_at, asked_at in rows
+        Window(
+            window_id,
+            days,
+            from_micros(since),
+            state,
+            from_micros(started_at),
+            from_micros(requested_at),
+            from_micros_or_none(heartbeat_at),
+        )
+        for window_id, days, since, state, started_at, requested_at, heartbeat_at in rows
     ]
 
 
@@ -144,7 +154,7 @@ class _Planning:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._steps = int(snapshot.rows("SELECT steps FROM top_tally")[0][0])
+        self._steps = int(snapshot.rows("SELECT version FROM best_seller_version")[0][0])
         self._before = {window.window_id: window for window in read_windows(snapshot)}
         self._now = dict(self._before)
         self._gone: list[int] = []
@@ -156,19 +166,22 @@ class _Planning:
         """Windows that nobody has asked for in a day, or whose builder is gone."""
         now = self._snapshot.now
         for window in self._before.values():
-            unasked = window.state == "kept" and window.days != DEFAULT_DAYS and window.asked_at < now - KEPT_UNASKED
-            if unasked or (window.state == "building" and window.asked_at < now - HEARD_WITHIN):
-                self._put(replace(window, state="let-go"))
+            unasked = (
+                window.state == "active" and window.days != DEFAULT_DAYS and window.requested_at < now - KEPT_UNASKED
+            )
+            silent = window.heartbeat_at is not None and window.heartbeat_at < now - HEARD_WITHIN
+            if unasked or silent:
+                self._put(replace(window, state="retired", heartbeat_at=None))
 
     def remove(self) -> None:
         """Some of the pages of what was let go of earlier, and a window of which none are left."""
         for window in self._before.values():
-            if window.state == "let-go" and not self._gone:
+            if window.state == "retired" and not self._gone:
                 self._remove(window)
 
     def _remove(self, window: Window) -> None:
         rows = self._snapshot.rows(
-            "SELECT id FROM top_pages WHERE window_id = :window_id LIMIT :count",
+            "SELECT id FROM best_seller_buckets WHERE window_id = :window_id LIMIT :count",
             window_id=window.window_id,
             count=PAGES_AT_ONCE,
         )
@@ -181,44 +194,44 @@ class _Planning:
     def keep(self, asked: frozenset[int]) -> None:
         """Note that these are asked for, and begin one of those that are not kept."""
         now = self._snapshot.now
-        known = {window.days: window for window in self._now.values() if window.state != "let-go"}
+        known = {window.days: window for window in self._now.values() if window.state != "retired"}
         for days in sorted(asked):
             if days not in known:
                 if days == DEFAULT_DAYS or len(known.keys() - {DEFAULT_DAYS}) < KEPT_MOST:
                     self.begin(days)
                     return
-            elif known[days].asked_at < now - ASKED_NOTED_EVERY and days != DEFAULT_DAYS:
-                self._put(replace(known[days], asked_at=now))
+            elif known[days].requested_at < now - ASKED_NOTED_EVERY and days != DEFAULT_DAYS:
+                self._put(replace(known[days], requested_at=now))
 
     def begin(self, days: int) -> None:
         """A window that is being built from here on."""
         now = self._snapshot.now
         window_id = max(self._before, default=0) + 1
-        self._put(Window(window_id, days, window_start(now, days), "building", now, now))
+        self._put(Window(window_id, days, window_start(now, days), "backfilling", now, now, now))
 
     def lock(self, begun: Window) -> None:
         """Whoever builds it asks for it still."""
-        self._put(replace(_building(self._before.values(), begun), asked_at=self._snapshot.now))
+        self._put(replace(_building(self._before.values(), begun), heartbeat_at=self._snapshot.now))
 
     def give_up(self, begun: Window) -> None:
         """Nobody builds it any more."""
-        self._put(replace(_building(self._before.values(), begun), state="let-go"))
+        self._put(replace(_building(self._before.values(), begun), state="retired", heartbeat_at=None))
 
     def finish(self, begun: Window, lacking: Mapping[int, int]) -> None:
         """It is whole with these, or was before."""
-        if _find(self._before.values(), begun, "kept") is not None:
+        if _find(self._before.values(), begun, "active") is not None:
             return
         window = _building(self._before.values(), begun)
         for other in self._before.values():
-            if other.days == window.days and other.state == "kept":
-                self._put(replace(other, state="let-go"))
-        self._put(replace(window, state="kept", asked_at=self._snapshot.now))
+            if other.days == window.days and other.state == "active":
+                self._put(replace(other, state="retired"))
+        self._put(replace(window, state="active", requested_at=self._snapshot.now, heartbeat_at=None))
         self._pages.turn(self._snapshot, window.window_id, lacking)
 
     def count(self) -> None:
         """What was sold since the last step, and what has left each window; unless that is not worth a step."""
         snapshot, changed = self._snapshot, self._has_changes()
-        windows = [window for window in self._before.values() if self._now[window.window_id].state != "let-go"]
+        windows = [window for window in self._before.values() if self._now[window.window_id].state != "retired"]
         notes = _notes(snapshot, NOTES_AT_ONCE)
         # What has left is taken out only with all notes at hand: behind them may be one of an order that was cancelled,
         # or only just sold, and would be left out once its order has left.
@@ -235,7 +248,7 @@ class _Planning:
             if count:
                 _add(changes, snapshot.rows(_SOLD, since=since, until=until), -1)
             self._pages.turn(snapshot, window.window_id, changes)
-            self._put(replace(self._now[window.window_id], since=max(moment(until), window.since)))
+            self._put(replace(self._now[window.window_id], since=max(from_micros(until), window.since)))
 
     def _bite_of(self, window: Window) -> tuple[int, int]:
         """Up to which moment this step takes out what has left, and how many orders these are, at the most."""
@@ -275,11 +288,11 @@ def _bite(snapshot: Snapshot, since: int, until: int) -> tuple[int, bool]:
 
 
 def _notes(snapshot: Snapshot, count: int) -> list[Row]:
-    return snapshot.rows("SELECT id, moment, units FROM uncounted_sales ORDER BY id LIMIT :count", count=count)
+    return snapshot.rows("SELECT id, ordered_at, units FROM sales_deltas ORDER BY id LIMIT :count", count=count)
 
 
 def _building(windows: Iterable[Window], begun: Window) -> Window:
-    window = _find(windows, begun, "building")
+    window = _find(windows, begun, "backfilling")
     if window is None:
         raise WindowGone
     return window
@@ -288,7 +301,7 @@ def _building(windows: Iterable[Window], begun: Window) -> Window:
 def _find(windows: Iterable[Window], begun: Window, state: State) -> Window | None:
     """The window as it is now. One that is gone leaves its id to another, which was begun at another moment."""
     for window in windows:
-        if (window.window_id, window.begun_at, window.state) == (begun.window_id, begun.begun_at, state):
+        if (window.window_id, window.started_at, window.state) == (begun.window_id, begun.started_at, state):
             return window
     return None
 

@@ -13,7 +13,7 @@ from jangteo.storage.best_sellers.refresh import HEARD_WITHIN, read_windows
 from jangteo.storage.port import Row, Snapshot
 from jangteo.storage.timestamps import to_micros
 
-_NOTES: Final = "SELECT moment, units FROM uncounted_sales"
+_NOTES: Final = "SELECT ordered_at, units FROM sales_deltas"
 _NEVER: Final = datetime.fromtimestamp(0, UTC)
 """As in a new shop, in which nothing was counted yet."""
 
@@ -25,11 +25,11 @@ class WindowState(Struct, frozen=True, rename="camel"):
     state: State
     counted_until: datetime | None
     """What was sold and given back later is noted, and added whenever somebody asks. None: nothing is counted yet."""
-    begun_at: datetime | None
+    started_at: datetime | None
     """Since when it is being counted; None where it isn't."""
     silent_since: datetime | None
     """Since when nobody has been heard of who counts it, where that is long; then it is begun anew by others."""
-    asked_at: datetime | None
+    requested_at: datetime | None
     """About when somebody last asked for it; None where it is kept in any case, or not at all."""
     products: int | None
     """How many products have sold in it, with what is noted; None where it isn't whole."""
@@ -53,21 +53,21 @@ def read_top_state(snapshot: Snapshot) -> TopState:
 
 def count_products(snapshot: Snapshot, days: int) -> int:
     """How many products have sold in the window of so many days that is kept, with what is noted."""
-    kept = [window for window in read_windows(snapshot) if (window.days, window.state) == (days, "kept")]
+    kept = [window for window in read_windows(snapshot) if (window.days, window.state) == (days, "active")]
     notes = snapshot.rows(_NOTES)
     return sum(_count_products(snapshot, window, notes) for window in kept)
 
 
 def _state(snapshot: Snapshot, window: Window, notes: list[Row]) -> WindowState:
-    kept, building = window.state == "kept", window.state == "building"
-    is_silent = building and window.asked_at < snapshot.now - HEARD_WITHIN
+    kept, building = window.state == "active", window.state == "backfilling"
+    is_silent = window.heartbeat_at is not None and window.heartbeat_at < snapshot.now - HEARD_WITHIN
     return WindowState(
         days=window.days,
         state=window.state,
         counted_until=window.since + timedelta(days=window.days) if kept and window.since > _NEVER else None,
-        begun_at=window.begun_at if building else None,
-        silent_since=window.asked_at if is_silent else None,
-        asked_at=window.asked_at if kept and window.days != DEFAULT_DAYS else None,
+        started_at=window.started_at if building else None,
+        silent_since=window.heartbeat_at if is_silent else None,
+        requested_at=window.requested_at if kept and window.days != DEFAULT_DAYS else None,
         products=_count_products(snapshot, window, notes) if kept else None,
     )
 

@@ -7,28 +7,28 @@ from jangteo.core.book import Book
 from jangteo.core.counting import THE_TALLY, Step, Window
 from jangteo.storage import schema
 from jangteo.storage.port import GuardedChange, Insert, Row, Session
-from jangteo.storage.timestamps import to_micros
+from jangteo.storage.timestamps import to_micros, to_micros_or_none
 
-_TALLY: Final = GuardedChange(schema.top_tally, ("steps",), ("steps",))
-_WINDOW_COLUMNS: Final = ("days", "since", "state", "begun_at", "asked_at")
-_NEW_WINDOWS: Final = Insert(schema.top_windows, ("id", *_WINDOW_COLUMNS))
-_WINDOWS: Final = GuardedChange(schema.top_windows, _WINDOW_COLUMNS, ())
-_NEW_PAGES: Final = Insert(schema.top_pages, ("id", "window_id", "best", "sold"))
-_PAGES: Final = GuardedChange(schema.top_pages, ("best", "sold"), ())
+_TALLY: Final = GuardedChange(schema.best_seller_version, ("version",), ("version",))
+_WINDOW_COLUMNS: Final = ("days", "since", "state", "started_at", "requested_at", "heartbeat_at")
+_NEW_WINDOWS: Final = Insert(schema.best_seller_windows, ("id", *_WINDOW_COLUMNS))
+_WINDOWS: Final = GuardedChange(schema.best_seller_windows, _WINDOW_COLUMNS, ())
+_NEW_PAGES: Final = Insert(schema.best_seller_buckets, ("id", "window_id", "max_units", "units"))
+_PAGES: Final = GuardedChange(schema.best_seller_buckets, ("max_units", "units"), ())
 
 
 def load_tally(session: Session) -> Iterable[tuple[int, int]]:
     """How many steps were done."""
-    sql = "SELECT id, steps FROM top_tally WHERE id IN (:ids) ORDER BY id"
-    return ((row[0], row[1]) for row in session.lock(schema.top_tally, sql, [THE_TALLY]))
+    sql = "SELECT id, version FROM best_seller_version WHERE id IN (:ids) ORDER BY id"
+    return ((row[0], row[1]) for row in session.lock(schema.best_seller_version, sql, [THE_TALLY]))
 
 
 def save(session: Session, book: Book) -> None:
     """The steps of a batch: one, since a second one comes too late."""
-    counted = book.upkeep.tally.replaced()
+    counted = book.view_version.replaced()
     if counted:
         session.change(_TALLY, [(after, THE_TALLY, before) for before, after in counted])
-    for step in book.upkeep.steps:
+    for step in book.refreshes:
         _save_step(session, step)
 
 
@@ -42,13 +42,20 @@ def _save_step(session: Session, step: Step) -> None:
     if step.changed_pages:
         session.change(_PAGES, [(each.best, each.sold, each.page_id) for each in step.changed_pages])
     for table, gone in (
-        (schema.uncounted_sales, step.counted),
-        (schema.top_windows, step.gone_windows),
-        (schema.top_pages, step.gone_pages),
+        (schema.sales_deltas, step.counted),
+        (schema.best_seller_windows, step.gone_windows),
+        (schema.best_seller_buckets, step.gone_pages),
     ):
         if gone:
             session.remove(table, gone)
 
 
 def _values(window: Window) -> Row:
-    return window.days, to_micros(window.since), window.state, to_micros(window.begun_at), to_micros(window.asked_at)
+    return (
+        window.days,
+        to_micros(window.since),
+        window.state,
+        to_micros(window.started_at),
+        to_micros(window.requested_at),
+        to_micros_or_none(window.heartbeat_at),
+    )

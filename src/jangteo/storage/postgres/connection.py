@@ -99,7 +99,7 @@ class PostgresConnection:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._wire: Pipeline | None = None
+        self._pipeline: Pipeline | None = None
         self._plans_by_keys = False
         self._writer: int | None = None
         self._transactions = 0
@@ -110,12 +110,12 @@ class PostgresConnection:
     def transaction(self) -> Iterator[Session]:
         """Commits durably at the end, or keeps nothing."""
         with self._undone_on_failure():
-            wire = self._open()
+            pipeline = self._open()
             if not self._plans_by_keys:
-                self._plan_by_keys(wire)
+                self._plan_by_keys(pipeline)
             if self._writer is None:
-                self._register(wire)
-            session = PostgresSession(wire, self._constants)
+                self._register(pipeline)
+            session = PostgresSession(pipeline, self._constants)
             yield session
         if session.has_changes:
             # Its turn is written with all the rest: where the one is, the other is.
@@ -142,29 +142,29 @@ class PostgresConnection:
 
     def close(self) -> None:
         """Close the connection."""
-        if self._wire is not None:
-            self._wire.close()
-            self._wire = None
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._pipeline = None
 
     def _open(self) -> Pipeline:
-        if self._wire is None or self._wire.closed:
-            self._wire = None
-            self._wire = Pipeline(open_connection(self._url))
+        if self._pipeline is None or self._pipeline.closed:
+            self._pipeline = None
+            self._pipeline = Pipeline(open_connection(self._url))
             self._plans_by_keys = False
             self._memory.clear()
-        self._wire.invalidate_plans()
-        return self._wire
+        self._pipeline.invalidate_plans()
+        return self._pipeline
 
-    def _plan_by_keys(self, wire: Pipeline) -> None:
-        wire.ask(PLAN_BY_KEYS)
-        wire.settle()
+    def _plan_by_keys(self, pipeline: Pipeline) -> None:
+        pipeline.send(PLAN_BY_KEYS)
+        pipeline.sync()
         self._plans_by_keys = True
 
-    def _register(self, wire: Pipeline) -> None:
+    def _register(self, pipeline: Pipeline) -> None:
         writer, now = randbits(53), _now()
-        wire.ask("DELETE FROM writers WHERE seen_at < $1", [now - FORGET_WRITERS_AFTER_US])
-        wire.ask("INSERT INTO writers (id, transactions, seen_at) VALUES ($1, 0, $2)", [writer, now])
-        wire.settle()
+        pipeline.send("DELETE FROM writers WHERE seen_at < $1", [now - FORGET_WRITERS_AFTER_US])
+        pipeline.send("INSERT INTO writers (id, transactions, seen_at) VALUES ($1, 0, $2)", [writer, now])
+        pipeline.sync()
         self._writer, self._transactions = writer, 0
 
     @contextmanager
@@ -182,10 +182,10 @@ class PostgresConnection:
 
     def _roll_back(self) -> bool:
         """Undo what was begun: whether the connection was lost, or is dropped because that couldn't be done."""
-        if self._wire is None or self._wire.closed:
-            return self._wire is not None
+        if self._pipeline is None or self._pipeline.closed:
+            return self._pipeline is not None
         try:
-            self._wire.roll_back()
+            self._pipeline.roll_back()
         except psycopg.Error:
             self.close()
             return True
@@ -209,21 +209,21 @@ class PostgresConnection:
                 self.close()
                 sleep(RESOLVE_PAUSE_S)
 
-    def _resolve(self, wire: Pipeline) -> bool:
+    def _resolve(self, pipeline: Pipeline) -> bool:
         # Waits for a transaction that is still at it. Where it comes to nothing its turn is taken here, and whatever
         # of it may still be on its way fails at its guard. A turn so taken is negative: this may be asked again, when
         # its own answer wasn't heard. Written it is in any case, so that this commit waits for a standby that the other
         # one may not have waited for.
-        wire.ask(BEGIN)
-        wire.ask(
+        pipeline.send(BEGIN)
+        pipeline.send(
             """
             UPDATE writers SET transactions = CASE transactions WHEN $2 THEN -transactions - 1 ELSE transactions END
             WHERE id = $1
             """,
             [self._writer, self._transactions],
         )
-        found = wire.ask("SELECT transactions FROM writers WHERE id = $1", [self._writer])
-        wire.ask(COMMIT)
+        found = pipeline.send("SELECT transactions FROM writers WHERE id = $1", [self._writer])
+        pipeline.send(COMMIT)
         return list(found) == [(self._transactions + 1,)]
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from jangteo.storage.port import Value
 
-Sent = Value | Sequence[Value]
+Parameter = Value | Sequence[Value]
 
 BIGINT: Final = 20
 TEXT: Final = 25
@@ -26,7 +26,7 @@ _START: Final = Struct("!iiiii")
 _NOTHING: Final = Struct("!iii").pack(0, 0, BIGINT)
 
 
-def encoded(value: Sent) -> tuple[int, bytes | None]:
+def encode(value: Parameter) -> tuple[int, bytes | None]:
     """The server's number for the kind of value, and its bytes. Raises OverflowError beyond a BIGINT."""
     if isinstance(value, int):
         return BIGINT, value.to_bytes(_INTEGER_BYTES, "big", signed=True)
@@ -59,7 +59,7 @@ def _in_pieces(values: Sequence[Value]) -> tuple[int, bytes]:
     of_texts = any(isinstance(value, str) for value in values)
     pieces = [_START.pack(1, 1, TEXT if of_texts else BIGINT, len(values), 1)]
     for value in values:
-        _, content = encoded(value)
+        _, content = encode(value)
         pieces += (_NULL,) if content is None else (_LENGTH.pack(len(content)), content)
     return TEXTS if of_texts else BIGINTS, b"".join(pieces)
 

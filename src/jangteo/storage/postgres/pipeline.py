@@ -17,28 +17,28 @@ from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
 from jangteo.storage.port import Row
-from jangteo.storage.postgres.encoding import Sent, encoded
+from jangteo.storage.postgres.encoding import Parameter, encode
 
 _BINARY: Final = 1
 PLAN_TTL_S: Final = 2.0
 """A plan is good for a table as large as it was. In a rush one grows from nothing to a hundred thousand rows before the
 server notices; and each plan takes memory over there.
 """
-_UNDER_WAY_MAX: Final = 32
+_IN_FLIGHT_MAX: Final = 32
 """So many statements are sent before the first is awaited, at most: what isn't sent yet takes memory."""
 
 
-class Found:
+class PendingRows:
     """What one statement finds; awaited, with all that was asked before and since, when it is first looked at."""
 
-    def __init__(self, wire: "Pipeline") -> None:
-        self._wire = wire
+    def __init__(self, pipeline: "Pipeline") -> None:
+        self._pipeline = pipeline
         self.rows: list[Row] | None = None
 
     def __iter__(self) -> Iterator[Row]:
         """The rows. Raises the driver's errors."""
         if self.rows is None:
-            self._wire.settle()
+            self._pipeline.sync()
         if self.rows is None:
             raise psycopg.InterfaceError("this was asked for together with something that failed")
         yield from self.rows
@@ -57,7 +57,7 @@ class Pipeline:
         self._reader = Transformer(raw)
         self._prepared: dict[tuple[str, tuple[int, ...]], bytes] = {}
         self._preparing: list[tuple[str, tuple[int, ...]]] = []
-        self._under_way: list[Found | None] = []
+        self._in_flight: list[PendingRows | None] = []
         self._awaiting = False
         self._planning_since = monotonic()
         self._numbers = count()
@@ -70,8 +70,8 @@ class Pipeline:
     def invalidate_plans(self) -> None:
         """Have what is asked from here on planned anew, if that is due; called where nothing is under way."""
         if monotonic() - self._planning_since > PLAN_TTL_S:
-            self.ask("DEALLOCATE ALL")
-            self.settle()
+            self.send("DEALLOCATE ALL")
+            self.sync()
             self._prepared.clear()
             self._planning_since = monotonic()
 
@@ -79,32 +79,32 @@ class Pipeline:
         """End the connection."""
         self._raw.close()
 
-    def ask(self, sql: str, values: Sequence[Sent] = ()) -> Found:
+    def send(self, sql: str, values: Sequence[Parameter] = ()) -> PendingRows:
         """Send one statement, with values for `$1`, `$2`, ….
 
         Raises OverflowError or ValueError for values that the server can't be sent, and the driver's errors for
         what was asked before.
         """
-        pairs = [encoded(value) for value in values]
-        if len(self._under_way) >= _UNDER_WAY_MAX:
-            self.settle()
+        pairs = [encode(value) for value in values]
+        if len(self._in_flight) >= _IN_FLIGHT_MAX:
+            self.sync()
         name = self._prepare(sql, tuple(kind for kind, _ in pairs))
         formats = [_BINARY] * len(pairs)
         self._libpq.send_query_prepared(name, [content for _, content in pairs], formats, result_format=_BINARY)
-        found = Found(self)
-        self._under_way.append(found)
+        found = PendingRows(self)
+        self._in_flight.append(found)
         return found
 
-    def settle(self) -> None:
+    def sync(self) -> None:
         """Await all that was asked. Raises the driver's error for the first that failed; none after it is done."""
         # Set back only where the server has been listened to until its end: before that nothing is known for sure.
         self._awaiting = True
-        under_way, self._under_way = self._under_way, []
+        in_flight, self._in_flight = self._in_flight, []
         preparing, self._preparing = self._preparing, []
         failed: psycopg.Error | None = None
         self._libpq.pipeline_sync()
         results = self._results()
-        for found in under_way:
+        for found in in_flight:
             result = next(results, None)
             if result is None:
                 raise psycopg.InterfaceError("the server has answered less than it was asked")
@@ -127,20 +127,20 @@ class Pipeline:
         if self._awaiting:
             raise psycopg.InterfaceError("the server was not listened to until its end")
         try:
-            self.settle()
+            self.sync()
         except psycopg.Error:
             # That is what is undone.
             if self.closed:
                 raise
-        self.ask("ROLLBACK")
-        self.settle()
+        self.send("ROLLBACK")
+        self.sync()
 
     def _prepare(self, sql: str, kinds: tuple[int, ...]) -> bytes:
         name = self._prepared.get((sql, kinds))
         if name is None:
             name = b"jangteo_%d" % next(self._numbers)
             self._libpq.send_prepare(name, sql.encode(), kinds)
-            self._under_way.append(None)
+            self._in_flight.append(None)
             self._prepared[sql, kinds] = name
             self._preparing.append((sql, kinds))
         return name

@@ -34,7 +34,7 @@ def with_ids(sql: str, held: str | None = None) -> str:
 
 
 @cache
-def deleted(table: Table, found: str) -> str:
+def delete_found(table: Table, found: str) -> str:
     """Rows deleted by the keys that a query finds, without those that others lock.
 
     Several find the same rows, each in an order of its own: waiting for them, they would wait in a circle.
@@ -61,7 +61,7 @@ def id_behind_largest(table: Table) -> str:
 
 
 @cache
-def written(writes: tuple[tuple[Write, bool], ...]) -> str:
+def write_all(writes: tuple[tuple[Write, bool], ...]) -> str:
     """One statement that makes all these changes; of each is said whether it is one row only.
 
     A row's values come one by one, several rows as arrays of their columns; behind them all, for each guarded change,

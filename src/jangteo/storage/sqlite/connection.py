@@ -78,7 +78,7 @@ class SqliteSnapshot:
         """Run one statement and fetch what it finds."""
         return self._raw.execute(sql, values).fetchall()
 
-    def ask(self, sql: str, **values: Value) -> list[Row]:
+    def send(self, sql: str, **values: Value) -> list[Row]:
         """The same: there is no way to wait for."""
         return self.rows(sql, **values)
 

@@ -1,0 +1,49 @@
+"""Every command, as one union: what the writer process is sent is one of these, told apart by its type's name."""
+
+from jangteo.core.counting import CountSales
+from jangteo.core.coupons import ClaimCoupon, StartCampaign
+from jangteo.core.health import CheckWritable
+from jangteo.core.orders import CancelOrder, PlaceOrder
+from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
+from jangteo.core.relay import (
+    AcquireLease,
+    MarkSent,
+    PurgeEvents,
+    RecordDelivered,
+    RecordFailures,
+    RecordPlatformStatus,
+    RecordReplayProgress,
+    ReleaseLease,
+    RenewLease,
+    ResumePlatform,
+    RetryEvents,
+    StartReplay,
+)
+from jangteo.core.wallets import ChargeBalance, RegisterUser
+
+AnyCommand = (
+    RegisterUser
+    | ChargeBalance
+    | AddProduct
+    | ChangeProduct
+    | MoveStock
+    | StartCampaign
+    | ClaimCoupon
+    | PlaceOrder
+    | CancelOrder
+    | CheckWritable
+    | MarkSent
+    | AcquireLease
+    | RenewLease
+    | ReleaseLease
+    | RecordFailures
+    | RecordDelivered
+    | RetryEvents
+    | StartReplay
+    | RecordReplayProgress
+    | RecordPlatformStatus
+    | ResumePlatform
+    | PurgeEvents
+    | CountSales
+)
+"""Any command; a test holds it against the subclasses of `Command`."""
