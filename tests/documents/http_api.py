@@ -15,16 +15,15 @@ from jangteo.api.routes import ROUTES
 
 _PAGE = """# The HTTP API
 
-<!-- Rendered from src/jangteo/api by `python -m tests.documents.http_api > docs/http-api.md`; don't edit it by hand. -->
+<!-- Don't edit: `.venv/bin/python -m tests.documents.http_api > docs/http-api.md` renders it from src/jangteo/api. -->
 
-Every call on one page. A running server has the details of this version: OpenAPI 3.1 at `/schema/openapi.json`, the same
-for people at `/schema`, an explanation of each problem at its `type`, and the JSON Schemas of the events at
-`/schema/events`.
+Every call on one page. A running server has the details: OpenAPI 3.1 at `/schema/openapi.json`, the same for people at
+`/schema`, an explanation of each problem at its `type`, and the JSON Schemas of the events at `/schema/events`.
 
 - **Bodies** are JSON with camelCase names. Money is in the currency's minor unit. Money, quantities and ids are whole
   numbers below 2^53; timestamps are RFC 3339, in UTC. Unknown fields are rejected.
-- **`Idempotency-Key`** (optional, on every POST): the request is carried out once. The same request with the same key gets
-  the first answer again, with the header `Idempotency-Replayed: true`.
+- **`Idempotency-Key`** (optional, on every POST): the request is carried out once. The same request with the same key
+  gets the first answer again, with the header `Idempotency-Replayed: true`.
 - **Paged** lists take `?limit=` and `?after=`; the header `Link` with `rel="next"` names the next page.
 - **Refusals** are problems (RFC 9457). A refused request has changed nothing; the body carries the facts.
 

@@ -63,7 +63,8 @@ def test_every_path_and_name_of_the_code_exists(document: Path) -> None:
 def is_missing(text: str, folder: Path) -> bool:
     """Whether this names a file, a module or a name of ours that isn't there."""
     if re.fullmatch(r"[\w./-]+\.(?:py|md|toml|sql|lua|yml)", text):
-        return not any((parent / text).exists() for parent in (ROOT, ROOT / "src" / "jangteo", folder))
+        known = any((parent / text).exists() for parent in (ROOT, ROOT / "src" / "jangteo", folder))
+        return not known and ("/" in text or not any((ROOT / "src").rglob(text)))
     if text.startswith("python -m "):
         module = ROOT / text.split()[2].replace(".", "/")
         return not (module.with_suffix(".py").exists() or (module / "__main__.py").exists())
