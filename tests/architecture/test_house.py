@@ -21,6 +21,8 @@ OURS = [
         "*.lock",
         "Makefile",
         ".ci/*",
+        ".github/**/*",
+        ".pre-commit-config.yaml",
     )
     for path in ROOT.glob(pattern)
     if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".png"

@@ -1,0 +1,101 @@
+"""Renders docs/http-api.md from the table of routes: `python -m tests.documents.http_api > docs/http-api.md`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from jangteo import __version__
+from jangteo.api import problems
+from jangteo.api.openapi import document
+from jangteo.api.problems import Kind
+from jangteo.api.route import Route
+from jangteo.api.routes import ROUTES
+
+_PAGE = """# The HTTP API
+
+<!-- Don't edit: `.venv/bin/python -m tests.documents.http_api > docs/http-api.md` renders it from src/jangteo/api. -->
+
+Every call on one page. A running server has the details: OpenAPI 3.1 at `/schema/openapi.json`, the same for people at
+`/schema`, an explanation of each problem at its `type`, and the JSON Schemas of the events at `/schema/events`.
+
+- **Bodies** are JSON with camelCase names. Money is in the currency's minor unit. Money, quantities and ids are whole
+  numbers below 2^53; timestamps are RFC 3339, in UTC. Unknown fields are rejected.
+- **`Idempotency-Key`** (optional, on every POST): the request is carried out once. The same request with the same key
+  gets the first answer again, with the header `Idempotency-Replayed: true`.
+- **Paged** lists take `?limit=` and `?after=`; the header `Link` with `rel="next"` names the next page.
+- **Refusals** are problems (RFC 9457). A refused request has changed nothing; the body carries the facts.
+
+## Calls
+
+{calls}
+
+## Problems
+
+The `type` of a problem is `/problems/` and its name.
+
+### Refusals
+
+{refusals}
+
+Every POST can answer `idempotency-key-reused`, so the table of calls doesn't repeat it.
+
+### Any call
+
+{any_call}
+"""
+
+
+def render() -> str:
+    """The page, as it should be."""
+    operations: dict[str, Any] = document(ROUTES, __version__)["paths"]
+    return _PAGE.format(
+        calls=_table(
+            ("method", "path", "what it does", "success", "refusals"),
+            (_call(route, operations[route.path][route.method.lower()]) for route in ROUTES),
+        ),
+        refusals=_problem_table(problems.REFUSALS.values()),
+        any_call=_problem_table(problems.OF_ANY_CALL),
+    )
+
+
+def _call(route: Route, operation: dict[str, Any]) -> tuple[str, ...]:
+    schema = operation["responses"][str(route.status)]["content"]["application/json"]["schema"]
+    refusals = [problems.REFUSALS[each].slug for each in route.refusals]
+    return (
+        route.method,
+        f"`{route.path}`",
+        f"{operation['summary']}.{_query(operation)}",
+        f"{route.status} {_type(schema)}",
+        ", ".join(f"`{slug}`" for slug in refusals),
+    )
+
+
+def _query(operation: dict[str, Any]) -> str:
+    names = [each["name"] for each in operation["parameters"] if each["in"] == "query"]
+    if "after" in names:
+        return " Paged."
+    return f" Takes {', '.join(f'`?{name}=`' for name in names)}." if names else ""
+
+
+def _type(schema: dict[str, Any]) -> str:
+    if schema.get("type") == "array":
+        return f"list of {_type(schema['items'])}"
+    return f"`{schema['$ref'].rpartition('/')[2]}`"
+
+
+def _problem_table(kinds: Iterable[Kind]) -> str:
+    return _table(
+        ("problem", "status", "what it means"),
+        ((f"`{kind.slug}`", str(kind.status), kind.meaning) for kind in kinds),
+    )
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = (head, ("---",) * len(head), *rows)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())
