@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from jangteo.core.coupons import ClaimCoupon, HeldCoupon, StartCampaign, discount_on, held, status_of
+from jangteo.core.coupons import ClaimCoupon, HeldCoupon, StartCampaign, discount_on, held_coupon, status_of
 from jangteo.core.entities import CouponTerms
 from jangteo.core.refusals import (
     CampaignNotFound,
@@ -98,9 +98,9 @@ def test_a_coupon_is_valid_for_its_days_from_the_claim() -> None:
 
 def test_the_discount_of_a_percentage_is_unknown_until_it_is_used() -> None:
     percentage = coupon(terms=CouponTerms(None, 10, None, 0))
-    assert held(percentage, NOW).discount is None
-    assert held(percentage, NOW, used_discount=120).discount == 120
-    assert held(coupon(), NOW).discount == 1_000
+    assert held_coupon(percentage, NOW).discount is None
+    assert held_coupon(percentage, NOW, used_discount=120).discount == 120
+    assert held_coupon(coupon(), NOW).discount == 1_000
 
 
 def test_a_campaign_opens_now_unless_told_otherwise() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from jangteo.core.book import Book, Needs
-from jangteo.core.coupons import CampaignStanding, HeldCoupon, held, standing_of
+from jangteo.core.coupons import CampaignStanding, HeldCoupon, held_coupon, standing_of
 from jangteo.core.entities import Campaign, Coupon, CouponTerms
 from jangteo.core.refusals import CampaignNotFound, UserNotFound
 from jangteo.storage import schema
@@ -169,7 +169,7 @@ def read_coupons_of(snapshot: Snapshot, user_id: int, limit: int, after: int | N
         after=after or 0,
         count=limit + 1,
     )
-    return paginate(rows, limit, lambda row: held(_coupon(row), snapshot.now, row[10]))
+    return paginate(rows, limit, lambda row: held_coupon(_coupon(row), snapshot.now, row[10]))
 
 
 def _campaign(row: Row) -> Campaign:
