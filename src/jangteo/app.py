@@ -19,7 +19,7 @@ from jangteo.engine.best_sellers import Counting
 from jangteo.engine.commands import Commands, Writer
 from jangteo.engine.reads import Reads
 from jangteo.engine.writer.client import WriterProcess
-from jangteo.engine.writer.pool import Writers
+from jangteo.engine.writer.pool import WriterPool
 from jangteo.engine.writer.thread import WriterThread
 from jangteo.settings import DATABASE_VARIABLE, Settings
 from jangteo.storage.port import Storage
@@ -81,7 +81,7 @@ class Shop:
         count = self.settings.writers
         queue_max = ceil(self.settings.queue_max / count)
         writers = [self._one_writer(clock, queue_max) for _ in range(count)]
-        return writers[0] if count == 1 else Writers(writers)
+        return writers[0] if count == 1 else WriterPool(writers)
 
     def _one_writer(self, clock: Clock, queue_max: int) -> Writer:
         settings = self.settings

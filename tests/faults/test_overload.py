@@ -45,7 +45,7 @@ def test_what_arrives_during_a_commit_is_one_batch(open_shop: Callable[..., Serv
     committed: list[int] = []
     writer = shop.shop.commands._writer
     assert isinstance(writer, WriterThread)
-    pool = writer._lane
+    pool = writer._pool
     answer = pool._answer
 
     def counted(waiting: list[Any], results: Sequence[Any]) -> None:
