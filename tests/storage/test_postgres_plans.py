@@ -82,7 +82,7 @@ MANY_ORDERS = (
     SELECT 70368744177664 + number, 1, number, '[' || number || ']' FROM generate_series(1, 5000) AS number
     """,
     """
-    INSERT INTO sales_deltas (moment, units)
+    INSERT INTO sales_deltas (created_at, units)
     SELECT %(now)s, '[1,1]' FROM generate_series(1, 3000) AS number
     """,
 )
@@ -107,7 +107,7 @@ def noted(asked_for: set[str], monkeypatch: pytest.MonkeyPatch) -> set[str]:
         asked_for.add(sql)
         return send(pipeline, sql, values)
 
-    monkeypatch.setattr(Pipeline, "ask", noting)
+    monkeypatch.setattr(Pipeline, "send", noting)
     return asked_for
 
 
