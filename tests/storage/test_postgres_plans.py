@@ -38,7 +38,7 @@ from tests.storage.shops import DAY
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 TERMS = CouponTerms(discount=300, percent=None, max_discount=None, min_amount=0)
-WINDOW = Window(2, 7, NOW, "backfilling", NOW, NOW)
+WINDOW = Window(2, 7, NOW, "backfilling", NOW, NOW, NOW)
 PAGE = WrittenPage(2**47 - 1, 2, 9, "[0,9]")
 BATCHES: tuple[tuple[Command, ...], ...] = (
     (RegisterUser("Kim Minji"), RegisterUser(None)),
@@ -82,7 +82,7 @@ MANY_ORDERS = (
     SELECT 70368744177664 + number, 1, number, '[' || number || ']' FROM generate_series(1, 5000) AS number
     """,
     """
-    INSERT INTO sales_deltas (created_at, units)
+    INSERT INTO sales_deltas (ordered_at, units)
     SELECT %(now)s, '[1,1]' FROM generate_series(1, 3000) AS number
     """,
 )
