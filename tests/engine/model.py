@@ -88,11 +88,11 @@ class Model:
         claimed.holders[user] = coupon
         return ("HeldCoupon", coupon)
 
-    def order(self, user: int, lines: list[tuple[int, int]], coupon: int | None, at: datetime) -> Any:
+    def order(self, user: int, requested: list[tuple[int, int]], coupon: int | None, at: datetime) -> Any:
         if user not in self.balances:
             return ("UserNotFound",)
         items: dict[int, int] = {}
-        for product, quantity in lines:
+        for product, quantity in requested:
             items[product] = items.get(product, 0) + quantity
         if any(product not in self.stock for product in items):
             return ("ProductNotFound",)

@@ -91,13 +91,13 @@ class Shops(RuleBasedStateMachine):
 
     @rule(
         user=some_user,
-        lines=st.lists(st.tuples(some_product, st.integers(1, 3)), min_size=1, max_size=3),
+        items=st.lists(st.tuples(some_product, st.integers(1, 3)), min_size=1, max_size=3),
         coupon=st.none() | some_coupon,
     )
-    def order(self, user: int, lines: list[tuple[int, int]], coupon: int | None) -> None:
+    def order(self, user: int, items: list[tuple[int, int]], coupon: int | None) -> None:
         number, coupon_id = (None, None) if coupon is None else self._known(self.coupon_ids, coupon)
-        command = PlaceOrder(user, tuple(RequestedItem(*line) for line in lines), coupon_id)
-        self._submit(command, lambda: self.model.order(user, lines, number, self.now))
+        command = PlaceOrder(user, tuple(RequestedItem(*item) for item in items), coupon_id)
+        self._submit(command, lambda: self.model.order(user, items, number, self.now))
 
     @rule(number=some_order)
     def cancel(self, number: int) -> None:

@@ -76,12 +76,12 @@ def test_statements_can_be_sent_again_after_an_error_and_a_rollback(pipeline: Pi
 
 
 def test_statements_that_were_not_awaited_are_rolled_back_too(pipeline: Pipeline) -> None:
-    pipeline.send("CREATE TEMPORARY TABLE kept (id BIGINT)")
+    pipeline.send("CREATE TEMPORARY TABLE numbers (id BIGINT)")
     pipeline.sync()
     pipeline.send("BEGIN")
-    pipeline.send("INSERT INTO kept VALUES (1)")
+    pipeline.send("INSERT INTO numbers VALUES (1)")
     pipeline.roll_back()
-    assert list(pipeline.send("SELECT id FROM kept")) == []
+    assert list(pipeline.send("SELECT id FROM numbers")) == []
 
 
 def test_rows_of_a_statement_skipped_after_an_error_raise(pipeline: Pipeline) -> None:

@@ -73,7 +73,7 @@ MANY_ORDERS = (
     """,
     """
     INSERT INTO order_items (order_id, position, product_id, quantity, unit_price)
-    SELECT orders.id, place, place + 1, 1, 1 FROM orders, generate_series(0, 1) AS place
+    SELECT orders.id, number, number + 1, 1, 1 FROM orders, generate_series(0, 1) AS number
     """,
     """
     INSERT INTO best_seller_buckets (id, window_id, max_units, units)

@@ -67,7 +67,7 @@ class PostgresSession:
         self._begun = False
         self._writes: dict[Write, Sequence[Row]] = {}
         self.has_changes = False
-        """Whether rows were inserted or changed with `insert`, `bring_in` or `change`."""
+        """Whether any rows were inserted or changed."""
 
     def rows(self, sql: str, **values: Value) -> list[Row]:
         """Run a statement and fetch its rows."""
