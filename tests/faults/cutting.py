@@ -14,8 +14,8 @@ Direction = Literal["to the server", "to the client"]
 class CuttingProxy:
     """Forwards all data until a cut is requested.
 
-    Then it counts the messages of one direction; a message is all data that a side sends until the other one replies. Of
-    the first data of the chosen message it forwards only a share, and closes the connection.
+    Then it counts the messages of one direction; a message is all data that a side sends until the other one replies.
+    Of the first data of the chosen message it forwards only a share, and closes the connection.
     """
 
     def __init__(self, server_port: int) -> None:
