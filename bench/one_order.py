@@ -115,7 +115,7 @@ def _ask(channel: socket.socket, frame: bytes) -> float:
     frames = Frames()
     before = perf_counter()
     channel.sendall(frame)
-    while not list(frames.whole(channel.recv(_RECEIVED_AT_ONCE))):
+    while not list(frames.receive(channel.recv(_RECEIVED_AT_ONCE))):
         continue
     return perf_counter() - before
 

@@ -26,7 +26,7 @@ from jangteo.storage import schema
 from jangteo.storage.best_sellers.refresh import count_window, plan_building, plan_finish
 from jangteo.storage.port import Connection, Storage
 from jangteo.storage.postgres.connection import PostgresConnection
-from jangteo.storage.postgres.statements import id_behind_largest
+from jangteo.storage.postgres.statements import continue_after_largest_id
 from jangteo.storage.timestamps import to_micros
 from jangteo.storage.urls import open_storage
 
@@ -173,7 +173,7 @@ def _fill(storage: Storage, orders: int, tell: Callable[[str], None]) -> None:
             session.run(_EVENTS, orders=orders)
             if isinstance(connection, PostgresConnection):
                 for table in (schema.orders, schema.ledger_entries):
-                    session.run(id_behind_largest(table))
+                    session.run(continue_after_largest_id(table))
                 # Events that are purged had ids, too.
                 session.run("SELECT setval('outbox_ids', :orders)", orders=orders)
     finally:

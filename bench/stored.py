@@ -13,7 +13,7 @@ from jangteo.app import system_clock
 from jangteo.storage import schema
 from jangteo.storage.port import Connection
 from jangteo.storage.postgres.connection import PostgresConnection
-from jangteo.storage.postgres.statements import id_behind_largest
+from jangteo.storage.postgres.statements import continue_after_largest_id
 from jangteo.storage.timestamps import to_micros
 from jangteo.storage.urls import open_storage
 
@@ -119,7 +119,7 @@ def _settle(connection: Connection, orders: int) -> None:
             session.run(sql, orders=orders, turns=turns, sold=sold)
         if isinstance(connection, PostgresConnection):
             for table in (schema.orders, schema.ledger_entries, schema.outbox, schema.event_batches):
-                session.run(id_behind_largest(table))
+                session.run(continue_after_largest_id(table))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`python -m jangteo` is the command `jangteo`."""
+"""Runs the command line: `python -m jangteo` is the same as `jangteo`."""
 
 from jangteo.cli.main import main
 

@@ -1,4 +1,4 @@
-"""The composition root: from settings to a running shop. The only place that knows everyone."""
+"""The composition root: builds a running shop from its settings. The only module that knows all packages."""
 
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +19,7 @@ from jangteo.engine.best_sellers import Counting
 from jangteo.engine.commands import Commands, Writer
 from jangteo.engine.reads import Reads
 from jangteo.engine.writer.client import WriterProcess
-from jangteo.engine.writer.pool import Writers
+from jangteo.engine.writer.pool import WriterPool
 from jangteo.engine.writer.thread import WriterThread
 from jangteo.settings import DATABASE_VARIABLE, Settings
 from jangteo.storage.port import Storage
@@ -29,12 +29,12 @@ Clock = Callable[[], datetime]
 
 
 def system_clock() -> datetime:
-    """The moment it is, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 def platform_of(settings: Settings) -> str:
-    """Where events go: as set, or into a file beside the database."""
+    """Return the platform that events are sent to: the one that is set, or else a file beside the database."""
     if settings.platform is not None:
         return settings.platform
     database = sqlite_path(settings.database) or Path("shop.db")
@@ -42,7 +42,7 @@ def platform_of(settings: Settings) -> str:
 
 
 def relay_of(settings: Settings, commands: Commands, reads: Reads, *, others_commit: bool) -> Relay:
-    """What sends a shop's events. Raises CannotUse where the platform can't be used as named."""
+    """Build the relay of a shop. Raises CannotUse if the platform can't be used as named."""
     platform = platform_of(settings)
     sink = open_sink(platform, settings.platform_secret, files_of(settings.database))
     lease_file = lease_file_of(settings.database)
@@ -52,7 +52,7 @@ def relay_of(settings: Settings, commands: Commands, reads: Reads, *, others_com
 
 
 def reads_of(settings: Settings, storage: Storage, clock: Clock) -> Reads:
-    """The reads of a shop."""
+    """Build the worker pools that answer a shop's queries."""
     return Reads(storage, clock, threads=settings.readers, batch_max=settings.batch_max, queue_max=settings.queue_max)
 
 
@@ -60,7 +60,7 @@ class Shop:
     """One shop in one process, as an ASGI application."""
 
     def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
-        """Raises CannotOpen or CannotUse where the database or the platform can't be used as named."""
+        """Raises CannotOpen or CannotUse if the database or the platform can't be used as named."""
         self.settings = settings
         self.storage = open_storage(settings.database)
         self.commands = Commands(self._writer(clock))
@@ -81,7 +81,7 @@ class Shop:
         count = self.settings.writers
         queue_max = ceil(self.settings.queue_max / count)
         writers = [self._one_writer(clock, queue_max) for _ in range(count)]
-        return writers[0] if count == 1 else Writers(writers)
+        return writers[0] if count == 1 else WriterPool(writers)
 
     def _one_writer(self, clock: Clock, queue_max: int) -> Writer:
         settings = self.settings
@@ -102,7 +102,7 @@ class Shop:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Take orders until the end of the block; then everything that was acknowledged is on disk."""
+        """Serve requests until the end of the block; then commit and answer everything accepted, and stop."""
         await self.commands.start()
         self.reads.start()
         self._counting.start()
@@ -120,10 +120,10 @@ class Shop:
                 await self.reads.stop()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """One request, or the server's own start and stop."""
-        return self._live(receive, send) if scope["type"] == "lifespan" else self._api(scope, receive, send)
+        """Handle one request, or the server's start and shutdown (ASGI's lifespan)."""
+        return self._lifespan(receive, send) if scope["type"] == "lifespan" else self._api(scope, receive, send)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         async with self.open():
             await send({"type": "lifespan.startup.complete"})

@@ -1,4 +1,4 @@
-"""A believable small shop for an empty database, made by the shop's own commands: every rule and invariant holds."""
+"""The demo shop: fills an empty database by the shop's own commands, so that every rule and invariant holds."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -12,6 +12,7 @@ from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct
 from jangteo.core.wallets import ChargeBalance, RegisterUser
 from jangteo.engine.batch import Submission, apply
+from jangteo.storage import shop
 from jangteo.storage.port import Session, Storage
 
 ORDERS: Final = 240
@@ -45,12 +46,12 @@ _PRODUCTS: Final = (
 
 
 def fill(storage: Storage, clock: Callable[[], datetime]) -> bool:
-    """Fill an empty database, all of it in one transaction; False where it holds a shop already."""
+    """Fill an empty database in one transaction. False, having changed nothing, if it isn't empty."""
     connection = storage.connect()
     try:
         now = clock()
         with connection.transaction() as session:
-            if session.rows("SELECT 1 FROM users UNION SELECT 1 FROM products UNION SELECT 1 FROM campaigns LIMIT 1"):
+            if not shop.is_empty(session):
                 return False
             _fill(session, now)
         return True
@@ -59,15 +60,15 @@ def fill(storage: Storage, clock: Callable[[], datetime]) -> bool:
 
 
 def _fill(session: Session, now: datetime) -> None:
-    # A fixed seed: everyone's demo shop is the same but for its dates.
+    # A fixed seed: all demo shops are the same but for their dates.
     random = Random(5)  # noqa: S311 - nothing here is a secret
     opening = now - _DAYS_OF_ORDERS
-    setting_up: list[Command] = [RegisterUser(name) for name in _USERS]
-    setting_up += [AddProduct(*product) for product in _PRODUCTS]
-    setting_up.append(StartCampaign("Opening week", CouponTerms(3_000, None, None, 20_000), 100, None, None, 30))
-    setting_up += [ChargeBalance(user_id, _CHARGE) for user_id in range(1, len(_USERS) + 1)]
-    setting_up += [ClaimCoupon(user_id, 1) for user_id in range(1, len(_USERS) // 2)]
-    apply(session, [Submission(command) for command in setting_up], opening)
+    commands: list[Command] = [RegisterUser(name) for name in _USERS]
+    commands += [AddProduct(*product) for product in _PRODUCTS]
+    commands.append(StartCampaign("Opening week", CouponTerms(3_000, None, None, 20_000), 100, None, None, 30))
+    commands += [ChargeBalance(user_id, _CHARGE) for user_id in range(1, len(_USERS) + 1)]
+    commands += [ClaimCoupon(user_id, 1) for user_id in range(1, len(_USERS) // 2)]
+    apply(session, [Submission(command) for command in commands], opening)
     for number in range(ORDERS):
         at = opening + (number + 1) * _DAYS_OF_ORDERS / (ORDERS + 1)
         apply(session, [Submission(_order(random))], at)
@@ -77,8 +78,8 @@ def _fill(session: Session, now: datetime) -> None:
 
 def _order(random: Random) -> PlaceOrder:
     user_id = random.randint(1, len(_USERS))
-    # Some products are much better loved than others.
-    wanted = {min(int(random.expovariate(0.25)), len(_PRODUCTS) - 1) + 1 for _ in range(random.randint(1, 3))}
-    lines = tuple(RequestedItem(product_id, random.randint(1, 2)) for product_id in sorted(wanted))
+    # Some products sell much better than others.
+    product_ids = {min(int(random.expovariate(0.25)), len(_PRODUCTS) - 1) + 1 for _ in range(random.randint(1, 3))}
+    items = tuple(RequestedItem(product_id, random.randint(1, 2)) for product_id in sorted(product_ids))
     coupon_id = user_id if random.random() < _SHARE_WITH_COUPON and user_id < len(_USERS) // 2 else None
-    return PlaceOrder(user_id, lines, coupon_id)
+    return PlaceOrder(user_id, items, coupon_id)

@@ -1,4 +1,4 @@
-"""Several processes that serve one shop, each with a writer of its own, behind one socket."""
+"""Several front ends that serve one shop on one socket; each has its own writer process."""
 
 import os
 import signal
@@ -20,14 +20,14 @@ from jangteo.settings import Settings
 
 @dataclass(frozen=True)
 class Worker:
-    """What each of the processes is handed at its start; called there, it makes the shop."""
+    """The application factory that each front end is started with."""
 
     settings: Settings
     parent: Connection
-    """Never says anything, and ends when the parent has ended, however that was."""
+    """A pipe from the parent process, which sends nothing; it is closed when the parent ends, however it ends."""
 
     def __call__(self) -> Shop:
-        """The shop of this process. It doesn't outlive the parent, which alone can be told to close."""
+        """Set up the process and build its shop. The process terminates when its parent ends."""
         logs.configure()
         gc_tuning.tune_gc()
         Thread(target=self._end_with_parent, name="end-with-parent", daemon=True).start()
@@ -39,9 +39,9 @@ class Worker:
 
 
 def run(settings: Settings, workers: int, listening: socket.socket, may_begin: Callable[[], bool]) -> None:
-    """Serve until told to stop. Workers that die are replaced."""
-    theirs, ours = get_context("spawn").Pipe(duplex=False)
-    with theirs, ours:
-        supervisor = Multiprocess(server.config(Worker(settings, theirs), workers=workers), sockets=[listening])
+    """Serve with this many front ends until a signal stops them. Front ends that die are replaced."""
+    child_end, parent_end = get_context("spawn").Pipe(duplex=False)
+    with child_end, parent_end:
+        supervisor = Multiprocess(server.config(Worker(settings, child_end), workers=workers), sockets=[listening])
         if may_begin():
             supervisor.run()

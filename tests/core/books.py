@@ -1,4 +1,4 @@
-"""Books for the core's tests: small, in memory, as the storage room would have loaded them."""
+"""Books for the tests of core: small, in memory, as `storage.book` would load them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def coupon(
 
 
 def changes(changed: Book) -> tuple[object, ...]:
-    """All that a batch would write: empty in every part where nothing has changed."""
+    """All that a batch would write; equal to NO_CHANGES if nothing has changed."""
     shelves = (changed.wallets, changed.products, changed.campaigns, changed.coupons, changed.orders)
     return (*[shelf.loaded for shelf in shelves], changed.ledger, changed.stock_movements, changed.events)
 

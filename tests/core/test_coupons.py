@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from jangteo.core.coupons import ClaimCoupon, HeldCoupon, StartCampaign, discount_on, held, status_of
+from jangteo.core.coupons import ClaimCoupon, HeldCoupon, StartCampaign, discount_on, held_coupon, status_of
 from jangteo.core.entities import CouponTerms
 from jangteo.core.refusals import (
     CampaignNotFound,
@@ -15,14 +15,14 @@ from jangteo.core.refusals import (
 )
 from tests.core.books import DAY, NO_CHANGES, NOW, book, campaign, changes, coupon
 
-MOMENT = timedelta(microseconds=1)
+MICROSECOND = timedelta(microseconds=1)
 WALLETS = {1: 0, 2: 0, 3: 0}
 
-# In order of precedence: each row breaks its own rule and, as far as that is possible, those below it.
+# In order of precedence: each row breaks its own rule and, where possible, those below it.
 PRECEDENCE = [
     (ClaimCoupon(9, 9), UserNotFound(9)),
     (ClaimCoupon(1, 9), CampaignNotFound(9)),
-    (ClaimCoupon(1, 2), CampaignNotOpen(2, NOW + MOMENT, None)),
+    (ClaimCoupon(1, 2), CampaignNotOpen(2, NOW + MICROSECOND, None)),
     (ClaimCoupon(1, 3), CampaignNotOpen(3, NOW - DAY, NOW)),
     (ClaimCoupon(1, 1), CouponAlreadyClaimed(1, 1)),
     (ClaimCoupon(2, 1), CouponsSoldOut(1)),
@@ -31,12 +31,12 @@ PRECEDENCE = [
 
 
 @pytest.mark.parametrize(("command", "refusal"), PRECEDENCE)
-def test_the_first_refusal_that_holds_is_reported_and_leaves_no_mark(command: ClaimCoupon, refusal: object) -> None:
+def test_the_first_refusal_that_applies_is_returned_and_changes_nothing(command: ClaimCoupon, refusal: object) -> None:
     shop = book(
         WALLETS,
         campaigns=(
             campaign(1, quantity=1, issued=1),
-            campaign(2, quantity=1, issued=1, opens_at=NOW + MOMENT),
+            campaign(2, quantity=1, issued=1, opens_at=NOW + MICROSECOND),
             campaign(3, quantity=1, issued=1, closes_at=NOW),
         ),
         coupons=(coupon(1, user_id=1),),
@@ -45,7 +45,7 @@ def test_the_first_refusal_that_holds_is_reported_and_leaves_no_mark(command: Cl
     assert changes(shop) == NO_CHANGES
 
 
-def test_exactly_as_many_as_there_are_in_the_order_of_claims() -> None:
+def test_coupons_are_issued_in_the_order_of_claims_until_they_are_sold_out() -> None:
     shop = book(WALLETS, campaigns=(campaign(1, quantity=2),))
     outcomes = [ClaimCoupon(user, 1).decide(shop) for user in (3, 1, 2)]
     assert [type(outcome).__name__ for outcome in outcomes] == ["HeldCoupon", "HeldCoupon", "CouponsSoldOut"]
@@ -54,30 +54,30 @@ def test_exactly_as_many_as_there_are_in_the_order_of_claims() -> None:
     assert after.issued == 2
 
 
-def test_a_second_claim_in_the_same_batch_is_known() -> None:
+def test_a_second_claim_in_the_same_batch_is_refused() -> None:
     shop = book(WALLETS, campaigns=(campaign(1),))
     ClaimCoupon(1, 1).decide(shop)
     assert ClaimCoupon(1, 1).decide(shop) == CouponAlreadyClaimed(1, 101)
 
 
-def test_without_a_campaign_the_open_one_with_the_lowest_id_that_has_coupons() -> None:
+def test_a_claim_without_a_campaign_takes_the_open_one_with_the_lowest_id_that_has_coupons() -> None:
     shop = book(
         WALLETS,
         campaigns=(
             campaign(5, quantity=1),
-            campaign(4, quantity=1, opens_at=NOW + MOMENT),
+            campaign(4, quantity=1, opens_at=NOW + MICROSECOND),
             campaign(3, quantity=1),
             campaign(2, quantity=1, issued=1),
         ),
     )
-    taken = [ClaimCoupon(user, None).decide(shop) for user in (1, 2, 3)]
-    assert [each.campaign_id if isinstance(each, HeldCoupon) else each for each in taken] == [3, 5, CouponsSoldOut()]
+    outcomes = [ClaimCoupon(user, None).decide(shop) for user in (1, 2, 3)]
+    assert [each.campaign_id if isinstance(each, HeldCoupon) else each for each in outcomes] == [3, 5, CouponsSoldOut()]
 
 
 # used by an order, expires                       status
 STATUSES = [
     (None, None, "usable"),
-    (None, NOW + MOMENT, "usable"),
+    (None, NOW + MICROSECOND, "usable"),
     (None, NOW, "expired"),
     (7, None, "used"),
     (7, NOW - DAY, "used"),
@@ -85,7 +85,9 @@ STATUSES = [
 
 
 @pytest.mark.parametrize(("order_id", "expires_at", "status"), STATUSES)
-def test_status(order_id: int | None, expires_at: datetime | None, status: str) -> None:
+def test_a_used_coupon_is_used_and_an_unused_one_expires(
+    order_id: int | None, expires_at: datetime | None, status: str
+) -> None:
     assert status_of(coupon(order_id=order_id, expires_at=expires_at), NOW) == status
 
 
@@ -96,14 +98,14 @@ def test_a_coupon_is_valid_for_its_days_from_the_claim() -> None:
     assert claimed.expires_at == NOW + 30 * DAY
 
 
-def test_the_discount_of_a_percentage_is_unknown_until_it_is_used() -> None:
+def test_the_discount_of_a_percentage_is_null_until_an_order_uses_it() -> None:
     percentage = coupon(terms=CouponTerms(None, 10, None, 0))
-    assert held(percentage, NOW).discount is None
-    assert held(percentage, NOW, used_discount=120).discount == 120
-    assert held(coupon(), NOW).discount == 1_000
+    assert held_coupon(percentage, NOW).discount is None
+    assert held_coupon(percentage, NOW, used_discount=120).discount == 120
+    assert held_coupon(coupon(), NOW).discount == 1_000
 
 
-def test_a_campaign_opens_now_unless_told_otherwise() -> None:
+def test_a_campaign_without_an_opening_time_opens_now() -> None:
     shop = book()
     terms = CouponTerms(1_000, None, None, 0)
     assert StartCampaign("a", terms, 5, None, None, None).decide(shop).opens_at == NOW
@@ -122,5 +124,5 @@ DISCOUNTS = [
 
 
 @pytest.mark.parametrize(("terms", "amount", "discount"), DISCOUNTS)
-def test_discount(terms: CouponTerms, amount: int, discount: int) -> None:
+def test_a_discount_is_limited_and_rounded_down(terms: CouponTerms, amount: int, discount: int) -> None:
     assert discount_on(terms, amount) == discount

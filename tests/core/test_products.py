@@ -9,13 +9,13 @@ from jangteo.core.refusals import LimitExceeded, OutOfStock, ProductNotFound
 from tests.core.books import NO_CHANGES, book, changes
 
 
-def test_a_products_first_stock_is_a_movement() -> None:
+def test_the_initial_stock_of_a_product_is_a_movement() -> None:
     shop = book()
     assert AddProduct("rice", 41_000, 60).decide(shop) == Product(101, "rice", 41_000, 60)
-    assert [(moved.product_id, moved.quantity) for moved in shop.stock_movements] == [(101, 60)]
+    assert [(movement.product_id, movement.quantity) for movement in shop.stock_movements] == [(101, 60)]
 
 
-# name, price -> what the product is then
+# new name, new price -> the changed product
 CHANGED = [
     (None, None, Product(1, "product 1", 500, 3)),
     ("new", None, Product(1, "new", 500, 3)),
@@ -24,15 +24,15 @@ CHANGED = [
 
 
 @pytest.mark.parametrize(("name", "price", "product"), CHANGED)
-def test_a_change_leaves_the_rest_as_it_is(name: str | None, price: int | None, product: Product) -> None:
+def test_a_change_leaves_other_values_unchanged(name: str | None, price: int | None, product: Product) -> None:
     assert ChangeProduct(1, name, price).decide(book(products={1: (500, 3)})) == product
 
 
 @pytest.mark.parametrize(("quantity", "stock"), [(1, 4), (-3, 0), (LARGEST - 3, LARGEST)])
-def test_stock_moves(quantity: int, stock: int) -> None:
+def test_stock_can_be_moved_down_to_0_and_up_to_the_limit(quantity: int, stock: int) -> None:
     shop = book(products={1: (500, 3)})
     assert MoveStock(1, quantity).decide(shop) == Product(1, "product 1", 500, stock)
-    assert [moved.quantity for moved in shop.stock_movements] == [quantity]
+    assert [movement.quantity for movement in shop.stock_movements] == [quantity]
 
 
 REFUSED = [
@@ -44,7 +44,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("command", "refusal"), REFUSED)
-def test_refusals(command: ChangeProduct | MoveStock, refusal: object) -> None:
+def test_refused_commands_change_nothing(command: ChangeProduct | MoveStock, refusal: object) -> None:
     shop = book(products={1: (500, 3)})
     assert command.decide(shop) == refusal
     assert changes(shop) == NO_CHANGES

@@ -1,4 +1,4 @@
-"""What holds after any sequence of commands whatsoever."""
+"""Invariants that hold after any sequence of commands."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.core.books import book, campaign, changes
 
 few = st.integers(1, 4)
 money = st.one_of(st.integers(1, 5_000), st.sampled_from([LARGEST, LARGEST // 2]))
-lines = st.lists(st.builds(RequestedItem, few, st.one_of(st.integers(1, 3), st.just(LARGEST))), min_size=1, max_size=4)
+items = st.lists(st.builds(RequestedItem, few, st.one_of(st.integers(1, 3), st.just(LARGEST))), min_size=1, max_size=4)
 commands = st.one_of(
     st.builds(ChargeBalance, few, money),
     st.builds(ChangeProduct, few, st.none(), money),
     st.builds(MoveStock, few, st.one_of(st.integers(-3, 9), money, money.map(lambda amount: -amount))),
     st.builds(ClaimCoupon, few, st.none() | few),
-    st.builds(PlaceOrder, few, lines, st.none() | st.integers(101, 106)),
+    st.builds(PlaceOrder, few, items, st.none() | st.integers(101, 106)),
     st.builds(CancelOrder, st.integers(101, 106)),
 )
 terms = st.one_of(
@@ -33,11 +33,15 @@ terms = st.one_of(
     st.builds(CouponTerms, st.none(), st.integers(1, 100), st.none() | money, st.integers(0, 3_000)),
 )
 
-STOCKED: list[Command] = [*(ChargeBalance(user, 100_000) for user in (1, 2, 3)), MoveStock(1, 99), MoveStock(2, 99)]
+CHARGED_AND_STOCKED: list[Command] = [
+    *(ChargeBalance(user, 100_000) for user in (1, 2, 3)),
+    MoveStock(1, 99),
+    MoveStock(2, 99),
+]
 
 
 def shop(*campaign_terms: CouponTerms) -> Book:
-    """Three users of four, three products of four, so that some ids name nothing."""
+    """Only three of four users and three of four products exist, so that some ids are unknown."""
     return book(
         wallets={1: 0, 2: 0, 3: 0},
         products={1: (100, 0), 2: (700, 0), 3: (0, 0)},
@@ -47,19 +51,19 @@ def shop(*campaign_terms: CouponTerms) -> Book:
 
 @given(st.lists(commands, max_size=40), st.lists(terms, min_size=1, max_size=2))
 def test_money_and_stock_are_conserved_and_never_negative(
-    said: list[Command], campaign_terms: list[CouponTerms]
+    sequence: list[Command], campaign_terms: list[CouponTerms]
 ) -> None:
     market = shop(*campaign_terms)
-    for command in said:
+    for command in sequence:
         before = deepcopy(changes(market))
         if isinstance(command.decide(market), Refusal):
-            assert changes(market) == before, "a refusal left a mark"
+            assert changes(market) == before, "a refused command has changed something"
     orders = market.orders.rows.values()
     charged = sum(entry.amount for entry in market.ledger if entry.kind == "charge")
     paid = sum(order.total for order in orders if order.status == "paid")
     assert charged == sum(wallet.balance for wallet in market.wallets.rows.values()) + paid
     for product in market.products.rows.values():
-        put_in = sum(moved.quantity for moved in market.stock_movements if moved.product_id == product.id)
+        moved = sum(movement.quantity for movement in market.stock_movements if movement.product_id == product.id)
         sold = sum(
             item.quantity
             for order in orders
@@ -67,17 +71,17 @@ def test_money_and_stock_are_conserved_and_never_negative(
             for item in order.items
             if item.product_id == product.id
         )
-        assert product.stock == put_in - sold
+        assert product.stock == moved - sold
         assert 0 <= product.stock <= LARGEST
     assert all(0 <= wallet.balance <= LARGEST for wallet in market.wallets.rows.values())
 
 
 @given(st.lists(commands, max_size=40), st.lists(terms, min_size=1, max_size=2))
-def test_coupons_are_never_issued_beyond_their_number_nor_used_twice(
-    said: list[Command], campaign_terms: list[CouponTerms]
+def test_a_campaign_never_issues_too_many_coupons_and_no_coupon_is_used_twice(
+    sequence: list[Command], campaign_terms: list[CouponTerms]
 ) -> None:
     market = shop(*campaign_terms)
-    for command in [*STOCKED, *said]:
+    for command in [*CHARGED_AND_STOCKED, *sequence]:
         command.decide(market)
     for each in market.campaigns.rows.values():
         holders = [coupon.user_id for coupon in market.coupons.rows.values() if coupon.campaign_id == each.campaign_id]
@@ -87,11 +91,11 @@ def test_coupons_are_never_issued_beyond_their_number_nor_used_twice(
 
 
 @given(st.lists(commands, max_size=40), st.lists(terms, min_size=1, max_size=2))
-def test_one_event_for_every_paid_and_every_cancelled_order(
-    said: list[Command], campaign_terms: list[CouponTerms]
+def test_every_payment_and_every_cancellation_makes_one_event(
+    sequence: list[Command], campaign_terms: list[CouponTerms]
 ) -> None:
     market = shop(*campaign_terms)
-    for command in [*STOCKED, *said]:
+    for command in [*CHARGED_AND_STOCKED, *sequence]:
         command.decide(market)
     orders = market.orders.rows.values()
     expected = [f"order-{order.order_id}-paid" for order in orders]

@@ -14,13 +14,13 @@ def test_a_new_wallet_is_empty() -> None:
     assert shop.names == {101: "Kim"}
 
 
-def test_a_charge_is_entered_in_the_ledger() -> None:
+def test_a_charge_adds_a_ledger_entry() -> None:
     shop = book({1: 1_500})
     assert ChargeBalance(1, 1_000).decide(shop) == UserBalance(1, 2_500)
     assert [(entry.kind, entry.amount, entry.balance_after) for entry in shop.ledger] == [("charge", 1_000, 2_500)]
 
 
-def test_the_entries_of_a_ledger_are_a_chain() -> None:
+def test_each_ledger_entry_names_the_users_entry_before_it() -> None:
     shop = book({1: 1_500, 2: 0})
     for user in (1, 2, 1, 1):
         ChargeBalance(user, 1_000).decide(shop)

@@ -1,6 +1,6 @@
-"""A shop in a few lines of plain Python, one command at a time: what the engine must agree with.
+"""A simple model of a shop in plain Python, one command at a time, with which the engine must agree.
 
-It is written from the contract, not from the core, and knows nothing of batches.
+It is written from the API's contract, not from core, and knows nothing of batches.
 """
 
 from __future__ import annotations
@@ -72,27 +72,27 @@ class Model:
         if user not in self.balances:
             return ("UserNotFound",)
         if campaign is None:
-            left = [i for i, each in self.campaigns.items() if len(each.holders) < each.quantity]
-            if not left:
+            available = [i for i, each in self.campaigns.items() if len(each.holders) < each.quantity]
+            if not available:
                 return ("CouponsSoldOut",)
-            campaign = min(left)
+            campaign = min(available)
         if campaign not in self.campaigns:
             return ("CampaignNotFound",)
-        found = self.campaigns[campaign]
-        if user in found.holders:
+        claimed = self.campaigns[campaign]
+        if user in claimed.holders:
             return ("CouponAlreadyClaimed",)
-        if len(found.holders) >= found.quantity:
+        if len(claimed.holders) >= claimed.quantity:
             return ("CouponsSoldOut",)
         coupon = len(self.coupons) + 1
         self.coupons[coupon] = (user, campaign)
-        found.holders[user] = coupon
+        claimed.holders[user] = coupon
         return ("HeldCoupon", coupon)
 
-    def order(self, user: int, lines: list[tuple[int, int]], coupon: int | None, at: datetime) -> Any:
+    def order(self, user: int, requested: list[tuple[int, int]], coupon: int | None, at: datetime) -> Any:
         if user not in self.balances:
             return ("UserNotFound",)
         items: dict[int, int] = {}
-        for product, quantity in lines:
+        for product, quantity in requested:
             items[product] = items.get(product, 0) + quantity
         if any(product not in self.stock for product in items):
             return ("ProductNotFound",)

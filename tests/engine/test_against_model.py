@@ -1,4 +1,4 @@
-"""The engine and a simple model side by side: random commands in random batches, restarts and time passing."""
+"""The engine agrees with a simple model: random commands in random batches, restarts, and time passing."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ UNKNOWN = 10**9
 
 
 class Shops(RuleBasedStateMachine):
-    """Commands gather, and are committed as one batch when a `commit` comes."""
+    """Commands wait until the rule `commit` commits them as one batch."""
 
     new_shop: Callable[[], AbstractContextManager[str]]
     gapless: bool
-    """Whether ids are numbers without a gap, as the model's are. Otherwise they are known once they are told."""
+    """Whether ids are numbered without gaps, as the model's are. Otherwise they are known from the outcomes only."""
 
     @initialize()
     def open_both(self) -> None:
-        self.around = ExitStack()
-        self.storage = open_storage(self.around.enter_context(type(self).new_shop()))
+        self.exit_stack = ExitStack()
+        self.storage = open_storage(self.exit_stack.enter_context(type(self).new_shop()))
         self.coupon_ids: dict[int, int] = {}
         self.order_ids: dict[int, int] = {}
         self.connection = self.storage.connect()
@@ -57,7 +57,7 @@ class Shops(RuleBasedStateMachine):
         self.model = Model()
         self.waiting: list[tuple[Command, Any]] = []
         self.keys = 0
-        # A shop with nothing in it refuses everything: two of each make the start.
+        # An empty shop refuses everything: begin with two users and two products.
         for _ in range(2):
             self.register()
             self.add_product(price=300, stock=4)
@@ -66,61 +66,61 @@ class Shops(RuleBasedStateMachine):
 
     @rule()
     def register(self) -> None:
-        self._say(RegisterUser(None), self.model.register)
+        self._submit(RegisterUser(None), self.model.register)
 
     @rule(user=some_user, amount=st.integers(1, 3_000))
     def charge(self, user: int, amount: int) -> None:
-        self._say(ChargeBalance(user, amount), lambda: self.model.charge(user, amount))
+        self._submit(ChargeBalance(user, amount), lambda: self.model.charge(user, amount))
 
     @rule(price=st.integers(0, 900), stock=st.integers(0, 5))
     def add_product(self, price: int, stock: int) -> None:
-        self._say(AddProduct("thing", price, stock), lambda: self.model.add_product(price, stock))
+        self._submit(AddProduct("thing", price, stock), lambda: self.model.add_product(price, stock))
 
     @rule(product=some_product, quantity=st.integers(-4, 6).filter(bool))
     def move_stock(self, product: int, quantity: int) -> None:
-        self._say(MoveStock(product, quantity), lambda: self.model.move_stock(product, quantity))
+        self._submit(MoveStock(product, quantity), lambda: self.model.move_stock(product, quantity))
 
     @rule(quantity=st.integers(1, 3), discount=st.integers(1, 900))
     def start_campaign(self, quantity: int, discount: int) -> None:
         command = StartCampaign("c", CouponTerms(discount, None, None, 0), quantity, None, None, None)
-        self._say(command, lambda: self.model.start_campaign(quantity, discount))
+        self._submit(command, lambda: self.model.start_campaign(quantity, discount))
 
     @rule(user=some_user, campaign=st.none() | some_campaign)
     def claim(self, user: int, campaign: int | None) -> None:
-        self._say(ClaimCoupon(user, campaign), lambda: self.model.claim(user, campaign))
+        self._submit(ClaimCoupon(user, campaign), lambda: self.model.claim(user, campaign))
 
     @rule(
         user=some_user,
-        lines=st.lists(st.tuples(some_product, st.integers(1, 3)), min_size=1, max_size=3),
+        items=st.lists(st.tuples(some_product, st.integers(1, 3)), min_size=1, max_size=3),
         coupon=st.none() | some_coupon,
     )
-    def order(self, user: int, lines: list[tuple[int, int]], coupon: int | None) -> None:
+    def order(self, user: int, items: list[tuple[int, int]], coupon: int | None) -> None:
         number, coupon_id = (None, None) if coupon is None else self._known(self.coupon_ids, coupon)
-        command = PlaceOrder(user, tuple(RequestedItem(*line) for line in lines), coupon_id)
-        self._say(command, lambda: self.model.order(user, lines, number, self.now))
+        command = PlaceOrder(user, tuple(RequestedItem(*item) for item in items), coupon_id)
+        self._submit(command, lambda: self.model.order(user, items, number, self.now))
 
     @rule(number=some_order)
     def cancel(self, number: int) -> None:
         number, order_id = self._known(self.order_ids, number)
-        self._say(CancelOrder(order_id), lambda: self.model.cancel(number))
+        self._submit(CancelOrder(order_id), lambda: self.model.cancel(number))
 
     @rule()
     def commit(self) -> None:
-        asked = [Submission(command) for command, _ in self.waiting]
+        submissions = [Submission(command) for command, _ in self.waiting]
         expected = [model() for _, model in self.waiting]
         self.waiting.clear()
-        if asked:
-            assert self._committed(asked) == [(each, False) for each in expected]
+        if submissions:
+            assert self._outcomes_of(submissions) == [(each, False) for each in expected]
 
     @rule(user=some_user, amount=st.integers(1, 99), copies=st.integers(2, 3), apart=st.booleans())
     def charge_with_one_key(self, user: int, amount: int, copies: int, *, apart: bool) -> None:
         self.commit()
         self.keys += 1
-        asked = [Submission(ChargeBalance(user, amount), f"key-{self.keys}")] * copies
+        submissions = [Submission(ChargeBalance(user, amount), f"key-{self.keys}")] * copies
         first = self.model.charge(user, amount)
-        batches = [[each] for each in asked] if apart else [asked]
-        answers = [answer for batch in batches for answer in self._committed(batch)]
-        assert answers == [(first, False), *[(first, True)] * (copies - 1)]
+        batches = [[each] for each in submissions] if apart else [submissions]
+        outcomes = [outcome for batch in batches for outcome in self._outcomes_of(batch)]
+        assert outcomes == [(first, False), *[(first, True)] * (copies - 1)]
 
     @rule()
     def restart(self) -> None:
@@ -147,9 +147,9 @@ class Shops(RuleBasedStateMachine):
                 assert best is not None
                 assert [(each.id, each.sold) for each in best.value] == self.model.best_sellers(self.now)
             for number, order in self.model.orders.items():
-                kept = orders.read_order(snapshot, self.order_ids[number])
-                assert isinstance(kept, Order)
-                assert (kept.status == "cancelled", kept.total) == (order.cancelled, order.total)
+                stored = orders.read_order(snapshot, self.order_ids[number])
+                assert isinstance(stored, Order)
+                assert (stored.status == "cancelled", stored.total) == (order.cancelled, order.total)
             waiting = outbox.read_waiting(snapshot, frozenset(), 1000)
             lines = [] if waiting is None else waiting.lines.splitlines()
             numbers = {order_id: number for number, order_id in self.order_ids.items()}
@@ -162,27 +162,26 @@ class Shops(RuleBasedStateMachine):
             with self.connection.snapshot(self.now) as snapshot:
                 assert [finding.broken for finding in findings(snapshot)] == [[]] * 10
             self.connection.close()
-            self.around.close()
+            self.exit_stack.close()
 
-    def _say(self, command: Command, model: Any) -> None:
+    def _submit(self, command: Command, model: Any) -> None:
         self.waiting.append((command, model))
 
-    def _committed(self, asked: list[Submission]) -> list[tuple[Any, bool]]:
-        done = commit(self.connection, asked, lambda: self.now)
-        told_by_engine = []
-        for answer in done.outcomes:
-            assert isinstance(answer, SerializedOutcome)
-            told_by_engine.append((self._told(answer.value()), answer.replayed))
-        return told_by_engine
+    def _outcomes_of(self, submissions: list[Submission]) -> list[tuple[Any, bool]]:
+        """Commit a batch; its outcomes in the model's form, and whether they were replayed."""
+        outcomes = []
+        for outcome in commit(self.connection, submissions, lambda: self.now).outcomes:
+            assert isinstance(outcome, SerializedOutcome)
+            outcomes.append((self._in_models_form(outcome.value()), outcome.replayed))
+        return outcomes
 
     def _known(self, ids: dict[int, int], number: int) -> tuple[int, int]:
-        """A number of the model's and the engine's id for it; both unknown where no client could know it yet."""
+        """The model's number and the engine's id of it; both unknown if no client could know the id yet."""
         if self.gapless:
             return number, number
         return (number, ids[number]) if number in ids else (UNKNOWN, UNKNOWN)
 
-    def _told(self, outcome: Any) -> tuple[Any, ...]:
-        """What the model says of the same outcome."""
+    def _in_models_form(self, outcome: Any) -> tuple[Any, ...]:
         match outcome:
             case UserBalance():
                 return ("Wallet", outcome.user_id, outcome.balance)

@@ -1,4 +1,4 @@
-"""One batch, one transaction: neighbours, keys, poison, and what a failing database leaves behind."""
+"""One batch, one transaction: refusals, idempotency keys, commands that fail, and failing commits."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ def sqlite_connection(sqlite_database: str) -> Iterator[Connection]:
 
 def set_up(database: str) -> Iterator[Connection]:
     opened = open_storage(database).connect()
-    assert_done(opened, RegisterUser(None), AddProduct("rice", 100, 10), ChargeBalance(1, 100_000))
+    assert_committed(opened, RegisterUser(None), AddProduct("rice", 100, 10), ChargeBalance(1, 100_000))
     yield opened
     opened.close()
 
 
-def answers(connection: Connection, *asked: Any, now: datetime = NOW) -> list[Any]:
-    said = [each if isinstance(each, Submission) else Submission(each) for each in asked]
-    return commit(connection, said, lambda: now).outcomes
+def outcomes_of(connection: Connection, *commands: Any, now: datetime = NOW) -> list[Any]:
+    submissions = [each if isinstance(each, Submission) else Submission(each) for each in commands]
+    return commit(connection, submissions, lambda: now).outcomes
 
 
-def assert_done(connection: Connection, *commands: Any) -> None:
-    assert all(isinstance(answer, SerializedOutcome) for answer in answers(connection, *commands))
+def assert_committed(connection: Connection, *commands: Any) -> None:
+    assert all(isinstance(outcome, SerializedOutcome) for outcome in outcomes_of(connection, *commands))
 
 
 def balance(connection: Connection, user_id: int = 1) -> Any:
@@ -56,12 +56,12 @@ def balance(connection: Connection, user_id: int = 1) -> Any:
         return getattr(wallets.read_balance(snapshot, user_id), "balance", None)
 
 
-def buys(quantity: int) -> PlaceOrder:
+def order(quantity: int) -> PlaceOrder:
     return PlaceOrder(1, (RequestedItem(1, quantity),), None)
 
 
-def test_a_refusal_does_not_disturb_its_neighbours(connection: Connection) -> None:
-    outcomes = [each.value() for each in answers(connection, buys(6), buys(6), buys(4), ChargeBalance(9, 1))]
+def test_a_refusal_does_not_affect_other_commands_of_its_batch(connection: Connection) -> None:
+    outcomes = [each.value() for each in outcomes_of(connection, order(6), order(6), order(4), ChargeBalance(9, 1))]
     assert isinstance(outcomes[0], Order)
     assert outcomes[1] == OutOfStock(1, 4, 6)
     assert isinstance(outcomes[2], Order)
@@ -69,58 +69,62 @@ def test_a_refusal_does_not_disturb_its_neighbours(connection: Connection) -> No
     assert balance(connection) == 99_000
 
 
-def test_two_copies_with_one_key_in_one_batch_are_done_once(connection: Connection) -> None:
+def test_a_command_twice_in_one_batch_with_one_key_is_executed_once(connection: Connection) -> None:
     charge = Submission(ChargeBalance(1, 500), "a")
-    assert answers(connection, charge, charge) == [
+    assert outcomes_of(connection, charge, charge) == [
         serialize(UserBalance(1, 100_500)),
         serialize(UserBalance(1, 100_500))._replace(replayed=True),
     ]
-    assert answers(connection, charge) == [serialize(UserBalance(1, 100_500))._replace(replayed=True)]
+    assert outcomes_of(connection, charge) == [serialize(UserBalance(1, 100_500))._replace(replayed=True)]
     assert balance(connection) == 100_500
 
 
-def test_a_key_belongs_to_one_request(connection: Connection) -> None:
+def test_a_key_reused_for_a_different_request_is_refused(connection: Connection) -> None:
     first, other = Submission(ChargeBalance(1, 500), "a"), Submission(ChargeBalance(1, 501), "a")
-    assert answers(connection, first, other, first) == [
+    assert outcomes_of(connection, first, other, first) == [
         serialize(UserBalance(1, 100_500)),
         serialize(KeyReused()),
         serialize(UserBalance(1, 100_500))._replace(replayed=True),
     ]
 
 
-def test_a_refusal_is_answered_again_although_it_would_succeed_now(connection: Connection) -> None:
-    too_many = Submission(buys(11), "a")
-    refused = answers(connection, too_many)[0]
+def test_a_refusal_is_replayed_even_if_the_command_would_succeed_now(connection: Connection) -> None:
+    too_many = Submission(order(11), "a")
+    refused = outcomes_of(connection, too_many)[0]
     assert refused == serialize(OutOfStock(1, 10, 11))
-    assert_done(connection, ChangeProduct(1, None, 1))
-    assert answers(connection, too_many) == [serialize(OutOfStock(1, 10, 11))._replace(replayed=True)]
+    assert_committed(connection, ChangeProduct(1, None, 1))
+    assert outcomes_of(connection, too_many) == [serialize(OutOfStock(1, 10, 11))._replace(replayed=True)]
 
 
-def test_an_answer_is_kept_for_a_day_at_least_and_then_forgotten(connection: Connection) -> None:
+def test_an_idempotency_record_is_kept_for_a_day_and_then_deleted(connection: Connection) -> None:
     charge = Submission(ChargeBalance(1, 500), "old")
-    answers(connection, charge)
+    outcomes_of(connection, charge)
     day_later = NOW + IDEMPOTENCY_TTL
-    assert answers(connection, Submission(ChargeBalance(1, 1), "b"), now=day_later)[0] == serialize(
+    assert outcomes_of(connection, Submission(ChargeBalance(1, 1), "b"), now=day_later)[0] == serialize(
         UserBalance(1, 100_501)
     )
-    assert answers(connection, charge, now=day_later)[0] == serialize(UserBalance(1, 100_500))._replace(replayed=True)
-    answers(connection, Submission(ChargeBalance(1, 1), "c"), now=day_later + timedelta(microseconds=1))
-    assert answers(connection, charge, now=day_later + timedelta(seconds=1))[0] == serialize(UserBalance(1, 101_002))
+    assert outcomes_of(connection, charge, now=day_later)[0] == serialize(UserBalance(1, 100_500))._replace(
+        replayed=True
+    )
+    outcomes_of(connection, Submission(ChargeBalance(1, 1), "c"), now=day_later + timedelta(microseconds=1))
+    assert outcomes_of(connection, charge, now=day_later + timedelta(seconds=1))[0] == serialize(
+        UserBalance(1, 101_002)
+    )
 
 
 class Poison:
-    """A command whose change the database can't take."""
+    """A command whose change violates a constraint of the schema."""
 
     def name_needs(self, needs: Needs) -> None:
         needs.products.add(1)
 
     def decide(self, book: Book) -> str:
         book.products.put(1, Product(1, "rice", 100, -1))
-        return "never told"
+        return "never committed"
 
 
 class Defect(Poison):
-    """A command that ends in an error after half of its change."""
+    """A command that raises after half of its change."""
 
     def decide(self, book: Book) -> str:
         book.products.put(1, Product(1, "rice", 100, 7))
@@ -128,18 +132,18 @@ class Defect(Poison):
 
 
 @pytest.mark.parametrize("poison", [Poison(), Defect(), AddProduct("\ud800", 1, 1)])
-@pytest.mark.parametrize("place", range(5))
-def test_a_command_that_breaks_the_database_fails_alone(connection: Connection, poison: Any, place: int) -> None:
+@pytest.mark.parametrize("index", range(5))
+def test_a_command_that_breaks_its_batch_fails_alone(connection: Connection, poison: Any, index: int) -> None:
     commands: list[Any] = [ChargeBalance(1, 1) for _ in range(4)]
-    commands.insert(place, poison)
-    told = answers(connection, *commands)
-    assert isinstance(told.pop(place), Failed)
-    assert told == [serialize(UserBalance(1, 100_000 + number)) for number in (1, 2, 3, 4)]
+    commands.insert(index, poison)
+    outcomes = outcomes_of(connection, *commands)
+    assert isinstance(outcomes.pop(index), Failed)
+    assert outcomes == [serialize(UserBalance(1, 100_000 + number)) for number in (1, 2, 3, 4)]
     assert balance(connection) == 100_004
 
 
 class FailingCommits:
-    """A SQLite connection whose commits fail as on a full disk, a broken disk, or not at all."""
+    """A SQLite connection whose next commit fails with an error code."""
 
     def __init__(self, raw: sqlite3.Connection, code: int) -> None:
         self._raw = raw
@@ -157,28 +161,28 @@ class FailingCommits:
 
 
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_BUSY])
-def test_nobody_is_told_success_of_a_commit_that_failed(sqlite_connection: Any, code: int) -> None:
+def test_every_command_of_a_failed_commit_fails_and_changes_nothing(sqlite_connection: Any, code: int) -> None:
     sqlite_connection._raw = FailingCommits(sqlite_connection._raw, code)
-    told = answers(
-        sqlite_connection, ChargeBalance(1, 5), buys(1), RegisterUser(None), Submission(ChargeBalance(1, 5), "k")
+    outcomes = outcomes_of(
+        sqlite_connection, ChargeBalance(1, 5), order(1), RegisterUser(None), Submission(ChargeBalance(1, 5), "k")
     )
-    assert [type(each) for each in told] == [Failed] * 4
+    assert [type(each) for each in outcomes] == [Failed] * 4
     assert balance(sqlite_connection) == 100_000
     assert balance(sqlite_connection, 2) is None
-    # The key was not spent either, and the shop goes on.
-    assert answers(sqlite_connection, Submission(ChargeBalance(1, 5), "k")) == [serialize(UserBalance(1, 100_005))]
+    # The key wasn't used up, and the next batch succeeds.
+    assert outcomes_of(sqlite_connection, Submission(ChargeBalance(1, 5), "k")) == [serialize(UserBalance(1, 100_005))]
 
 
-def test_a_connection_that_cannot_even_roll_back_is_opened_anew(sqlite_connection: Any) -> None:
+def test_a_connection_that_cannot_roll_back_is_replaced(sqlite_connection: Any) -> None:
     broken = FailingCommits(sqlite_connection._raw, sqlite3.SQLITE_IOERR)
     sqlite_connection._raw = broken
     broken._raw.close()
-    assert isinstance(answers(sqlite_connection, ChargeBalance(1, 5))[0], Failed)
-    assert answers(sqlite_connection, ChargeBalance(1, 5)) == [serialize(UserBalance(1, 100_005))]
+    assert isinstance(outcomes_of(sqlite_connection, ChargeBalance(1, 5))[0], Failed)
+    assert outcomes_of(sqlite_connection, ChargeBalance(1, 5)) == [serialize(UserBalance(1, 100_005))]
 
 
-class ChangedMeanwhile:
-    """Passes on to a connection, but the first changes of rows find them changed by another."""
+class Conflicting:
+    """A connection whose first transactions conflict with others."""
 
     def __init__(self, connection: Any, times: int) -> None:
         self._connection = connection
@@ -191,6 +195,6 @@ class ChangedMeanwhile:
         return self._connection.transaction()
 
 
-def test_a_conflict_is_tried_again_whole_and_not_for_ever(connection: Connection) -> None:
-    assert answers(ChangedMeanwhile(connection, 3), ChargeBalance(1, 1)) == [serialize(UserBalance(1, 100_001))]  # type: ignore[arg-type]  # as much of a connection as a batch needs
-    assert isinstance(answers(ChangedMeanwhile(connection, 99), ChargeBalance(1, 1))[0], Failed)  # type: ignore[arg-type]  # see above
+def test_a_batch_is_retried_after_a_conflict_a_bounded_number_of_times(connection: Connection) -> None:
+    assert outcomes_of(Conflicting(connection, 3), ChargeBalance(1, 1)) == [serialize(UserBalance(1, 100_001))]  # type: ignore[arg-type]  # has what a batch needs of a connection
+    assert isinstance(outcomes_of(Conflicting(connection, 99), ChargeBalance(1, 1))[0], Failed)  # type: ignore[arg-type]  # see above

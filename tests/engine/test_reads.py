@@ -1,4 +1,4 @@
-"""Queries that arrive together are answered from one snapshot, equal ones once, never older than the query."""
+"""Queries that wait together are answered from one snapshot, equal ones once; no answer is older than its query."""
 
 from __future__ import annotations
 
@@ -29,76 +29,76 @@ def reads(database: str, threads: int = 1) -> Reads:
 
 
 class Slow:
-    """A query that takes until it is told to go on, and counts how often it is answered."""
+    """A query that waits until `resume` is set, and answers how often it has been run."""
 
     def __init__(self) -> None:
-        self.asked = Event()
-        self.go_on = Event()
+        self.has_begun = Event()
+        self.resume = Event()
         self.times = 0
 
     def __call__(self, snapshot: Snapshot, *_: Any) -> int:
         self.times += 1
-        self.asked.set()
-        assert self.go_on.wait(30)
+        self.has_begun.set()
+        assert self.resume.wait(30)
         return self.times
 
 
-def test_equal_questions_that_wait_are_answered_once(database: str) -> None:
-    async def play() -> None:
-        queries = reads(database)
-        queries.start()
+def test_equal_queries_that_wait_are_run_once(database: str) -> None:
+    async def scenario() -> None:
+        running = reads(database)
+        running.start()
         slow = Slow()
-        first = asyncio.create_task(queries.run(Query(slow)))
-        await asyncio.to_thread(slow.asked.wait, 30)
-        later = [asyncio.create_task(queries.run(Query(slow))) for _ in range(5)]
+        first = asyncio.create_task(running.run(Query(slow)))
+        await asyncio.to_thread(slow.has_begun.wait, 30)
+        later = [asyncio.create_task(running.run(Query(slow))) for _ in range(5)]
         await asyncio.sleep(0)
-        slow.go_on.set()
+        slow.resume.set()
         assert await first == 1
-        # Submission while the first was on its way: its answer could be too old for them.
+        # They arrived after the first had begun: its answer could be too old for them.
         assert await asyncio.gather(*later) == [2] * 5
-        await queries.stop()
+        await running.stop()
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
-def test_a_slow_question_does_not_hold_up_the_others(database: str) -> None:
-    async def play() -> None:
+def test_a_slow_query_does_not_delay_commands_and_point_queries(database: str) -> None:
+    async def scenario() -> None:
         storage = open_storage(database)
         commands = Commands(WriterThread(storage, now, batch_max=9, queue_max=9))
-        queries = reads(database)
+        running = reads(database)
         await commands.start()
-        queries.start()
+        running.start()
         slow = Slow()
-        waiting = asyncio.create_task(queries.run(Query(slow, cost="page")))
-        await asyncio.to_thread(slow.asked.wait, 30)
+        waiting = asyncio.create_task(running.run(Query(slow, cost="page")))
+        await asyncio.to_thread(slow.has_begun.wait, 30)
         await commands.submit(RegisterUser(None))
-        assert await queries.run(Query(wallets.read_balance, (1,))) == CurrentBalance(0)
-        slow.go_on.set()
+        assert await running.run(Query(wallets.read_balance, (1,))) == CurrentBalance(0)
+        slow.resume.set()
         await waiting
-        await queries.stop()
+        await running.stop()
         await commands.stop()
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
-def fails(_: Snapshot) -> None:
+def raises(_: Snapshot) -> None:
     raise RuntimeError("injected")
 
 
-def asks_nonsense(snapshot: Snapshot) -> object:
+def sends_invalid_sql(snapshot: Snapshot) -> object:
     return snapshot.rows("SELECT nothing FROM nowhere")
 
 
-@pytest.mark.parametrize("broken", [fails, asks_nonsense])
-def test_a_question_that_fails_is_told_and_the_next_is_answered(
+@pytest.mark.parametrize("broken", [raises, sends_invalid_sql])
+def test_a_query_that_fails_is_unavailable_and_the_next_is_answered(
     database: str, broken: Callable[[Snapshot], object]
 ) -> None:
-    async def play() -> None:
-        queries = reads(database)
-        queries.start()
+    async def scenario() -> None:
+        running = reads(database)
+        running.start()
         with pytest.raises(Unavailable):
-            await queries.run(Query(broken))
-        assert (await queries.run(Query(wallets.user_exists, (1,)))) is False
-        await queries.stop()
+            await running.run(Query(broken))
+        assert (await running.run(Query(wallets.user_exists, (1,)))) is False
+        await running.stop()
 
-    asyncio.run(play())
+    asyncio.run(scenario())

@@ -1,4 +1,4 @@
-"""A writer that dies: those who wait are told, the relay has a look, and others are started, with a pause."""
+"""A writer process that dies: its unanswered commands fail, `on_events` is called, and it is replaced after a pause."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jangteo.engine.writer import client
 from jangteo.engine.writer.client import WriterProcess
 from jangteo.storage.errors import Unavailable
 
-ASKED = Submission(RegisterUser(None))
+SUBMISSION = Submission(RegisterUser(None))
 
 
 def writer(program: str, *, queue_max: int = 10) -> WriterProcess:
@@ -26,56 +26,56 @@ def writer(program: str, *, queue_max: int = 10) -> WriterProcess:
     )
 
 
-def test_those_who_wait_for_a_writer_that_dies_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "REPLACED_AFTER_S", 0.01)
+def test_unanswered_commands_of_a_dead_writer_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "RESTART_PAUSE_S", 0.01)
 
-    async def play() -> None:
-        has_events: list[bool] = []
+    async def scenario() -> None:
+        notified: list[bool] = []
         dying = writer("pass")
-        await dying.start(lambda: has_events.append(True))
+        await dying.start(lambda: notified.append(True))
         for number in range(1, 4):
             with pytest.raises(Unavailable, match="is not known"):
-                await dying.submit(ASKED)
-            assert len(has_events) >= number
+                await dying.submit(SUBMISSION)
+            assert len(notified) >= number
         await dying.stop()
         with pytest.raises(Stopped):
-            dying.submit(ASKED)
+            dying.submit(SUBMISSION)
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
-def test_a_writer_that_dies_at_once_is_not_replaced_without_a_pause() -> None:
-    async def play() -> None:
-        started = 0
+def test_a_writer_that_dies_at_once_is_replaced_only_after_a_pause() -> None:
+    async def scenario() -> None:
+        ended = 0
 
         def count() -> None:
-            nonlocal started
-            started += 1
+            nonlocal ended
+            ended += 1
 
         dying = writer("pass")
         await dying.start(count)
         with pytest.raises(Unavailable):
-            await dying.submit(ASKED)
-        # In the pause a stop ends it all: what was asked meanwhile is told, and no other writer is started.
-        waiting = dying.submit(ASKED)
+            await dying.submit(SUBMISSION)
+        # A stop within the pause fails the command submitted in it, and no other process is started.
+        waiting = dying.submit(SUBMISSION)
         await dying.stop()
         with pytest.raises(Unavailable):
             await waiting
-        assert started == 1
+        assert ended == 1
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
-def test_the_queue_before_a_silent_writer_is_bounded() -> None:
-    async def play() -> None:
+def test_the_queue_of_a_silent_writer_is_bounded() -> None:
+    async def scenario() -> None:
         silent = writer("import socket, sys; socket.socket(fileno=int(sys.argv[1])).recv(9)", queue_max=2)
         await silent.start(lambda: None)
-        waiting = [silent.submit(ASKED), silent.submit(ASKED)]
+        waiting = [silent.submit(SUBMISSION), silent.submit(SUBMISSION)]
         with pytest.raises(Overloaded):
-            silent.submit(ASKED)
+            silent.submit(SUBMISSION)
         for each in waiting:
             with pytest.raises(Unavailable):
                 await each
         await silent.stop()
 
-    asyncio.run(play())
+    asyncio.run(scenario())

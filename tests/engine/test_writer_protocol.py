@@ -1,4 +1,4 @@
-"""What goes between the two processes arrives as it was sent, in whatever pieces it comes."""
+"""The protocol between the serving process and its writer process: frames are decoded as they were encoded."""
 
 from __future__ import annotations
 
@@ -65,20 +65,20 @@ SUBMISSIONS = [
 ]
 
 
-def test_every_command_arrives_as_it_was_sent() -> None:
-    frame = commands_frame([pack(each) for each in SUBMISSIONS])
-    (whole,) = Frames().whole(frame)
-    arrived = read_submissions(whole)
-    # A sequence may arrive as another kind of sequence; nothing else may differ.
-    assert repr(arrived).replace("[", "(").replace("]", ")") == repr(SUBMISSIONS).replace("[", "(").replace("]", ")")
+def test_every_command_is_decoded_as_it_was_encoded() -> None:
+    sent = commands_frame([pack(each) for each in SUBMISSIONS])
+    (content,) = Frames().receive(sent)
+    received = read_submissions(content)
+    # A tuple may be decoded as a list; nothing else may differ.
+    assert repr(received).replace("[", "(").replace("]", ")") == repr(SUBMISSIONS).replace("[", "(").replace("]", ")")
 
 
-def test_the_step_that_arrives_says_everything() -> None:
+def test_the_example_of_a_step_fills_every_field() -> None:
     assert all(getattr(STEP, name) for name in STEP.__struct_fields__)
 
 
 def test_the_union_names_every_command() -> None:
-    """A command that the union leaves out could not reach the writer process."""
+    """A command that is missing in the union can't be sent to the writer process."""
     in_union = set(get_args(AnyCommand))
     assert in_union == {each for each in _subclasses(Command) if each.__module__.startswith("jangteo.")} - {
         RecordedCommand
@@ -92,17 +92,17 @@ def _subclasses(base: type[Command]) -> set[type[Command]]:
 
 
 @given(st.lists(st.integers(1, 40)), st.lists(st.booleans(), min_size=1, max_size=5))
-def test_frames_are_put_together_from_any_pieces(cuts: list[int], told: list[bool]) -> None:
-    sent = [Outcomes(flag, [SerializedOutcome("Order", b"{}", replayed=flag), None], "why") for flag in told]
+def test_frames_are_assembled_from_pieces_of_any_size(sizes: list[int], flags: list[bool]) -> None:
+    sent = [Outcomes(flag, [SerializedOutcome("Order", b"{}", replayed=flag), None], "why") for flag in flags]
     stream = b"".join(outcomes_frame(each) for each in sent)
-    frames, arrived, start = Frames(), [], 0
-    for size in [*cuts, len(stream)]:
-        arrived += [read_outcomes(frame) for frame in frames.whole(stream[start : start + size])]
+    frames, received, start = Frames(), [], 0
+    for size in [*sizes, len(stream)]:
+        received += [read_outcomes(frame) for frame in frames.receive(stream[start : start + size])]
         start += size
-    assert arrived == sent
+    assert received == sent
 
 
 @pytest.mark.parametrize("command", [AddProduct("\ud800", 1, 1), MoveStock(1, 2**70)])
-def test_what_cannot_be_put_in_writing_is_the_senders_error(command: Any) -> None:
+def test_a_command_that_cannot_be_encoded_raises_at_its_sender(command: Any) -> None:
     with pytest.raises((ValueError, OverflowError)):
         pack(Submission(command))

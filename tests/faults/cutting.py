@@ -1,5 +1,5 @@
-"""A proxy before a PostgreSQL server that cuts connections at a chosen place of their stream, or swallows all that is
-said from a chosen moment on, as a network does that is cut itself.
+"""A proxy in front of a PostgreSQL server that cuts a connection at a chosen byte of its stream, or drops all data from
+then on, as a broken network does.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ Direction = Literal["to the server", "to the client"]
 
 
 class CuttingProxy:
-    """Passes everything on, until it is told to cut: then the turns of one side are counted, and what is said first in
-    the chosen one is passed on only up to a share of its bytes.
+    """Forwards all data until a cut is requested.
+
+    Then it counts the messages of one direction; a message is all data that a side sends until the other one replies.
+    Of the first data of the chosen message it forwards only a share, and closes the connection.
     """
 
     def __init__(self, server_port: int) -> None:
@@ -21,22 +23,22 @@ class CuttingProxy:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         self._cut: tuple[Direction, int, float] | None = None
-        self._speaking: Direction | None = None
+        self._last_direction: Direction | None = None
         self.has_cut = threading.Event()
-        self._swallows = False
+        self._drops_data = False
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def cut(self, direction: Direction, turn: int, share: float) -> None:
-        """Cut at this turn of the side that speaks in this direction, counted from 1 and from now on."""
+    def cut(self, direction: Direction, message: int, share: float) -> None:
+        """Cut within this message of the direction, counted from 1 beginning now, after this share of its bytes."""
         self.has_cut.clear()
-        self._cut = (direction, turn, share)
+        self._cut = (direction, message, share)
 
-    def swallow(self) -> None:
-        """From now on nothing gets through, in neither direction, and nobody is told."""
-        self._swallows = True
+    def drop_data(self) -> None:
+        """From now on forward nothing in either direction, and leave the connections open."""
+        self._drops_data = True
 
     def close(self) -> None:
-        """Take no more connections; those that are there stay."""
+        """Accept no more connections; open ones stay."""
         _end(self._listening)
         self._listening.close()
 
@@ -48,13 +50,13 @@ class CuttingProxy:
                 return
             server = socket.create_connection(("127.0.0.1", self._server_port))
             for direction, source, target in (("to the server", client, server), ("to the client", server, client)):
-                threading.Thread(target=self._pass_on, args=(direction, source, target), daemon=True).start()
+                threading.Thread(target=self._forward, args=(direction, source, target), daemon=True).start()
 
-    def _pass_on(self, direction: Direction, source: socket.socket, target: socket.socket) -> None:
+    def _forward(self, direction: Direction, source: socket.socket, target: socket.socket) -> None:
         with source, target:
             try:
                 while data := source.recv(65_536):
-                    if self._swallows:
+                    if self._drops_data:
                         continue
                     share = self._share_of(direction)
                     target.sendall(data[: int(len(data) * share)])
@@ -68,12 +70,12 @@ class CuttingProxy:
                     _end(each)
 
     def _share_of(self, direction: Direction) -> float:
-        goes_on, self._speaking = self._speaking == direction, direction
-        if goes_on or self._cut is None or self._cut[0] != direction:
+        same_message, self._last_direction = self._last_direction == direction, direction
+        if same_message or self._cut is None or self._cut[0] != direction:
             return 1.0
-        _, turn, share = self._cut
-        if turn > 1:
-            self._cut = (direction, turn - 1, share)
+        _, message, share = self._cut
+        if message > 1:
+            self._cut = (direction, message - 1, share)
             return 1.0
         self._cut = None
         return share
@@ -83,5 +85,5 @@ def _end(connection: socket.socket) -> None:
     try:
         connection.shutdown(socket.SHUT_RDWR)
     except OSError:
-        # The other direction was first.
+        # The thread of the other direction has already ended it.
         return

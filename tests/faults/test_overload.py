@@ -45,12 +45,12 @@ def test_what_arrives_during_a_commit_is_one_batch(open_shop: Callable[..., Serv
     committed: list[int] = []
     writer = shop.shop.commands._writer
     assert isinstance(writer, WriterThread)
-    pool = writer._lane
+    pool = writer._pool
     answer = pool._answer
 
-    def counted(waiting: list[Any], results: Sequence[Any]) -> None:
-        committed.append(len(waiting))
-        answer(waiting, results)
+    def counted(entries: list[Any], results: Sequence[Any]) -> None:
+        committed.append(len(entries))
+        answer(entries, results)
 
     pool._answer = counted  # type: ignore[method-assign]  # to see the batches
     shop.clock.hold_up_commits()

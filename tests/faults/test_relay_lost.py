@@ -103,7 +103,7 @@ def test_one_that_is_cut_off_from_the_database_is_replaced(
     cut_off = relay_in_process(postgres_database.replace(f":{postgres.port}/", f":{proxy.port}/"), f"file:{far}")
     until_told([far], shopping.orders)
     other = relay_in_process(postgres_database, f"file:{near}")
-    proxy.swallow()
+    proxy.drop_data()
     cut_at = monotonic()
     later = shopping.order(5)
     until_told([near], later)

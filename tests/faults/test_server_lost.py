@@ -1,5 +1,5 @@
-"""The PostgreSQL server is killed under load, or its sessions are terminated: the shop goes on by itself, and whatever
-was asked for with a key is done once.
+"""The PostgreSQL server is killed under load, or its sessions are terminated: the shop recovers by itself, and requests
+with a key are executed once.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def events(tmp_path: Path) -> Path:
     return tmp_path / "events.jsonl"
 
 
-def test_a_killed_database_loses_nothing_and_nothing_is_done_twice(own_postgres: Server, events: Path) -> None:
+def test_a_killed_database_loses_nothing_and_executes_nothing_twice(own_postgres: Server, events: Path) -> None:
     database = own_postgres.create("shop")
     shop = serve_in_process(database, "--workers", "2", "--platform", f"file:{events}")
     customers = Customers([shop.address], with_keys=8, without_keys=4)
 
-    async def play() -> None:
+    async def scenario() -> None:
         async with customers.shopping(), httpx.AsyncClient(base_url=shop.address, timeout=60) as client:
             for _ in range(KILLS):
                 await customers.more_answers(30)
@@ -47,31 +47,31 @@ def test_a_killed_database_loses_nothing_and_nothing_is_done_twice(own_postgres:
                     continue
             await customers.more_answers(30)
 
-    asyncio.run(play())
+    asyncio.run(scenario())
     assert customers.heard[shop.address, 503] > 0
-    ended(shop, database, customers, events)
+    check_all_kept(shop, database, customers, events)
 
 
-def test_sessions_that_are_terminated_again_and_again_lose_nothing(postgres_database: str, events: Path) -> None:
+def test_repeatedly_terminated_sessions_lose_nothing(postgres_database: str, events: Path) -> None:
     shop = serve_in_process(postgres_database, "--workers", "2", "--platform", f"file:{events}")
     customers = Customers([shop.address], with_keys=8, without_keys=4)
-    ended_within: list[str] = []
+    session_states: list[str] = []
 
-    async def play() -> None:
+    async def scenario() -> None:
         async with customers.shopping():
             for number in range(TERMINATIONS):
                 await customers.more_answers(20 + 7 * number % 20)
                 states = await asyncio.to_thread(terminate_all, postgres_database)
                 assert states, "there was no session"
-                ended_within.extend(states)
+                session_states.extend(states)
             await customers.more_answers(50)
 
-    asyncio.run(play())
-    assert {"active", "idle in transaction"} & set(ended_within), "none of them was at work"
-    ended(shop, postgres_database, customers, events)
+    asyncio.run(scenario())
+    assert {"active", "idle in transaction"} & set(session_states), "no session was terminated within a transaction"
+    check_all_kept(shop, postgres_database, customers, events)
 
 
-def ended(shop: ServerProcess, database: str, customers: Customers, events: Path) -> None:
+def check_all_kept(shop: ServerProcess, database: str, customers: Customers, events: Path) -> None:
     customers.found_right(shop.address)
     until_told([events], customers.orders)
     assert shop.interrupt()[0] == 0

@@ -1,4 +1,4 @@
-"""The write-ahead log stays bounded, also with readers that are always there."""
+"""WAL checkpoints: the WAL stays bounded even if there is always a reader, and a failing checkpoint harms no commit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def now() -> datetime:
 
 @contextmanager
 def always_a_reader(sqlite_database: str) -> Iterator[None]:
-    """Each reader comes before the one before it leaves: there is never a moment without one."""
+    """Open each snapshot before the previous one is closed, so that there is always a reader."""
     reads, done = Event(), Event()
 
     def read() -> None:
@@ -55,7 +55,7 @@ def always_a_reader(sqlite_database: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("bounded", [True, False])
-def test_the_log_is_begun_anew_although_someone_is_always_reading(
+def test_the_wal_is_restarted_although_there_is_always_a_reader(
     sqlite_database: str, monkeypatch: pytest.MonkeyPatch, *, bounded: bool
 ) -> None:
     if bounded:
@@ -63,32 +63,32 @@ def test_the_log_is_begun_anew_although_someone_is_always_reading(
         monkeypatch.setattr(checkpoints, "RESTART_AT_PAGES", 20)
     writer = open_storage(sqlite_database).connect()
     commit(writer, [Submission(RegisterUser(None))], now)
-    log = Path(f"{sqlite_database.removeprefix('sqlite:///')}-wal")
+    wal = Path(f"{sqlite_database.removeprefix('sqlite:///')}-wal")
     with always_a_reader(sqlite_database):
         for _ in range(CHARGES):
             assert isinstance(commit(writer, [Submission(ChargeBalance(1, 1))], now).outcomes[0], SerializedOutcome)
-        size = log.stat().st_size
-    # Without a bound every page that was ever written is in it: two or more a charge.
-    everything = 2 * 4_096 * CHARGES
-    assert (size < everything / 2) == bounded, size
+        size = wal.stat().st_size
+    # Without a restart it contains every page that was written: two or more for each charge.
+    all_pages = 2 * 4_096 * CHARGES
+    assert (size < all_pages / 2) == bounded, size
     with writer.snapshot(now()) as snapshot:
         assert getattr(wallets.read_balance(snapshot, 1), "balance", None) == CHARGES
     writer.close()
-    assert not log.exists(), "the last to close folds what is left"
+    assert not wal.exists(), "the last connection to close should checkpoint the rest"
 
 
-def test_folding_that_fails_leaves_the_commits_alone(sqlite_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    tried = Event()
+def test_commits_succeed_although_checkpoints_fail(sqlite_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempted = Event()
 
-    def unable() -> sqlite3.Connection:
-        tried.set()
+    def fail() -> sqlite3.Connection:
+        attempted.set()
         raise sqlite3.OperationalError("injected")
 
     monkeypatch.setattr(checkpoints, "CHECKPOINT_AFTER_CHANGES", 1)
     writer = open_storage(sqlite_database).connect()
-    writer._checkpointer = checkpoints.Checkpointer(unable)  # type: ignore[attr-defined]  # only SQLite's has one
+    writer._checkpointer = checkpoints.Checkpointer(fail)  # type: ignore[attr-defined]  # only SQLite's has one
     for number in range(1, 4):
-        told = commit(writer, [Submission(RegisterUser(None))], now).outcomes
-        assert told == [serialize(UserBalance(number, 0))]
-    assert tried.wait(30)
+        outcomes = commit(writer, [Submission(RegisterUser(None))], now).outcomes
+        assert outcomes == [serialize(UserBalance(number, 0))]
+    assert attempted.wait(30)
     writer.close()

@@ -1,6 +1,4 @@
-"""Whatever a batch asks PostgreSQL for is found by its keys; and what was planned while a table was small is planned
-anew when it has grown.
-"""
+"""Plans on PostgreSQL: batches find rows by key, and statements planned for a small table are planned anew later."""
 
 from __future__ import annotations
 
@@ -38,7 +36,7 @@ from tests.storage.shops import DAY
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 TERMS = CouponTerms(discount=300, percent=None, max_discount=None, min_amount=0)
-WINDOW = Window(2, 7, NOW, "backfilling", NOW, NOW)
+WINDOW = Window(2, 7, NOW, "backfilling", NOW, NOW, NOW)
 PAGE = WrittenPage(2**47 - 1, 2, 9, "[0,9]")
 BATCHES: tuple[tuple[Command, ...], ...] = (
     (RegisterUser("Kim Minji"), RegisterUser(None)),
@@ -60,8 +58,8 @@ BATCHES: tuple[tuple[Command, ...], ...] = (
         CountSales(0, Step((1, 2), (WINDOW,), (replace(WINDOW, window_id=1),), (3,), (PAGE,), (PAGE,), (7,))),
     ),
 )
-# Whoever leaves the campaign to the shop has all campaigns looked at that still have coupons: there are few.
-LOOKED_THROUGH = {"campaigns"}
+# A claim without a campaign scans for those that have coupons left: there are few.
+SCANNED = {"campaigns"}
 SMALL = {"best_seller_windows", "best_seller_version"}
 MANY_ORDERS = (
     """
@@ -75,20 +73,20 @@ MANY_ORDERS = (
     """,
     """
     INSERT INTO order_items (order_id, position, product_id, quantity, unit_price)
-    SELECT orders.id, place, place + 1, 1, 1 FROM orders, generate_series(0, 1) AS place
+    SELECT orders.id, number, number + 1, 1, 1 FROM orders, generate_series(0, 1) AS number
     """,
     """
     INSERT INTO best_seller_buckets (id, window_id, max_units, units)
     SELECT 70368744177664 + number, 1, number, '[' || number || ']' FROM generate_series(1, 5000) AS number
     """,
     """
-    INSERT INTO sales_deltas (moment, units)
+    INSERT INTO sales_deltas (ordered_at, units)
     SELECT %(now)s, '[1,1]' FROM generate_series(1, 3000) AS number
     """,
 )
 BY_KEY = {"Index Cond", "Recheck Cond"}
 PLANNED = {"SELECT", "WITH", "UPDATE", "DELETE"}
-# Submission for once, when a connection is opened.
+# Sent once, when a connection is opened.
 NOT_OF_A_BATCH = "writers WHERE seen_at"
 
 
@@ -99,47 +97,48 @@ def scans(plan: Any) -> Iterator[Any]:
         yield from scans(inner)
 
 
-def noted(asked_for: set[str], monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """All that is asked for from here on."""
+def record_statements(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """A set to which every statement is added that is sent from here on."""
+    statements: set[str] = set()
     send = Pipeline.send
 
-    def noting(pipeline: Pipeline, sql: str, values: Sequence[Parameter] = ()) -> PendingRows:
-        asked_for.add(sql)
+    def record_and_send(pipeline: Pipeline, sql: str, values: Sequence[Parameter] = ()) -> PendingRows:
+        statements.add(sql)
         return send(pipeline, sql, values)
 
-    monkeypatch.setattr(Pipeline, "ask", noting)
-    return asked_for
+    monkeypatch.setattr(Pipeline, "send", record_and_send)
+    return statements
 
 
 def statements_of(database: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """All that a writer asks for when it commits the batches, each of them alone and together."""
-    asked_for = noted(set(), monkeypatch)
+    """All statements of a writer that commits the batches, each with one command and with all of them."""
+    statements = record_statements(monkeypatch)
     with closing(open_storage(database).connect()) as connection:
         for number, batch in enumerate(BATCHES):
             for commands in (batch[:1], batch):
                 keyed = batch is not BATCHES[-1]
-                asked = [
-                    Submission(command, f"{number}-{len(commands)}-{place}" if keyed else None)
-                    for place, command in enumerate(commands)
+                submissions = [
+                    Submission(command, f"{number}-{len(commands)}-{index}" if keyed else None)
+                    for index, command in enumerate(commands)
                 ]
-                answers = commit(connection, asked, lambda: NOW).outcomes
-                assert all(isinstance(answer, SerializedOutcome) for answer in answers), answers
-    return {sql for sql in asked_for if sql.split(maxsplit=1)[0] in PLANNED and NOT_OF_A_BATCH not in sql}
+                outcomes = commit(connection, submissions, lambda: NOW).outcomes
+                assert all(isinstance(outcome, SerializedOutcome) for outcome in outcomes), outcomes
+    return {sql for sql in statements if sql.split(maxsplit=1)[0] in PLANNED and NOT_OF_A_BATCH not in sql}
 
 
-def test_everything_is_found_by_its_keys(postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_find_all_rows_by_key(postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     statements = statements_of(postgres_database, monkeypatch)
     assert len(statements) > 30
     with psycopg.connect(postgres_database, autocommit=True) as raw:
         raw.execute(PLAN_BY_KEYS)
         for sql in statements:
             plan = raw.execute(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {sql}".encode()).fetchall()[0][0]
-            through = {each["Relation Name"] for each in scans(plan[0]["Plan"]) if not BY_KEY & each.keys()}
-            assert through <= LOOKED_THROUGH, sql
+            scanned = {each["Relation Name"] for each in scans(plan[0]["Plan"]) if not BY_KEY & each.keys()}
+            assert scanned <= SCANNED, sql
 
 
 @pytest.mark.parametrize("analyzed", [True, False])
-def test_best_sellers_are_read_and_counted_without_looking_through_the_orders(
+def test_best_sellers_are_read_and_refreshed_without_scanning_the_orders(
     postgres_database: str, monkeypatch: pytest.MonkeyPatch, *, analyzed: bool
 ) -> None:
     with counted_shop(postgres_database) as shop, psycopg.connect(postgres_database, autocommit=True) as raw:
@@ -148,24 +147,24 @@ def test_best_sellers_are_read_and_counted_without_looking_through_the_orders(
             raw.execute(batch, {"now": to_micros(NOW)})
         if analyzed:
             raw.execute("ANALYZE")
-        statements = noted(set(), monkeypatch)
+        statements = record_statements(monkeypatch)
         shop.look(read_best_sellers, 100, 3, at=NOW)
-        # Behind, and long after: what has left is found, and what has come back.
+        # Later, so that orders leave the window; and earlier, so that they come back.
         for at in (NOW, NOW + 5 * DAY, NOW - 5 * DAY):
             shop.count(at)
             shop.look(read_best_sellers, 100, 3, at=at)
-        looked_at = {sql for sql in statements if "FROM" in sql and sql.startswith(("SELECT", "\n"))}
-        for sql in looked_at:
+        queries = {sql for sql in statements if "FROM" in sql and sql.startswith(("SELECT", "\n"))}
+        for sql in queries:
             plan = raw.execute(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {sql}".encode()).fetchall()[0][0]
-            through = {each["Relation Name"] for each in scans(plan[0]["Plan"]) if each["Node Type"] == "Seq Scan"}
-            # Whoever removes a window takes its pages in any order.
-            assert through <= (
+            scanned = {each["Relation Name"] for each in scans(plan[0]["Plan"]) if each["Node Type"] == "Seq Scan"}
+            # The buckets of a retired window are removed in any order.
+            assert scanned <= (
                 SMALL | {"best_seller_buckets"} if sql.startswith("SELECT id FROM best_seller_buckets") else SMALL
             ), sql
-        assert len(looked_at) > 10
+        assert len(queries) > 10
 
 
-def test_what_was_planned_for_a_small_table_is_planned_anew(
+def test_prepared_statements_are_dropped_after_their_ttl(
     postgres_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "PLAN_TTL_S", 0.0)

@@ -38,7 +38,7 @@ def response(route: Route, path: str, answer: object) -> Response:
         return _page(route, path, answer)
     if isinstance(answer, AsOf):
         shown = _success(route, _encode(answer.value))
-        shown.headers.append((b"as-of", _encode(answer.moment).strip(b'"')))
+        shown.headers.append((b"as-of", _encode(answer.timestamp).strip(b'"')))
         return shown
     return _success(route, _encode(answer))
 

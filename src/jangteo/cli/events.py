@@ -176,7 +176,7 @@ def resume(database: Database = Settings.database) -> None:
 
 @contextmanager
 def _connected(database: str) -> Iterator[Connection]:
-    logs.leave_to_the_command()
+    logs.silence()
     storage = open_storage(database)
     storage.check()
     with closing(storage.connect()) as connection:

@@ -62,7 +62,7 @@ def rebuild(
 
 
 def _opened(database: str) -> Storage:
-    logs.leave_to_the_command()
+    logs.silence()
     storage = open_storage(database)
     storage.check()
     return storage

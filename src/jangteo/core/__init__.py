@@ -1,4 +1,5 @@
-"""The pure room: every business decision, and nothing else.
+"""Business rules: entities, commands and refusals.
 
-No input or output, no clock, no randomness; the moment is handed in. Nothing else of Jangteo is imported here.
+Core is pure: no I/O, no clock, no randomness; the current time is passed in with the book. It imports no other package
+of Jangteo. It doesn't load or store anything (`storage`), and it doesn't know HTTP (`api`).
 """

@@ -1,7 +1,6 @@
-"""The unit of work of one batch: the rows its commands name, and what the commands made of them.
+"""The unit of work of one batch: the rows its commands need, and what the commands changed.
 
-The storage room loads a book and writes it back; the decisions read it and enter what they decide. A book decides
-nothing itself.
+`storage.book` loads a book and saves it; commands read it and enter their changes. A book decides nothing itself.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,7 +26,7 @@ Row = TypeVar("Row")
 
 
 class Shelf(Generic[Row]):
-    """The rows of one kind, by id, as they stand now; and as they were loaded, where they have changed since."""
+    """The identity map of one kind of entity: the current rows by id, and the loaded ones of those that changed."""
 
     __slots__ = ("loaded", "new_ids", "rows")
 
@@ -37,30 +36,30 @@ class Shelf(Generic[Row]):
         self.new_ids: Iterator[int] = iter(())
 
     def fill(self, rows: Iterable[tuple[int, Row]]) -> None:
-        """Put loaded rows on the shelf."""
+        """Add loaded rows."""
         self.rows.update(rows)
 
     def get(self, row_id: int) -> Row | None:
-        """The row as the commands so far have left it; None where the shop has none."""
+        """Return the row with all changes made so far; None if there is no such row."""
         return self.rows.get(row_id)
 
     def put(self, row_id: int, row: Row) -> None:
-        """Replace a row, or add a new one, remembering what was loaded."""
+        """Replace a row or add a new one; the first call for an id keeps the loaded row."""
         if row_id not in self.loaded:
             self.loaded[row_id] = self.rows.get(row_id)
         self.rows[row_id] = row
 
     def added(self) -> list[Row]:
-        """The rows that were not there when the book was loaded, in the order they came."""
+        """Return the new rows, in the order they were added."""
         return [self.rows[row_id] for row_id, before in self.loaded.items() if before is None]
 
     def replaced(self) -> list[tuple[Row, Row]]:
-        """What was loaded and what it has become, for each row that has changed."""
+        """Return (loaded, current) for each loaded row that changed."""
         return [(before, self.rows[row_id]) for row_id, before in self.loaded.items() if before is not None]
 
 
 class Needs:
-    """The keys that the commands of a batch name: what must be loaded before they can be decided."""
+    """The keys that a batch's commands name: what must be loaded before they can be decided."""
 
     def __init__(self) -> None:
         self.users: set[int] = set()
@@ -69,8 +68,9 @@ class Needs:
         self.coupons: set[int] = set()
         self.orders: set[int] = set()
         self.claimants: set[int] = set()
+        """Users who claim a coupon."""
         self.open_campaigns = 0
-        """How many claims leave the campaign to the shop."""
+        """How many claims name no campaign; each takes any open one."""
         self.new_users = 0
         self.new_products = 0
         self.new_campaigns = 0
@@ -81,7 +81,7 @@ class Needs:
         self.view_version = False
 
     def order(self, order: Order) -> None:
-        """All that undoing this order touches."""
+        """Add the rows that cancelling this order changes."""
         self.users.add(order.user_id)
         self.products.update(item.product_id for item in order.items)
         if order.coupon_id is not None:
@@ -89,18 +89,19 @@ class Needs:
 
 
 class Book:
-    """All that one batch may read and change, at one moment."""
+    """What one batch may read and change."""
 
     def __init__(self, now: datetime) -> None:
         self.now = now
+        """The timestamp of every change of this batch."""
         self.wallets: Shelf[Wallet] = Shelf()
         self.names: dict[int, str | None] = {}
-        """The names that new users gave."""
+        """New users' names, by user id."""
         self.products: Shelf[Product] = Shelf()
         self.campaigns: Shelf[Campaign] = Shelf()
         self.coupons: Shelf[Coupon] = Shelf()
         self.claims: dict[tuple[int, int], int] = {}
-        """(user, campaign) -> the coupon claimed."""
+        """(user id, campaign id) -> id of the claimed coupon."""
         self.orders: Shelf[Order] = Shelf()
         self.ledger: list[LedgerEntry] = []
         self.new_entry_ids: Iterator[int] = iter(())
@@ -109,17 +110,20 @@ class Book:
         self.new_event_ids: Iterator[int] = iter(())
         self.new_event_batch_ids: Iterator[int] = iter(())
         self.checked_at: datetime | None = None
-        """When readiness was checked, if the batch checks it."""
+        """When readiness was checked; None if the batch doesn't check it."""
         self.leases: Shelf[Lease] = Shelf()
         self.sent_event_batches: list[int] = []
         self.recorded: list[RecordedCommand] = []
-        """Commands that storage writes as they are, in order."""
+        """Commands that storage writes as they are, in order of arrival."""
         self.view_version: Shelf[int] = Shelf()
         self.refreshes: list[Any] = []
         """Refreshes of the best sellers that apply to the version loaded."""
 
     def enter_balance(self, wallet: Wallet, kind: LedgerKind, amount: int, order_id: int | None) -> Wallet:
-        """Change a balance the only way there is: with its ledger entry. The caller has checked that it may."""
+        """Change a balance and append its ledger entry. No other code changes a balance.
+
+        The caller has checked that the new balance is within limits. Returns the new wallet.
+        """
         entry_id = next(self.new_entry_ids)
         after = Wallet(wallet.user_id, wallet.balance + amount, entry_id)
         self.wallets.put(wallet.user_id, after)
@@ -130,22 +134,22 @@ class Book:
 
 
 class Command(Struct, frozen=True, tag=True):
-    """What a caller wants done. Every command names the rows it needs and decides itself against the book.
+    """A change that a caller requests. Every command names the rows it needs and decides itself against the book.
 
-    Commands are one tagged union on their way to the writer: see `core.commands`.
+    Commands are sent to the writer process as one tagged union: see `core.commands`.
     """
 
     def name_needs(self, needs: Needs) -> None:
-        """Name the keys to load before `decide` is called; none unless a command says so."""
+        """Name the keys to load before `decide` is called; none by default."""
 
     def decide(self, book: Book) -> object:
-        """Check everything, then change the book and return a result; or change nothing and return a `Refusal`."""
+        """Check everything, then change the book and return the result; or change nothing and return a `Refusal`."""
         raise NotImplementedError
 
 
 class RecordedCommand(Command, frozen=True):
-    """A command about which nothing is decided: storage writes what it says, in the order of the batch."""
+    """A command without a decision: storage writes it as it is, in the order of the batch."""
 
     def decide(self, book: Book) -> None:
-        """Records the command; never refused."""
+        """Record the command; never refused."""
         book.recorded.append(self)

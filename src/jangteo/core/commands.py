@@ -1,4 +1,4 @@
-"""Every command, as one union: what the writer process is sent is one of these, told apart by its type's name."""
+"""Every command as one tagged union: what the writer process decodes. The tag is the name of the command's type."""
 
 from jangteo.core.counting import CountSales
 from jangteo.core.coupons import ClaimCoupon, StartCampaign
@@ -46,4 +46,4 @@ AnyCommand = (
     | PurgeEvents
     | CountSales
 )
-"""Any command; a test holds it against the subclasses of `Command`."""
+"""Any command. A test checks that every subclass of `Command` is a member."""

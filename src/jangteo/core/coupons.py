@@ -1,4 +1,4 @@
-"""First-come coupons: campaigns, claims, and what a coupon is worth to an order."""
+"""First-come-first-served coupons: campaigns, claims, and the discount a coupon gives an order."""
 
 from datetime import datetime, timedelta
 
@@ -28,7 +28,7 @@ from jangteo.core.refusals import (
 
 
 class CampaignStanding(Struct, frozen=True, rename="camel"):
-    """A campaign and how many of its coupons are issued and remain."""
+    """A campaign with the numbers of its issued and remaining coupons."""
 
     campaign_id: Id
     name: str
@@ -46,7 +46,7 @@ class CampaignStanding(Struct, frozen=True, rename="camel"):
 
 
 class HeldCoupon(Struct, frozen=True, rename="camel"):
-    """A user's coupon. The discount of a percentage is null until an order has used it."""
+    """A user's coupon. The discount of a percentage coupon is null until an order uses it."""
 
     coupon_id: Id
     campaign_id: Id
@@ -62,7 +62,7 @@ class HeldCoupon(Struct, frozen=True, rename="camel"):
 
 
 def standing_of(campaign: Campaign) -> CampaignStanding:
-    """What anyone may know of a campaign."""
+    """Return what clients see of a campaign."""
     terms = campaign.terms
     return CampaignStanding(
         campaign_id=campaign.campaign_id,
@@ -81,8 +81,8 @@ def standing_of(campaign: Campaign) -> CampaignStanding:
     )
 
 
-def held(coupon: Coupon, now: datetime, used_discount: int | None = None) -> HeldCoupon:
-    """The coupon as its owner sees it now; `used_discount` is what it took off the order that used it."""
+def held_coupon(coupon: Coupon, now: datetime, used_discount: int | None = None) -> HeldCoupon:
+    """Return what clients see of a coupon; `used_discount` is the discount of the order that used it."""
     terms = coupon.terms
     discount = terms.discount if terms.percent is None else used_discount
     return HeldCoupon(
@@ -101,7 +101,7 @@ def held(coupon: Coupon, now: datetime, used_discount: int | None = None) -> Hel
 
 
 def status_of(coupon: Coupon, now: datetime) -> CouponStatus:
-    """Used wins over expired: a coupon that served is never called expired."""
+    """Return a coupon's status. A used coupon stays `used` after its expiry."""
     if coupon.order_id is not None:
         return "used"
     if coupon.expires_at is not None and coupon.expires_at <= now:
@@ -110,9 +110,9 @@ def status_of(coupon: Coupon, now: datetime) -> CouponStatus:
 
 
 def problem_with(coupon: Coupon | None, user_id: int, amount: int, now: datetime) -> CouponProblem | None:
-    """Why this user can't use the coupon for an order of this amount; None where nothing is in the way.
+    """Return why this user can't use the coupon for an order of this amount; None if it can be used.
 
-    Another user's coupon reads as unknown, so that nobody learns what others lock.
+    Another user's coupon is reported as unknown, so that nobody learns about the coupons of others.
     """
     if coupon is None or coupon.user_id != user_id:
         return "unknown"
@@ -125,7 +125,10 @@ def problem_with(coupon: Coupon | None, user_id: int, amount: int, now: datetime
 
 
 def discount_on(terms: CouponTerms, amount: int) -> int:
-    """What the terms take off an amount: never more than the amount, percentages rounded down to whole units."""
+    """Return the discount on an amount, both in minor units.
+
+    It is never more than the amount; percentages are rounded down to whole units.
+    """
     if terms.percent is None:
         return min(terms.discount or 0, amount)
     discount = amount * terms.percent // 100
@@ -133,12 +136,12 @@ def discount_on(terms: CouponTerms, amount: int) -> int:
 
 
 def is_open(campaign: Campaign, now: datetime) -> bool:
-    """From `opens_at` on, and until just before `closes_at`."""
+    """Whether coupons can be claimed at `now`: `opens_at` is included, `closes_at` is not."""
     return campaign.opens_at <= now and (campaign.closes_at is None or now < campaign.closes_at)
 
 
 class StartCampaign(Command, frozen=True):
-    """A new campaign. Opens now where no moment is given, and has no end where none is given."""
+    """Start a campaign. Without `opens_at` it opens now; without `closes_at` it stays open."""
 
     name: str
     terms: CouponTerms
@@ -148,11 +151,11 @@ class StartCampaign(Command, frozen=True):
     coupon_valid_days: int | None
 
     def name_needs(self, needs: Needs) -> None:
-        """One new campaign id."""
+        """Need one new campaign id."""
         needs.new_campaigns += 1
 
     def decide(self, book: Book) -> CampaignStanding:
-        """The new campaign; never refused."""
+        """Create the campaign; never refused."""
         campaign = Campaign(
             campaign_id=next(book.campaigns.new_ids),
             name=self.name,
@@ -169,13 +172,16 @@ class StartCampaign(Command, frozen=True):
 
 
 class ClaimCoupon(Command, frozen=True):
-    """A user asks for a coupon: of one campaign, or of the open one with the lowest id that still has coupons."""
+    """Claim a coupon for a user.
+
+    Without a campaign it is one of the open campaign with the lowest id that has coupons left.
+    """
 
     user_id: Id
     campaign_id: Id | None
 
     def name_needs(self, needs: Needs) -> None:
-        """The user, the campaign or the open ones, what the user has claimed before, one new coupon id."""
+        """Need the user, the campaign or the open campaigns, the user's earlier claims, and one new coupon id."""
         needs.users.add(self.user_id)
         needs.claimants.add(self.user_id)
         needs.new_coupons += 1
@@ -187,8 +193,10 @@ class ClaimCoupon(Command, frozen=True):
     def decide(
         self, book: Book
     ) -> HeldCoupon | UserNotFound | CampaignNotFound | CampaignNotOpen | CouponAlreadyClaimed | CouponsSoldOut:
-        """The coupon. Refused, in this order, with UserNotFound, CampaignNotFound, CampaignNotOpen,
-        CouponAlreadyClaimed, CouponsSoldOut.
+        """Issue the coupon.
+
+        Refused, in this order, with UserNotFound, CampaignNotFound, CampaignNotOpen, CouponAlreadyClaimed,
+        CouponsSoldOut.
         """
         if book.wallets.get(self.user_id) is None:
             return UserNotFound(self.user_id)
@@ -202,17 +210,17 @@ class ClaimCoupon(Command, frozen=True):
             return CouponAlreadyClaimed(campaign.campaign_id, claimed)
         if campaign.issued >= campaign.quantity:
             return CouponsSoldOut(campaign.campaign_id)
-        return held(_issue(campaign, self.user_id, book), book.now)
+        return held_coupon(_issue(campaign, self.user_id, book), book.now)
 
     def _campaign(self, book: Book) -> Campaign | None:
         if self.campaign_id is not None:
             return book.campaigns.get(self.campaign_id)
-        with_coupons = (
+        available = (
             campaign
             for campaign in book.campaigns.rows.values()
             if campaign.issued < campaign.quantity and is_open(campaign, book.now)
         )
-        return min(with_coupons, key=lambda campaign: campaign.campaign_id, default=None)
+        return min(available, key=lambda campaign: campaign.campaign_id, default=None)
 
 
 def _issue(campaign: Campaign, user_id: int, book: Book) -> Coupon:

@@ -1,7 +1,7 @@
-"""The things a shop keeps, as values: a row is never changed, it is replaced by another.
+"""Entities: what a shop keeps, as immutable values.
 
-Their field names are the contract's (camelCase in JSON), so what core decides is what a client reads.
-What a row is made of in a database belongs to the storage room.
+Money is in the currency's minor unit, timestamps are in UTC. Field names are those of the API (camelCase in JSON), so a
+client reads exactly what core decided. The columns of the tables belong to `storage`.
 """
 
 from datetime import datetime
@@ -26,71 +26,87 @@ CouponStatus = Literal["usable", "used", "expired"]
 
 
 class Wallet(Struct, frozen=True):
-    """A user's prepaid balance: always the sum of the user's ledger entries, of which `last_entry` is the newest."""
+    """A user's prepaid balance. It always equals the sum of the user's ledger entries."""
 
     user_id: int
     balance: int
+    """In minor units, never negative."""
     last_entry: int | None = None
+    """The id of the user's newest ledger entry; None before the first."""
 
 
 class LedgerEntry(Struct, frozen=True, rename="camel"):
-    """One change of one balance, never altered afterwards. Payments are negative.
+    """One change of one balance. It is never altered afterwards.
 
-    A user's entries are a chain: each names the one before it.
+    A user's entries form a chain: each names its predecessor.
     """
 
     entry_id: Id
     user_id: Id
     previous_entry_id: Id | None
+    """The user's entry before this one; None for the first."""
     kind: LedgerKind
     amount: Change
+    """What was added to the balance, in minor units; negative for a payment."""
     balance_after: Money
     order_id: Id | None
+    """The order that was paid or refunded; None for a charge."""
     created_at: Timestamp
 
 
 class Product(Struct, frozen=True, rename="camel"):
-    """What is for sale, at its price of this moment, and exactly how many are left."""
+    """A product with its current price and its exact stock."""
 
     id: Id
     name: str
     price: Money
+    """Per unit, in minor units."""
     stock: Count
+    """Units left to sell."""
 
 
 class StockMovement(Struct, frozen=True):
-    """Stock put in (or, negative, taken away) by hand. Orders are not movements: their lines say what was sold."""
+    """A change of stock by hand. Orders are not movements: their items record what was sold."""
 
     product_id: int
     quantity: int
+    """Units added; negative where units were removed."""
     created_at: Timestamp
 
 
 class CouponTerms(Struct, frozen=True, rename="camel"):
-    """What a coupon takes off: `discount` (fixed) or `percent` (at most `max_discount`), from `min_amount` on."""
+    """The discount a coupon gives: either a fixed `discount` or a `percent` of the order's amount."""
 
     discount: PositiveMoney | None
+    """In minor units; None where the discount is a percentage."""
     percent: Percent | None
+    """Whole percent; None where the discount is fixed."""
     max_discount: PositiveMoney | None
+    """The largest discount of a percentage, in minor units; None: no maximum."""
     min_amount: Money
+    """The smallest order amount the coupon is valid for, in minor units."""
 
 
 class Campaign(Struct, frozen=True, rename="camel"):
-    """A number of coupons on the same terms, first come, first served."""
+    """A limited number of coupons on the same terms, first come, first served."""
 
     campaign_id: Id
     name: str
     terms: CouponTerms
     quantity: PositiveCount
+    """How many coupons there are to claim."""
     issued: Count
+    """How many coupons have been claimed."""
     opens_at: Timestamp
     closes_at: Timestamp | None
+    """The first timestamp at which claims are refused; None: the campaign stays open."""
     coupon_valid_days: int | None
+    """How many days a coupon is valid from its claim; None: it never expires."""
     created_at: Timestamp
 
 
 class Coupon(Struct, frozen=True, rename="camel"):
-    """One user's coupon of one campaign. `order_id` is the paid order that used it, if one did."""
+    """One user's coupon of one campaign."""
 
     coupon_id: Id
     campaign_id: Id
@@ -98,43 +114,53 @@ class Coupon(Struct, frozen=True, rename="camel"):
     terms: CouponTerms
     claimed_at: Timestamp
     expires_at: Timestamp | None
+    """The first timestamp at which the coupon can't be used any more; None: it never expires."""
     order_id: Id | None
+    """The paid order that used the coupon; None while no order does."""
 
 
 class OrderItem(Struct, frozen=True, rename="camel"):
-    """How many of one product, at the unit price of the moment of the order."""
+    """A quantity of one product, at its price when the order was placed."""
 
     product_id: Id
     quantity: PositiveCount
     unit_price: Money
+    """In minor units."""
     amount: Money
+    """`quantity` times `unit_price`, in minor units."""
 
 
 class Order(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A paid order, or one cancelled since. `total` = `amount` - `discount` is what the balance paid."""
+    """A paid order, or one that was cancelled later."""
 
     order_id: Id
     user_id: Id
     status: OrderStatus
     items: tuple[OrderItem, ...]
     amount: Money
+    """The sum of the items' amounts, in minor units."""
     discount: Money
+    """What the coupon took off, in minor units."""
     total: Money
+    """What was paid from the balance: `amount` less `discount`."""
     coupon_id: Id | None
+    """The coupon that was used; it stays named after a cancellation has given it back."""
     created_at: Timestamp
     cancelled_at: Timestamp | None = None
 
 
 class Lease(Struct, frozen=True):
-    """Which relay may send to the platform, and until when no other may."""
+    """The right of one relay to send to the platform."""
 
     lease_id: int
     holder: str
+    """The name of the relay that holds the lease."""
     expires_at: datetime
+    """From then on another relay may acquire it."""
 
 
 class BestSeller(Struct, frozen=True, rename="camel"):
-    """A product as it stands now, and how many of it were sold within the window."""
+    """A product with its current price and stock, and the units sold within the window."""
 
     id: Id
     name: str
@@ -144,12 +170,13 @@ class BestSeller(Struct, frozen=True, rename="camel"):
 
 
 class FailedEvent(Struct, frozen=True):
-    """An event that the platform didn't take for what it is, or that waits for another of its order that it didn't."""
+    """An event that the platform rejected, or one that is blocked by a rejected event of the same order."""
 
     event: int
-    """Its place in the outbox."""
+    """Its outbox id."""
     order_id: int
     attempts: int
+    """How often it was sent."""
     reason: str
     next_attempt_in_s: float | None
-    """None: it is set aside until an operator asks for it."""
+    """Seconds until the next attempt; None: it is a dead letter, which stays until an operator retries it."""

@@ -1,7 +1,7 @@
-"""The ranges that ids, money and quantities may take, said once.
+"""The ranges of ids, money and quantities, defined once.
 
-Everything stays below 2^53, so that every JSON client reads the same integer. The annotations are checked where
-JSON comes in, and they describe the fields in the API's own documentation.
+Every integer stays below 2^53, so that every JSON client reads it exactly. The annotations are checked where requests
+are decoded, and they describe the fields in the API's documentation.
 """
 
 from datetime import datetime
@@ -25,7 +25,7 @@ ChargedMoney = Annotated[
         ge=-LARGEST,
         le=LARGEST,
         description="In the currency's minor unit.",
-        # Whether it is enough is a decision of the shop's, and so an answer that is kept for its key.
+        # Amounts below 1 are refused by ChargeBalance, so that the refusal is stored for its idempotency key.
         extra_json_schema={"minimum": 1},
     ),
 ]
@@ -35,10 +35,10 @@ PositiveCount = Annotated[int, Meta(ge=1, le=LARGEST)]
 Percent = Annotated[int, Meta(ge=1, le=100)]
 Days = Annotated[int, Meta(ge=1, le=MAX_COUPON_VALID_DAYS)]
 Timestamp = Annotated[datetime, Meta(tz=True, description="RFC 3339, UTC.")]
-# Control characters have no place in a name, and PostgreSQL can't store NUL at all.
+# No control characters: PostgreSQL can't store NUL, and none of them belongs in a name.
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
 
 
 def fits(value: int) -> bool:
-    """Whether an amount or a quantity that was just computed may be stored and answered."""
+    """Whether a computed amount or quantity is within the largest value that may be stored and sent to clients."""
     return value <= LARGEST

@@ -1,4 +1,4 @@
-"""Placing and paying an order in one step, and cancelling it. Built on what wallets, stock and coupons allow."""
+"""Orders: placing and paying one in a single step, and cancelling it."""
 
 from collections.abc import Sequence
 
@@ -24,21 +24,21 @@ from jangteo.core.refusals import (
 
 
 class RequestedItem(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """So many of one product. Lines of the same product add up."""
+    """A quantity of one product. Items of the same product are added up."""
 
     product_id: Id
     quantity: PositiveCount
 
 
 class PlaceOrder(Command, frozen=True):
-    """Buy these lines and pay them from the balance, with a coupon if one is named."""
+    """Buy these items and pay for them from the balance, with a coupon if one is named."""
 
     user_id: Id
     items: Sequence[RequestedItem]
     coupon_id: Id | None
 
     def name_needs(self, needs: Needs) -> None:
-        """The user, the products, the coupon, one new order and its ledger entry."""
+        """Need the user, the products, the coupon, one new order id and one new ledger entry id."""
         needs.users.add(self.user_id)
         for item in self.items:
             needs.products.add(item.product_id)
@@ -50,10 +50,10 @@ class PlaceOrder(Command, frozen=True):
     def decide(
         self, book: Book
     ) -> Order | UserNotFound | ProductNotFound | InsufficientBalance | OutOfStock | InvalidCoupon:
-        """The paid order. Refused with the first of UserNotFound, ProductNotFound, InsufficientBalance, OutOfStock,
-        InvalidCoupon that holds.
+        """Place and pay the order.
 
-        The balance must cover what is really paid: with a coupon that is valid, the amount less its discount.
+        Refused with the first that applies of UserNotFound, ProductNotFound, InsufficientBalance, OutOfStock,
+        InvalidCoupon. The balance must cover the total: the amount less the discount of a valid coupon.
         """
         wallet = book.wallets.get(self.user_id)
         if wallet is None:
@@ -65,16 +65,16 @@ class PlaceOrder(Command, frozen=True):
         coupon, problem = self._coupon(book, amount)
         discount = discount_on(coupon.terms, amount) if coupon is not None and problem is None else 0
         total = amount - discount
-        # An amount that no client could read exactly is refused as well, whatever a coupon takes off.
+        # An amount beyond the limit is refused whatever the coupon's discount: no client could read it exactly.
         if wallet.balance < total or not fits(amount):
             return InsufficientBalance(wallet.balance, total if fits(total) else None)
-        short = _out_of_stock(items, book)
-        if short is not None:
-            return short
+        shortage = _out_of_stock(items, book)
+        if shortage is not None:
+            return shortage
         if self.coupon_id is not None and problem is not None:
             return _invalid_coupon(self.coupon_id, problem, coupon, amount)
 
-        # Every check is behind us: from here on the order must succeed.
+        # All checks have passed: from here on the order must succeed.
         order = Order(
             order_id=next(book.orders.new_ids),
             user_id=self.user_id,
@@ -103,18 +103,19 @@ class PlaceOrder(Command, frozen=True):
 
 
 class CancelOrder(Command, frozen=True):
-    """Undo a paid order: the money, the stock and the coupon go back."""
+    """Cancel a paid order: refund the balance, return the stock, and make the coupon usable again."""
 
     order_id: Id
 
     def name_needs(self, needs: Needs) -> None:
-        """The order, one new ledger entry; what else it touches is known once it is loaded."""
+        """Need the order and one new ledger entry id; `Needs.order` adds the rest once the order is loaded."""
         needs.orders.add(self.order_id)
         needs.new_entries += 1
 
     def decide(self, book: Book) -> Order | OrderNotFound | OrderAlreadyCancelled | LimitExceeded:
-        """The cancelled order. Refused with OrderNotFound, OrderAlreadyCancelled, or LimitExceeded where the balance
-        or a stock has grown so far meanwhile that the refund would lift it to 2^53.
+        """Cancel the order.
+
+        Refused with OrderNotFound, OrderAlreadyCancelled, or LimitExceeded if the balance or a stock would reach 2^53.
         """
         order = book.orders.get(self.order_id)
         if order is None:
@@ -129,7 +130,7 @@ class CancelOrder(Command, frozen=True):
             if not fits(product.stock + item.quantity):
                 return LimitExceeded("stock")
 
-        # Every check is behind us: from here on the cancellation must succeed.
+        # All checks have passed: from here on the cancellation must succeed.
         cancelled = replace(order, status="cancelled", cancelled_at=book.now)
         book.orders.put(order.order_id, cancelled)
         book.enter_balance(wallet, "refund", order.total, order.order_id)
@@ -143,12 +144,12 @@ class CancelOrder(Command, frozen=True):
 
 
 def _price(requested: Sequence[RequestedItem], book: Book) -> list[OrderItem] | ProductNotFound:
-    """The lines at the prices of this moment, lines of the same product added up."""
-    basket: dict[int, int] = {}
-    for each in requested:
-        basket[each.product_id] = basket.get(each.product_id, 0) + each.quantity
+    """Return the items at current prices, with the quantities of each product added up."""
+    quantities: dict[int, int] = {}
+    for item in requested:
+        quantities[item.product_id] = quantities.get(item.product_id, 0) + item.quantity
     items: list[OrderItem] = []
-    for product_id, quantity in basket.items():
+    for product_id, quantity in quantities.items():
         product = book.products.get(product_id)
         if product is None:
             return ProductNotFound(product_id)
@@ -165,8 +166,8 @@ def _out_of_stock(items: Sequence[OrderItem], book: Book) -> OutOfStock | None:
 
 
 def _move_stock(book: Book, product: Product, quantity: int) -> None:
-    moved = Product(product.id, product.name, product.price, product.stock + quantity)
-    book.products.put(product.id, moved)
+    changed = Product(product.id, product.name, product.price, product.stock + quantity)
+    book.products.put(product.id, changed)
 
 
 def _invalid_coupon(coupon_id: int, problem: CouponProblem, coupon: Coupon | None, amount: int) -> InvalidCoupon:

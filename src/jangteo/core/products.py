@@ -1,4 +1,4 @@
-"""What is for sale: names, prices, and stock put in or taken away by hand. Selling belongs to orders."""
+"""Products: names, prices, and stock that is added or removed by hand. Selling belongs to `core.orders`."""
 
 from msgspec.structs import replace
 
@@ -9,18 +9,18 @@ from jangteo.core.refusals import LimitExceeded, OutOfStock, ProductNotFound
 
 
 class AddProduct(Command, frozen=True):
-    """A new product with its first stock."""
+    """Add a product with its initial stock; `price` is in minor units."""
 
     name: str
     price: int
     stock: int
 
     def name_needs(self, needs: Needs) -> None:
-        """One new product id."""
+        """Need one new product id."""
         needs.new_products += 1
 
     def decide(self, book: Book) -> Product:
-        """The new product; never refused."""
+        """Add the product; never refused."""
         product = Product(next(book.products.new_ids), self.name, self.price, self.stock)
         book.products.put(product.id, product)
         book.stock_movements.append(StockMovement(product.id, self.stock, book.now))
@@ -28,18 +28,18 @@ class AddProduct(Command, frozen=True):
 
 
 class ChangeProduct(Command, frozen=True):
-    """A new name or a new price, from the next order on. What is None stays as it is."""
+    """Change a product's name or price from the next order on. None leaves a value unchanged."""
 
     product_id: Id
     name: str | None
     price: int | None
 
     def name_needs(self, needs: Needs) -> None:
-        """The product."""
+        """Need the product."""
         needs.products.add(self.product_id)
 
     def decide(self, book: Book) -> Product | ProductNotFound:
-        """The product as it is now. Refused with ProductNotFound."""
+        """Change the product. Refused with ProductNotFound."""
         product = book.products.get(self.product_id)
         if product is None:
             return ProductNotFound(self.product_id)
@@ -53,19 +53,19 @@ class ChangeProduct(Command, frozen=True):
 
 
 class MoveStock(Command, frozen=True):
-    """Stock put in, or taken away where the quantity is negative."""
+    """Add units to a product's stock, or remove them if the quantity is negative."""
 
     product_id: Id
     quantity: int
 
     def name_needs(self, needs: Needs) -> None:
-        """The product."""
+        """Need the product."""
         needs.products.add(self.product_id)
 
     def decide(self, book: Book) -> Product | ProductNotFound | OutOfStock | LimitExceeded:
-        """The product with its new stock.
+        """Change the stock.
 
-        Refused with ProductNotFound, OutOfStock where less is left than is to be taken away, or LimitExceeded.
+        Refused with ProductNotFound, OutOfStock if more units would be removed than are left, or LimitExceeded.
         """
         product = book.products.get(self.product_id)
         if product is None:

@@ -1,7 +1,7 @@
-"""The closed set of a shop's "no".
+"""Refusals: every reason for which a command is refused.
 
-A refusal is a value: it carries the facts a client needs, changes nothing, and knows nothing of HTTP.
-A refusal's docstring is its explanation to the client.
+A refusal is a value with the facts a client needs. It changes nothing and knows nothing of HTTP.
+The docstring of a refusal is its explanation to clients.
 """
 
 from typing import Literal
@@ -14,7 +14,7 @@ CouponProblem = Literal["unknown", "used", "expired", "below-minimum"]
 
 
 class Refusal(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """The shop says no, and nothing has changed."""
+    """The command was refused and changed nothing."""
 
 
 class UserNotFound(Refusal, frozen=True):
@@ -56,7 +56,7 @@ class InsufficientBalance(Refusal, frozen=True):
 
 
 class OutOfStock(Refusal, frozen=True):
-    """There are fewer of this product left than are asked for."""
+    """The product has fewer units left than were requested."""
 
     product_id: Id
     available: Count
@@ -74,13 +74,13 @@ class InvalidCoupon(Refusal, frozen=True):
 
 
 class CouponsSoldOut(Refusal, frozen=True):
-    """Every coupon there was has been issued."""
+    """All coupons have been claimed."""
 
     campaign_id: Id | None = None
 
 
 class CouponAlreadyClaimed(Refusal, frozen=True):
-    """The user has a coupon of this campaign already; there is one for each user."""
+    """The user has already claimed a coupon of this campaign; each user gets one."""
 
     campaign_id: Id
     coupon_id: Id
@@ -95,7 +95,7 @@ class CampaignNotOpen(Refusal, frozen=True):
 
 
 class OrderAlreadyCancelled(Refusal, frozen=True):
-    """The order was cancelled before; its money and stock went back then."""
+    """The order is already cancelled; its money and stock were returned then."""
 
     order_id: Id
     cancelled_at: Timestamp | None
@@ -108,4 +108,4 @@ class LimitExceeded(Refusal, frozen=True):
 
 
 class KeyReused(Refusal, frozen=True):
-    """The Idempotency-Key was used for another request. Take a new key for a new request."""
+    """The Idempotency-Key was used for a different request. Use a new key for each new request."""

@@ -1,4 +1,4 @@
-"""Prepaid balances: opening a wallet and charging it. Payments and refunds belong to orders."""
+"""Wallets: registering users and charging their prepaid balances. Payments and refunds belong to `core.orders`."""
 
 from msgspec import Struct
 
@@ -9,29 +9,29 @@ from jangteo.core.refusals import InvalidAmount, UserNotFound
 
 
 class CurrentBalance(Struct, frozen=True):
-    """A balance at the moment it was read."""
+    """A user's current balance, in minor units."""
 
     balance: Money
 
 
 class UserBalance(Struct, frozen=True, rename="camel"):
-    """A user and the balance that a command has led to."""
+    """A user and the balance after a command, in minor units."""
 
     user_id: Id
     balance: Money
 
 
 class RegisterUser(Command, frozen=True):
-    """A new user with an empty wallet."""
+    """Register a user with an empty wallet."""
 
     name: str | None
 
     def name_needs(self, needs: Needs) -> None:
-        """One new user id."""
+        """Need one new user id."""
         needs.new_users += 1
 
     def decide(self, book: Book) -> UserBalance:
-        """The new user; never refused."""
+        """Register the user; never refused."""
         wallet = Wallet(next(book.wallets.new_ids), 0)
         book.wallets.put(wallet.user_id, wallet)
         book.names[wallet.user_id] = self.name
@@ -39,20 +39,20 @@ class RegisterUser(Command, frozen=True):
 
 
 class ChargeBalance(Command, frozen=True):
-    """Money that a user puts into the wallet."""
+    """Add money to a user's balance; `amount` is in minor units."""
 
     user_id: Id
     amount: int
 
     def name_needs(self, needs: Needs) -> None:
-        """The user, one new ledger entry."""
+        """Need the user and one new ledger entry id."""
         needs.users.add(self.user_id)
         needs.new_entries += 1
 
     def decide(self, book: Book) -> UserBalance | UserNotFound | InvalidAmount:
-        """The balance with the amount added, in minor units.
+        """Add the amount to the balance.
 
-        Refused with UserNotFound, or InvalidAmount where the amount is below 1 or the balance would reach 2^53.
+        Refused with UserNotFound, or InvalidAmount if the amount is below 1 or the balance would reach 2^53.
         """
         wallet = book.wallets.get(self.user_id)
         if wallet is None:

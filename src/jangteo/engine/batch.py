@@ -1,6 +1,6 @@
-"""One batch, one transaction: load what the commands name, decide each in order of arrival, write, commit.
+"""Group commit: each batch is one transaction that loads the rows, decides every command in order, writes and commits.
 
-A batch that the database refuses is halved until the command that broke it stands alone; its neighbours go on.
+A batch that fails is split in half until the command that causes the failure is alone; the other commands succeed.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,37 +21,41 @@ from jangteo.storage.port import Connection, Session
 log = structlog.get_logger()
 
 IDEMPOTENCY_TTL: Final = timedelta(hours=24)
-"""An idempotency key's answer is kept at least so long."""
+"""How long an idempotency record is kept, at least."""
 
 CONFLICT_RETRIES: Final = 10
-"""So often a batch is tried again whole where another transaction came first."""
+"""How often a whole batch is attempted while it conflicts with other transactions."""
 
 
 class Submission(NamedTuple):
-    """A command as it was submitted, with its idempotency key if it has one."""
+    """A command and its idempotency key, if it has one."""
 
     command: Command
     key: str | None = None
 
 
 class Failed(NamedTuple):
-    """The command had no effect, and not because the shop said no: the database didn't keep it."""
+    """A command that had no effect because of an error (a refusal is an outcome, not a failure)."""
 
     reason: str
 
 
 class BatchResult(NamedTuple):
-    """The outcomes of a batch in the order of its commands, and whether it wrote events."""
+    """The outcomes of a batch, in the order of its commands."""
 
     outcomes: list[SerializedOutcome | Failed]
     has_events: bool
+    """Whether the batch wrote events to the outbox."""
 
 
 def apply(session: Session, submissions: Sequence[Submission], now: datetime) -> BatchResult:
-    """Decide a batch within a transaction, at one timestamp. Nothing is durable before the transaction commits."""
+    """Decide a batch within a transaction and write its changes, all with the timestamp `now`.
+
+    Nothing is durable before the transaction commits.
+    """
     loading = Loading(session, [each.command for each in submissions], now)
     keys = {each.key for each in submissions if each.key is not None}
-    # Read after the rows are locked: a transaction that had the same key and these rows has left its record by then.
+    # Read after the rows are locked: a transaction with the same key and the same rows has stored its record by then.
     stored = idempotency.load(session, keys) if keys else ()
     book = loading.book()
     known = {record.key: record for record in stored}
@@ -68,19 +72,19 @@ def apply(session: Session, submissions: Sequence[Submission], now: datetime) ->
 
 
 def commit(connection: Connection, submissions: Sequence[Submission], clock: Callable[[], datetime]) -> BatchResult:
-    """Decide a batch and make it durable. Whatever fails is answered as `Failed` and has left no mark."""
+    """Decide a batch and make it durable. Never raises: a command that fails has changed nothing and is `Failed`."""
     try:
         return _commit_whole(connection, submissions, clock)
     except Unavailable as error:
-        log.warning("batch not written", commands=len(submissions), reason=str(error))
+        log.warning("batch failed", commands=len(submissions), reason=str(error))
         return BatchResult([Failed(str(error))] * len(submissions), has_events=False)
     except Conflict as error:
         if len(submissions) == 1:
-            log.warning("command not written", command=type(submissions[0].command).__name__, reason=str(error))
+            log.warning("command failed", command=type(submissions[0].command).__name__, reason=str(error))
             return BatchResult([Failed(str(error))], has_events=False)
     except Exception as error:
         if len(submissions) == 1:
-            log.exception("command not written", command=type(submissions[0].command).__name__, reason=str(error))
+            log.exception("command failed", command=type(submissions[0].command).__name__, reason=str(error))
             return BatchResult([Failed(str(error))], has_events=False)
     middle = len(submissions) // 2
     first = commit(connection, submissions[:middle], clock)
@@ -96,8 +100,8 @@ def _commit_whole(
             with connection.transaction() as session:
                 return apply(session, submissions, clock())
         except Conflict as error:
-            log.info("batch tried again", attempt=attempt + 1, reason=str(error))
-    raise Conflict(f"others changed the same rows {CONFLICT_RETRIES} times in a row")
+            log.info("retrying batch", attempt=attempt + 1, reason=str(error))
+    raise Conflict(f"the batch conflicted with other transactions {CONFLICT_RETRIES} times in a row")
 
 
 def _decide_once(

@@ -1,7 +1,7 @@
-"""The way of every command: queue, batch, one transaction, one flush, answers.
+"""Submitting commands: a command waits in its writer's queue, is committed with its batch, and is answered then.
 
-Batches are committed by a process of their own where the shop is served, and by a thread where a test wants to lock
-the clock.
+A server's writer is a child process. A thread does the same where a test controls the clock, and for commands without a
+server.
 """
 
 import asyncio
@@ -14,28 +14,32 @@ from jangteo.engine.outcomes import SerializedOutcome
 
 
 class Writer(Protocol):
-    """Who commits batches."""
+    """What commits batches: a process, a thread, or a pool of writers. Its methods are called on the event loop."""
 
     @property
     def unanswered(self) -> int:
-        """Commands taken in and not answered yet."""
+        """The number of commands accepted and not answered yet."""
 
     @property
     def is_up(self) -> bool:
-        """Whether there is someone to commit them just now."""
+        """Whether the writer is running."""
 
-    async def start(self, has_events: Callable[[], None]) -> None:
-        """Begin; `has_events` is called, on the event loop, after batches that are for the platform."""
+    async def start(self, on_events: Callable[[], None]) -> None:
+        """Start; `on_events` is called on the event loop after each batch that wrote events."""
 
     async def stop(self) -> None:
-        """Commit and answer what was taken in, then end."""
+        """Commit and answer everything accepted, then end."""
 
-    def submit(self, asked: Submission) -> asyncio.Future[SerializedOutcome]:
-        """The outcome, once it is durable. Raises Overloaded or Stopped."""
+    def submit(self, submission: Submission) -> asyncio.Future[SerializedOutcome]:
+        """Return the future outcome; it is set once the command is durable.
+
+        Raises Overloaded if the queue is full, Stopped after `stop`. The future raises Unavailable where the command
+        failed, or where the writer ended and nobody knows whether it was committed.
+        """
 
 
 class Commands:
-    """Commands in, outcomes out, and nothing is answered before it is on disk."""
+    """Submits commands to the writer. No command is answered before it is durable."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
@@ -43,16 +47,17 @@ class Commands:
         """Set whenever a batch with events has been committed; whoever waits for it clears it."""
 
     async def start(self) -> None:
-        """Open the way."""
+        """Start the writer."""
         await self._writer.start(self.events_committed.set)
 
     async def stop(self) -> None:
-        """Commit and answer what has arrived, then close."""
+        """Commit and answer everything accepted, then stop the writer."""
         await self._writer.stop()
 
     def submit(self, command: Command, key: str | None = None) -> asyncio.Future[SerializedOutcome]:
-        """What the shop decided, once it is durable.
+        """Return the command's future outcome; it is set once the command is durable.
 
-        Raises Overloaded where too much is waiting; Unavailable where the database didn't keep it, or nobody knows.
+        Raises Overloaded or Stopped. The future raises Unavailable where the command failed, or where nobody knows
+        whether it was committed.
         """
         return self._writer.submit(Submission(command, key))

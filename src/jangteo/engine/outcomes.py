@@ -1,6 +1,6 @@
-"""Outcomes as JSON with the name of their type: stored as idempotency records, and sent by the writer to the clients.
+"""Outcomes as JSON with the name of their type: stored as idempotency records and sent to clients.
 
-An outcome is encoded once, where it was decided; whoever passes it on passes on its text.
+An outcome is encoded once, by the writer that decided it; everything after that passes the bytes on.
 """
 
 from hashlib import blake2b
@@ -36,19 +36,22 @@ _encode = msgspec.json.Encoder().encode
 
 
 class SerializedOutcome(NamedTuple):
-    """An outcome: its type's name and its JSON. `replayed`: it is that of an earlier request with the same key."""
+    """An encoded outcome."""
 
     kind: str
+    """The name of the outcome's type."""
     body: bytes
+    """The outcome as JSON."""
     replayed: bool = False
+    """Whether it is the outcome of an earlier request with the same idempotency key."""
 
     def refusal(self) -> Refusal | None:
-        """The refusal, if the outcome is one."""
+        """Decode the refusal; None if the outcome is a result."""
         refusal = _REFUSALS.get(self.kind)
         return None if refusal is None else msgspec.json.decode(self.body, type=refusal)
 
     def value(self) -> Any:
-        """The outcome as it was decided."""
+        """Decode the outcome."""
         return msgspec.json.decode(self.body, type=_BY_KIND[self.kind])
 
 
@@ -58,15 +61,15 @@ def serialize(outcome: object) -> SerializedOutcome:
 
 
 def fingerprint_of(command: Command) -> str:
-    """Equal for equal requests: which command it is and all its fields, however the JSON of the request was spelled."""
+    """Return a hash of the command and its fields: equal requests have equal ones, however their JSON was spelled."""
     return blake2b(msgspec.msgpack.encode(command), digest_size=16).hexdigest()
 
 
 def to_record(key: str, fingerprint: str, outcome: SerializedOutcome) -> IdempotencyRecord:
-    """The record to store for a key."""
+    """Make the idempotency record of an outcome."""
     return IdempotencyRecord(key, fingerprint, outcome.kind, outcome.body.decode())
 
 
 def from_record(record: IdempotencyRecord) -> SerializedOutcome:
-    """The outcome of the earlier request."""
+    """Return the stored outcome, marked as replayed."""
     return SerializedOutcome(record.kind, record.body.encode(), replayed=True)

@@ -1,4 +1,4 @@
-"""The way of every read: queries that arrive together are answered from one snapshot, equal ones once.
+"""Running queries: those that wait together are answered from one snapshot, equal ones once.
 
 A snapshot is opened after its queries have arrived, so an answer is never older than its query.
 """
@@ -19,7 +19,7 @@ Answer = TypeVar("Answer")
 
 
 class Reads:
-    """Queries in, answers out; never in the way of a command, and a long one never in the way of a quick one."""
+    """Runs queries in worker pools, one pool for each cost: long queries don't delay short ones, nor any command."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Reads:
         batch_max: int,
         queue_max: int,
     ) -> None:
-        """`threads` answer quick queries; one more answers those of each other pool."""
+        """The pool of point queries has `threads` threads, every other pool has one; each has its own connection."""
 
         def pool(name: str, threads: int) -> WorkerPool[Query[Any], Any]:
             return WorkerPool(
@@ -46,18 +46,19 @@ class Reads:
         """The best sellers of so many days were asked for; whoever takes notice empties it."""
 
     def start(self) -> None:
-        """Open the way; called on the event loop that answers."""
+        """Start the pools; call it on the event loop that receives the answers."""
         for pool in self._pools.values():
             pool.start()
 
     async def stop(self) -> None:
-        """Answer what has been asked, then close."""
+        """Answer the accepted queries, then stop the pools."""
         for pool in self._pools.values():
             await pool.stop()
 
     async def run(self, query: Query[Answer]) -> Answer:
-        """The answer as of now. Raises Overloaded, Unavailable where the database can't be read, or what the query
-        raises: QueryRefused.
+        """Return the query's answer as of now.
+
+        Raises Overloaded if the queue is full, Unavailable if the database can't be read, and the query's QueryRefused.
         """
         if query.window_days is not None:
             self.windows_asked.add(query.window_days)
@@ -76,18 +77,18 @@ class _Reader:
         try:
             answers = self._answers(tuple(dict.fromkeys(jobs)))
         except Exception as error:
-            log.warning("not read", queries=len(jobs), reason=repr(error))
+            log.warning("queries failed", queries=len(jobs), reason=repr(error))
             raise Unavailable(str(error)) from error
         return [answers[query] for query in jobs]
 
     def _answers(self, queries: Sequence[Query[Any]]) -> dict[Query[Any], Any]:
         try:
-            return self._look(queries)
+            return self._read(queries)
         except Conflict:
-            # The connection was lost, perhaps long ago; asking again does no harm.
-            return self._look(queries)
+            # The connection was lost, perhaps while it was idle; a read can be repeated.
+            return self._read(queries)
 
-    def _look(self, queries: Sequence[Query[Any]]) -> dict[Query[Any], Any]:
+    def _read(self, queries: Sequence[Query[Any]]) -> dict[Query[Any], Any]:
         with self._connection.snapshot(self._clock()) as snapshot:
             return {query: _answer(query, snapshot) for query in queries}
 
@@ -98,5 +99,5 @@ class _Reader:
 def _answer(query: Query[Any], snapshot: Snapshot) -> Any:
     try:
         return query.answer(snapshot)
-    except QueryRefused as reason:
-        return reason
+    except QueryRefused as refused:
+        return refused

@@ -1,7 +1,7 @@
-"""Threads that do together what arrived together.
+"""Threads with a bounded queue that handle together the jobs that arrived together.
 
-Nothing waits on a timer: a pool takes whatever arrived while it was at work, up to its bound, and answers all of it
-at once. A lone job is taken at once.
+No timer delays a job: an idle thread takes a lone job at once, and a busy one takes everything that arrived meanwhile,
+up to `batch_max`, as its next batch.
 """
 
 import asyncio
@@ -12,38 +12,38 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-Taken = TypeVar("Taken", contravariant=True)
-Given = TypeVar("Given", covariant=True)
+JobIn = TypeVar("JobIn", contravariant=True)
+ResultOut = TypeVar("ResultOut", covariant=True)
 
 
 class Overloaded(Exception):
-    """More is waiting than the queue may lock. Nothing was done; ask again a little later."""
+    """The queue is full. Nothing was done; retry a little later."""
 
 
 class Stopped(Exception):
-    """The shop is closing and takes no more."""
+    """The shop is shutting down and accepts no more jobs."""
 
 
-class Worker(Protocol[Taken, Given]):
-    """What a pool's thread does; made and used and closed within that thread."""
+class Worker(Protocol[JobIn, ResultOut]):
+    """What a thread of the pool runs. It is opened, used and closed within that thread."""
 
-    def work(self, jobs: Sequence[Taken]) -> Sequence[Given | Exception]:
-        """A result for each job, in the same order; an exception is raised to who waits for that job.
+    def work(self, jobs: Sequence[JobIn]) -> Sequence[ResultOut | Exception]:
+        """Return a result for each job, in the same order; an exception is raised to the job's submitter.
 
-        What it raises itself is raised to everyone who waits for this batch.
+        An exception that `work` itself raises is raised to the submitters of all these jobs.
         """
 
     def close(self) -> None:
-        """Let go of what the worker holds."""
+        """Release the worker's resources."""
 
 
-class _Waiting(NamedTuple, Generic[Job, Result]):
+class _Entry(NamedTuple, Generic[Job, Result]):
     job: Job
     future: asyncio.Future[Result]
 
 
 class WorkerPool(Generic[Job, Result]):
-    """A bounded queue in front of one or more threads, each with a worker of its own."""
+    """A bounded queue in front of one or more threads, each with its own worker."""
 
     def __init__(
         self,
@@ -57,22 +57,23 @@ class WorkerPool(Generic[Job, Result]):
         self._open_worker = open_worker
         self._batch_max = batch_max
         self._queue_max = queue_max
-        self._queue: SimpleQueue[_Waiting[Job, Result] | None] = SimpleQueue()
+        # Each thread ends at the first None it takes.
+        self._queue: SimpleQueue[_Entry[Job, Result] | None] = SimpleQueue()
         self.unanswered = 0
-        """Jobs taken in and not answered yet."""
+        """The number of jobs accepted and not answered yet."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._names = [f"{name}-{number}" for number in range(threads)]
         self._threads: list[Thread] = []
 
     def start(self) -> None:
-        """Start the threads; their answers come to the running event loop."""
+        """Start the threads; results are delivered on the running event loop."""
         loop = self._loop = asyncio.get_running_loop()
         self._threads = [Thread(target=self._run, args=(loop,), name=name, daemon=True) for name in self._names]
         for thread in self._threads:
             thread.start()
 
     async def stop(self) -> None:
-        """Finish everything that was taken in, take in no more, and end the threads."""
+        """Accept no more jobs, finish those accepted, and end the threads."""
         loop, self._loop = self._loop, None
         if loop is None:
             return
@@ -80,60 +81,61 @@ class WorkerPool(Generic[Job, Result]):
             self._queue.put(None)
         for thread in self._threads:
             await loop.run_in_executor(None, thread.join)
-        # What the threads handed over last is answered before anyone goes on.
+        # Runs the callbacks that the threads scheduled last, so that every future is set when this returns.
         await asyncio.sleep(0)
 
     def submit(self, job: Job) -> asyncio.Future[Result]:
-        """The result, once it is there. Raises Overloaded where the queue is full, Stopped after `stop`."""
+        """Return the job's future result. Raises Overloaded if the queue is full, Stopped after `stop`."""
         if self._loop is None:
             raise Stopped
         if self.unanswered >= self._queue_max:
             raise Overloaded
         self.unanswered += 1
         future: asyncio.Future[Result] = self._loop.create_future()
-        self._queue.put(_Waiting(job, future))
+        self._queue.put(_Entry(job, future))
         return future
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         worker = self._open_worker()
-        going = True
-        while going:
-            waiting, going = self._take()
-            if waiting:
+        running = True
+        while running:
+            entries, running = self._next_batch()
+            if entries:
                 try:
-                    results = worker.work([each.job for each in waiting])
-                except Exception as defect:  # noqa: BLE001 - whatever it is, those who wait are told and the pool goes on
-                    loop.call_soon_threadsafe(self._fail, waiting, defect)
+                    results = worker.work([entry.job for entry in entries])
+                except Exception as error:  # noqa: BLE001 - whatever it is, it goes to the submitters; the pool continues
+                    loop.call_soon_threadsafe(self._fail, entries, error)
                 else:
-                    loop.call_soon_threadsafe(self._answer, waiting, results)
+                    loop.call_soon_threadsafe(self._answer, entries, results)
         worker.close()
 
-    def _take(self) -> tuple[list[_Waiting[Job, Result]], bool]:
-        """Everything that has arrived, up to the bound; and whether to go on afterwards."""
-        waiting: list[_Waiting[Job, Result]] = []
-        arrived = self._queue.get()
-        while arrived is not None:
-            waiting.append(arrived)
-            if len(waiting) == self._batch_max:
-                return waiting, True
+    def _next_batch(self) -> tuple[list[_Entry[Job, Result]], bool]:
+        """Wait for a job and take all that wait, at most `batch_max`; False: the thread ends after them."""
+        entries: list[_Entry[Job, Result]] = []
+        entry = self._queue.get()
+        while entry is not None:
+            entries.append(entry)
+            if len(entries) == self._batch_max:
+                return entries, True
             try:
-                arrived = self._queue.get_nowait()
+                entry = self._queue.get_nowait()
             except Empty:
-                return waiting, True
-        return waiting, False
+                return entries, True
+        return entries, False
 
-    def _answer(self, waiting: list[_Waiting[Job, Result]], results: Sequence[Result | Exception]) -> None:
-        self.unanswered -= len(waiting)
-        for each, result in zip(waiting, results, strict=True):
-            if each.future.done():
+    def _answer(self, entries: list[_Entry[Job, Result]], results: Sequence[Result | Exception]) -> None:
+        self.unanswered -= len(entries)
+        for entry, result in zip(entries, results, strict=True):
+            # A submitter that left has cancelled its future.
+            if entry.future.done():
                 continue
             if isinstance(result, Exception):
-                each.future.set_exception(result)
+                entry.future.set_exception(result)
             else:
-                each.future.set_result(result)
+                entry.future.set_result(result)
 
-    def _fail(self, waiting: list[_Waiting[Job, Result]], defect: Exception) -> None:
-        self.unanswered -= len(waiting)
-        for each in waiting:
-            if not each.future.done():
-                each.future.set_exception(defect)
+    def _fail(self, entries: list[_Entry[Job, Result]], error: Exception) -> None:
+        self.unanswered -= len(entries)
+        for entry in entries:
+            if not entry.future.done():
+                entry.future.set_exception(error)

@@ -1,10 +1,11 @@
-"""A batch's working set, from the database and back.
+"""Loading a batch's book from the database, and saving it.
 
-Rows are loaded, and so held, in one order everywhere: orders, campaigns, coupons, users, products, the relay's turn,
-the counting's tally, each by id. What is written has been held before, but for what the relay whose turn it is and
-operators have noted of events: the count of what is purged is held before the event_batches are; and for the windows of
-the best sellers and their pages, which whoever holds the tally may write. Keys of answers come last, in order. Two
-batches can wait for each other, but never in a circle.
+Lock order: every batch loads, and thereby locks, rows in the same order of tables: orders, campaigns, coupons, users,
+products, the relay's lease, the best sellers' version; within each table by id. It only changes rows that it has
+locked, with two exceptions. Records of events by the leading relay and by operators: there the row that counts purged
+events is locked before the event batches are. And the windows and buckets of the best sellers: they are only written by
+the batch that has locked the version. Idempotency records are written last, in order of their keys. So batches may wait
+for each other, but never in a cycle.
 """
 
 from collections.abc import Iterable
@@ -20,44 +21,44 @@ from jangteo.storage.port import Session
 
 
 class Loading:
-    """The working set of a batch, asked for: all in one go where that can be, since each costs a way to the server."""
+    """A book that is being loaded: all queries are sent at once where possible, since each costs a round trip."""
 
     def __init__(self, session: Session, commands: Iterable[Command], now: datetime) -> None:
         needs = Needs()
         for command in commands:
             command.name_needs(needs)
         self._book = book = Book(now)
-        self._asked: list[tuple[Shelf[Any], Iterable[tuple[int, Any]]]] = []
+        self._pending: list[tuple[Shelf[Any], Iterable[tuple[int, Any]]]] = []
         self._claims: Iterable[tuple[tuple[int, int], int]] = ()
         if needs.orders:
             book.orders.fill(orders.load(session, needs.orders))
             for order in book.orders.rows.values():
                 needs.order(order)
         if needs.claimants:
-            self._asked.append((book.campaigns, coupons.load_campaigns(session, needs, now)))
+            self._pending.append((book.campaigns, coupons.load_campaigns(session, needs, now)))
             self._claims = coupons.load_claims(session, needs.claimants)
         if needs.coupons:
-            self._asked.append((book.coupons, coupons.load(session, needs.coupons)))
+            self._pending.append((book.coupons, coupons.load(session, needs.coupons)))
         if needs.users:
-            self._asked.append((book.wallets, wallets.load(session, needs.users)))
+            self._pending.append((book.wallets, wallets.load(session, needs.users)))
         if needs.products:
-            self._asked.append((book.products, products.load(session, needs.products)))
+            self._pending.append((book.products, products.load(session, needs.products)))
         if needs.relay_lease:
-            self._asked.append((book.leases, upkeep.load_leases(session)))
+            self._pending.append((book.leases, upkeep.load_leases(session)))
         if needs.view_version:
-            self._asked.append((book.view_version, windows.load_tally(session)))
+            self._pending.append((book.view_version, windows.load_tally(session)))
         _reserve_ids(session, book, needs)
 
     def book(self) -> Book:
-        """All that the commands name, and the ids that they may give to new rows; awaited."""
-        for shelf, rows in self._asked:
+        """Await the rows that the commands need and the ids for new ones."""
+        for shelf, rows in self._pending:
             shelf.fill(rows)
         self._book.claims.update(self._claims)
         return self._book
 
 
 def save_book(session: Session, book: Book) -> None:
-    """Write all that has changed. Raises Conflict where a row is no longer as it was loaded."""
+    """Write every change of the book. Raises Conflict if a row is no longer as it was loaded."""
     wallets.save(session, book)
     products.save(session, book)
     coupons.save_campaigns(session, book)

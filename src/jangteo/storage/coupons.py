@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from jangteo.core.book import Book, Needs
-from jangteo.core.coupons import CampaignStanding, HeldCoupon, held, standing_of
+from jangteo.core.coupons import CampaignStanding, HeldCoupon, held_coupon, standing_of
 from jangteo.core.entities import Campaign, Coupon, CouponTerms
 from jangteo.core.refusals import CampaignNotFound, UserNotFound
 from jangteo.storage import schema
@@ -47,9 +47,10 @@ _COUPON_COLUMNS = """
 
 
 def load_campaigns(session: Session, needs: Needs, now: datetime) -> Iterable[tuple[int, Campaign]]:
-    """The campaigns that are named, and the open ones that unnamed claims of this batch can get to.
+    """Load and lock the named campaigns, and the open ones that claims without a campaign may use.
 
-    Each claim uses up one coupon at most, so one campaign more than there are claims is always enough.
+    Each claim takes at most one coupon, so one campaign more than there are such claims is always enough.
+    Raises Conflict if other campaigns are open once these are locked.
     """
     ids = needs.campaigns | _open_campaigns(session, needs, now)
     if not ids:
@@ -57,8 +58,8 @@ def load_campaigns(session: Session, needs: Needs, now: datetime) -> Iterable[tu
     sql = f"SELECT {_CAMPAIGN_COLUMNS} FROM campaigns WHERE id IN (:ids) ORDER BY id"
     rows = session.lock(schema.campaigns, sql, ids)
     if not _open_campaigns(session, needs, now) <= ids:
-        # Another transaction has used up one of these before they were held: there may be others now.
-        raise Conflict("other campaigns are open than a moment ago")
+        # Before they were locked, another transaction issued the last coupon of one of them: others are next now.
+        raise Conflict("the open campaigns changed before they were locked")
     return ((row[0], _campaign(row)) for row in rows)
 
 
@@ -78,15 +79,15 @@ def _open_campaigns(session: Session, needs: Needs, now: datetime) -> set[int]:
 
 
 def load_claims(session: Session, user_ids: Collection[int]) -> Iterable[tuple[tuple[int, int], int]]:
-    """What these users have claimed: (user, campaign) and the coupon."""
-    # Whoever has the campaigns held needs nothing else to be held: nobody else can claim meanwhile. In no order: asked
-    # for one, PostgreSQL would rather look through all coupons in it, where it thinks that there are few.
+    """Load these users' claims: (user id, campaign id) and the coupon's id."""
+    # No lock: the campaigns are locked, so no other transaction can claim. No ORDER BY: with one, PostgreSQL may scan
+    # all coupons in that order if it estimates that there are few.
     rows = session.find("SELECT user_id, campaign_id, id FROM coupons WHERE user_id IN (:ids)", user_ids)
     return (((user, campaign), coupon) for user, campaign, coupon in rows)
 
 
 def load(session: Session, coupon_ids: Collection[int]) -> Iterable[tuple[int, Coupon]]:
-    """These coupons, as far as they exist, with the terms of their campaigns."""
+    """Load and lock the coupons that exist, with the terms of their campaigns."""
     sql = f"""
         SELECT {_COUPON_COLUMNS} FROM coupons JOIN campaigns ON campaigns.id = coupons.campaign_id
         WHERE coupons.id IN (:ids) ORDER BY coupons.id
@@ -95,7 +96,7 @@ def load(session: Session, coupon_ids: Collection[int]) -> Iterable[tuple[int, C
 
 
 def save_campaigns(session: Session, book: Book) -> None:
-    """New campaigns, and how many coupons are issued."""
+    """Write new campaigns, and the numbers of issued coupons."""
     added = book.campaigns.added()
     if added:
         session.insert(_NEW_CAMPAIGNS, [_campaign_row(new) for new in added])
@@ -108,7 +109,7 @@ def save_campaigns(session: Session, book: Book) -> None:
 
 
 def save(session: Session, book: Book) -> None:
-    """New coupons, and which orders used which."""
+    """Write new coupons, and which orders use which coupons."""
     added = book.coupons.added()
     if added:
         session.insert(
@@ -134,7 +135,7 @@ def save(session: Session, book: Book) -> None:
 
 
 def read_campaign(snapshot: Snapshot, campaign_id: int) -> CampaignStanding | CampaignNotFound:
-    """One campaign."""
+    """Read one campaign."""
     rows = snapshot.rows(
         f"SELECT {_CAMPAIGN_COLUMNS} FROM campaigns WHERE id = :campaign_id",
         campaign_id=campaign_id,
@@ -143,7 +144,7 @@ def read_campaign(snapshot: Snapshot, campaign_id: int) -> CampaignStanding | Ca
 
 
 def read_campaigns(snapshot: Snapshot, limit: int, after: int | None) -> Page[CampaignStanding]:
-    """The campaigns by id, from behind `after` on."""
+    """Read a page of campaigns, by id, starting after `after`."""
     rows = snapshot.rows(
         f"SELECT {_CAMPAIGN_COLUMNS} FROM campaigns WHERE id > :after ORDER BY id LIMIT :count",
         after=after or 0,
@@ -153,7 +154,7 @@ def read_campaigns(snapshot: Snapshot, limit: int, after: int | None) -> Page[Ca
 
 
 def read_coupons_of(snapshot: Snapshot, user_id: int, limit: int, after: int | None) -> Page[HeldCoupon] | UserNotFound:
-    """A user's coupons in the order they were claimed, from behind `after` on."""
+    """Read a page of a user's coupons in the order of their claims, starting after the coupon `after`."""
     if not user_exists(snapshot, user_id):
         return UserNotFound(user_id)
     rows = snapshot.rows(
@@ -169,7 +170,7 @@ def read_coupons_of(snapshot: Snapshot, user_id: int, limit: int, after: int | N
         after=after or 0,
         count=limit + 1,
     )
-    return paginate(rows, limit, lambda row: held(_coupon(row), snapshot.now, row[10]))
+    return paginate(rows, limit, lambda row: held_coupon(_coupon(row), snapshot.now, row[10]))
 
 
 def _campaign(row: Row) -> Campaign:

@@ -1,25 +1,25 @@
-"""What can go wrong with a database, in four kinds. Drivers' own errors are translated in one place each."""
+"""The errors of a database. Each side translates its driver's errors to these, in one function."""
 
 
 class StorageError(Exception):
-    """The database didn't do what it was asked."""
+    """An operation on the database failed."""
 
 
 class CannotOpen(StorageError):
-    """The database can't be opened as it is; the message is one line for the operator."""
+    """The database can't be used as it is; the message is one line for the operator."""
 
 
 class NoShopYet(CannotOpen):
-    """There is no shop, but one may be made here."""
+    """The database holds no shop, but one can be created there."""
 
 
 class Unavailable(StorageError):
-    """The database can't be read or written just now. Nothing of the transaction is kept."""
+    """The database can't be read or written now. Nothing of the transaction is kept."""
 
 
 class Conflict(StorageError):
-    """Another transaction changed the same rows first. Nothing is kept; the whole batch may be tried again."""
+    """Another transaction came first. Nothing of this one is kept; the whole batch may be retried."""
 
 
 class Broken(StorageError):
-    """The database refused these very values or this very statement. Nothing of the transaction is kept."""
+    """The database rejected a statement or its values. Nothing of the transaction is kept; a retry would fail again."""

@@ -1,4 +1,4 @@
-"""The answers kept for idempotency keys."""
+"""Idempotency records in SQL."""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -8,38 +8,42 @@ from jangteo.storage import schema
 from jangteo.storage.port import Insert, Session
 from jangteo.storage.timestamps import to_micros
 
-_NEW_ANSWERS = Insert(schema.idempotency_records, ("key", "fingerprint", "kind", "body", "created_at"))
+_NEW_RECORDS = Insert(schema.idempotency_records, ("key", "fingerprint", "kind", "body", "created_at"))
 
 
 class IdempotencyRecord(NamedTuple):
-    """What a key was answered: the request's fingerprint, and the outcome's kind and JSON."""
+    """The stored outcome of the first request with an idempotency key."""
 
     key: str
     fingerprint: str
+    """A hash of the request's command and its fields."""
     kind: str
+    """The name of the outcome's type."""
     body: str
+    """The outcome as JSON."""
 
 
 def load(session: Session, keys: Collection[str]) -> Iterable[IdempotencyRecord]:
-    """The answers kept for these keys."""
+    """Load the records of these keys."""
     rows = session.find(
         "SELECT key, fingerprint, kind, body FROM idempotency_records WHERE key IN (:ids) ORDER BY key", keys
     )
     return (IdempotencyRecord(*row) for row in rows)
 
 
-def save(session: Session, answers: Sequence[IdempotencyRecord], now: datetime, delete_before: datetime) -> None:
-    """Keep these answers, in the transaction of what they tell of.
+def save(session: Session, records: Sequence[IdempotencyRecord], now: datetime, delete_before: datetime) -> None:
+    """Write new records in the transaction of the commands themselves, and delete old ones.
 
-    Where new ones come, twice as many of the oldest may go: the table keeps its size without a batch being held up.
+    At most twice as many of those from before `delete_before` are deleted, which bounds the table's size without
+    delaying a batch for long.
     """
-    if not answers:
+    if not records:
         return
     at = to_micros(now)
-    session.insert(_NEW_ANSWERS, [(*answer, at) for answer in answers])
+    session.insert(_NEW_RECORDS, [(*record, at) for record in records])
     session.delete(
         schema.idempotency_records,
         "SELECT key FROM idempotency_records WHERE created_at < :before ORDER BY created_at LIMIT :count",
         before=to_micros(delete_before),
-        count=2 * len(answers),
+        count=2 * len(records),
     )

@@ -1,4 +1,4 @@
-"""Orders and their lines in SQL."""
+"""Orders and their items in SQL."""
 
 from collections.abc import Collection, Iterable
 
@@ -31,8 +31,8 @@ _STATUSES = GuardedChange(schema.orders, ("status", "cancelled_at"), ("status",)
 
 _ORDER_COLUMNS = "id, user_id, status, amount, discount, total, coupon_id, created_at, cancelled_at"
 _ITEM_COLUMNS = "order_items.order_id, product_id, quantity, unit_price"
-# Every order has its payment in its user's ledger, so the ledger leads to a user's orders: no further index is kept.
-_PAID = """
+# Every order has a payment in its user's ledger, so the ledger's chain leads to a user's orders without another index.
+_ORDERS_PAID = """
     WITH RECURSIVE chain AS (
         SELECT previous, order_id, kind, CASE kind WHEN 'payment' THEN 1 ELSE 0 END AS payments
         FROM ledger_entries WHERE id = CASE
@@ -52,18 +52,18 @@ _PAID = """
 
 
 def load(session: Session, order_ids: Collection[int]) -> list[tuple[int, Order]]:
-    """These orders with their lines, as far as they exist."""
+    """Load and lock the orders that exist, with their items."""
     rows = session.lock(schema.orders, f"SELECT {_ORDER_COLUMNS} FROM orders WHERE id IN (:ids) ORDER BY id", order_ids)
-    lines = session.find(
+    item_rows = session.find(
         f"SELECT {_ITEM_COLUMNS} FROM order_items WHERE order_id IN (:ids) ORDER BY order_id, position",
         order_ids,
     )
-    items = _items_by_order(lines)
+    items = _items_by_order(item_rows)
     return [(row[0], _order(row, items)) for row in rows]
 
 
 def save(session: Session, book: Book) -> None:
-    """New orders with their lines, and cancellations."""
+    """Write new orders with their items, and cancellations."""
     added = book.orders.added()
     if added:
         at = to_micros(book.now)
@@ -106,33 +106,34 @@ def save(session: Session, book: Book) -> None:
 
 
 def read_order(snapshot: Snapshot, order_id: int) -> Order | OrderNotFound:
-    """One order with its lines."""
+    """Read one order with its items."""
     rows = snapshot.rows(f"SELECT {_ORDER_COLUMNS} FROM orders WHERE id = :order_id", order_id=order_id)
     if not rows:
         return OrderNotFound(order_id)
-    lines = snapshot.rows(
+    item_rows = snapshot.rows(
         f"SELECT {_ITEM_COLUMNS} FROM order_items WHERE order_id = :order_id ORDER BY position",
         order_id=order_id,
     )
-    return _order(rows[0], _items_by_order(lines))
+    return _order(rows[0], _items_by_order(item_rows))
 
 
 def read_orders_of(snapshot: Snapshot, user_id: int, limit: int, after: int | None) -> Page[Order] | UserNotFound:
-    """A user's orders, newest first, from before the order `after` on."""
+    """Read a page of a user's orders, newest first, starting after the order `after`."""
     if not user_exists(snapshot, user_id):
         return UserNotFound(user_id)
-    wanted: dict[str, int | None] = {"user_id": user_id, "after": after, "count": limit + 1}
-    rows = snapshot.rows(f"SELECT {_ORDER_COLUMNS} FROM orders WHERE id IN ({_PAID}) ORDER BY id DESC", **wanted)
-    lines = snapshot.rows(
-        f"SELECT {_ITEM_COLUMNS} FROM order_items WHERE order_id IN ({_PAID}) ORDER BY order_id, position", **wanted
+    values: dict[str, int | None] = {"user_id": user_id, "after": after, "count": limit + 1}
+    rows = snapshot.rows(f"SELECT {_ORDER_COLUMNS} FROM orders WHERE id IN ({_ORDERS_PAID}) ORDER BY id DESC", **values)
+    item_rows = snapshot.rows(
+        f"SELECT {_ITEM_COLUMNS} FROM order_items WHERE order_id IN ({_ORDERS_PAID}) ORDER BY order_id, position",
+        **values,
     )
-    items = _items_by_order(lines)
+    items = _items_by_order(item_rows)
     return paginate(rows, limit, lambda row: _order(row, items))
 
 
-def _items_by_order(lines: Iterable[Row]) -> dict[int, list[OrderItem]]:
+def _items_by_order(rows: Iterable[Row]) -> dict[int, list[OrderItem]]:
     items: dict[int, list[OrderItem]] = {}
-    for order_id, product_id, quantity, unit_price in lines:
+    for order_id, product_id, quantity, unit_price in rows:
         item = OrderItem(product_id, quantity, unit_price, unit_price * quantity)
         items.setdefault(order_id, []).append(item)
     return items

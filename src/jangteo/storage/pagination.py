@@ -1,4 +1,4 @@
-"""Lists in parts: one row more than asked for is fetched, to know whether there is a next part."""
+"""Pages of lists. A query fetches one row more than the page's limit, which shows whether there is a next page."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 
 
 def paginate(rows: Sequence[Row], limit: int, item: Callable[[Row], Item]) -> Page[Item]:
-    """The part that was asked for; `next_after` is the id, in the first column, of its last row."""
-    shown = rows[:limit]
-    next_after = shown[-1][0] if len(rows) > limit else None
-    return Page([item(row) for row in shown], next_after)
+    """Make a page of the first `limit` rows; its cursor is the id of the last one, which is in the first column."""
+    page_rows = rows[:limit]
+    next_after = page_rows[-1][0] if len(rows) > limit else None
+    return Page([item(row) for row in page_rows], next_after)

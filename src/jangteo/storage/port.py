@@ -1,7 +1,7 @@
-"""The narrow port: all that the rest of Jangteo may ask of a database, and the few verbs in which databases differ.
+"""The port: the interface that both databases implement, as narrow as their differences allow.
 
-SQL is written once, as SQL, with `:named` values. A collection of ids is spelled `(:ids)` and bound by `find`,
-`lock` and `lines`.
+SQL is written once for both, with `:named` values. `IN (:ids)` binds a collection of ids; `find`, `lock` and `lines` of
+a session or snapshot accept it.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -24,99 +24,101 @@ nor the counting of what is sold.
 
 @dataclass(frozen=True)
 class Insert:
-    """New rows of one table: the columns that each row gives, in this order."""
+    """An insert into one table."""
 
     table: Table
     columns: tuple[str, ...]
+    """The columns of a row, in the order of its values."""
 
 
 @dataclass(frozen=True)
 class GuardedChange:
-    """A change of rows found by id that must still be as they were loaded, as far as there are `guards`.
+    """An update of rows by id. With `guards` it only finds rows as they were loaded, and finding fewer is a Conflict.
 
-    A row's values are: what `set_columns` become, the id, what `guards` were.
+    A row's values are: the new values of `set_columns`, the id, the loaded values of `guards`.
     """
 
     table: Table
     set_columns: tuple[str, ...]
     guards: tuple[str, ...]
+    """The columns that must still have their loaded values; none: the change is not guarded."""
 
 
 class Snapshot(Protocol):
-    """One consistent view of the database at one moment, for reads."""
+    """One consistent view of the database, for reading."""
 
     @property
     def now(self) -> datetime:
-        """The moment the snapshot was opened."""
+        """The timestamp that the snapshot was opened with."""
 
     @property
     def memory(self) -> dict[Any, Any]:
         """What questions have left for later ones on this connection: to be used only where it is known to lock."""
 
     def rows(self, sql: str, **values: Value) -> list[Row]:
-        """Run one statement and fetch what it finds."""
+        """Run a statement and fetch its rows."""
 
     def send(self, sql: str, **values: Value) -> Iterable[Row]:
-        """The same, but what it finds may be awaited only when it is looked at: together with what else was asked."""
+        """Send a statement; its rows may be awaited only when they are iterated, together with others sent before."""
 
     def find(self, sql: str, ids: Collection[int]) -> Iterable[Row]:
-        """Find rows by a collection of ids."""
+        """Send a query by ids; see `send`."""
 
     def lines(self, sql: str, ids: Collection[int]) -> str:
-        """Find an `id` and a `text` of one line each, by a collection of ids: the texts in order of id, a line each."""
+        """Fetch texts by ids, one per line, in order of id. The query selects `id` and `text`, which has no newline."""
 
 
 class Session(Protocol):
-    """One transaction, for loading a batch and writing it back."""
+    """One transaction, for loading and writing a batch."""
 
     def rows(self, sql: str, **values: Value) -> list[Row]:
-        """Run one statement and fetch what it finds."""
+        """Run a statement and fetch its rows."""
 
     def constant(self, sql: str) -> list[Row]:
-        """What a statement finds that always finds the same: a connection may remember it."""
+        """Fetch rows that never change; each connection runs the statement once."""
 
     def find(self, sql: str, ids: Collection[int] | Collection[str]) -> Iterable[Row]:
-        """Find rows by a collection of ids. They may be awaited only when they are looked at."""
+        """Send a query by ids or keys; its rows may be awaited only when they are iterated."""
 
     def lock(self, table: Table, sql: str, ids: Collection[int]) -> Iterable[Row]:
-        """Find rows by ids, and lock those of the table unchanged by others until the end of the transaction.
+        """Send a query by ids that locks the rows of the table: no other transaction changes them before this one ends.
 
-        They may be awaited only when they are looked at.
+        Its rows may be awaited only when they are iterated.
         """
 
     def new_ids(self, counts: Mapping[Table, int]) -> Mapping[Table, Iterable[int]]:
-        """So many ids for each table, that no row has or will have but those that this transaction gives them to."""
+        """Reserve ids for new rows, as many as `counts` says for each table; no other transaction gets them."""
 
     def insert(self, insert: Insert, rows: Sequence[Row]) -> None:
-        """Write new rows, all in one go."""
+        """Insert rows, all at once."""
 
     def bring_in(self, insert: Insert, rows: Sequence[Row]) -> None:
         """Write many rows that come from elsewhere, with their ids; new ids go on behind the largest."""
 
     def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:
-        """Change rows, all in one go. Raises Conflict where one that is guarded is no longer as it was loaded."""
+        """Change rows, all at once. This or the commit raises Conflict if a guarded row is not as it was loaded."""
 
     def remove(self, table: Table, ids: Collection[int]) -> None:
         """Delete rows by their ids."""
 
     def delete(self, table: Table, sql: str, **values: Value) -> None:
-        """Delete the rows whose keys a query finds, but for those that another transaction is at just now."""
+        """Delete the rows whose keys a query selects, except those that other transactions have locked."""
 
     def run(self, sql: str, **values: Value) -> None:
-        """Run one statement that finds nothing, and has nothing to do with what this transaction has changed."""
+        """Run a statement without rows. It may be executed before changes that this transaction has collected."""
 
 
 class Connection(Protocol):
     """One connection, used by one thread."""
 
     def transaction(self) -> AbstractContextManager[Session]:
-        """Commits durably at the end of the block; keeps nothing where the block or the commit fails."""
+        """Commit durably at the end of the block; keep nothing if the block or the commit fails."""
 
     def snapshot(self, now: datetime) -> AbstractContextManager[Snapshot]:
-        """A consistent view that includes everything committed before."""
+        """Open a consistent view that includes everything committed before."""
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
 
 
 class Storage(Protocol):
@@ -127,32 +129,29 @@ class Storage(Protocol):
         """Whether several servers may use it at once."""
 
     def prepare(self) -> None:
-        """Create or migrate the schema. Raises CannotOpen, having changed nothing, where that can't be done."""
+        """Create or migrate the schema. Raises CannotOpen, having changed nothing, if that can't be done."""
 
     def check(self) -> None:
-        """Raises CannotOpen where this is not a shop that can be read and written, NoShopYet where it may become one.
-
-        Changes nothing.
-        """
+        """Raise CannotOpen if this version can't use the database, NoShopYet if it holds no shop. Changes nothing."""
 
     def take(self) -> None:
-        """Keep other servers away until `close`, as far as the database can. Changes nothing.
+        """Check the database and keep other servers away until `close`, if the database can do that. Changes nothing.
 
-        Raises CannotOpen where this is not a shop that can be read and written, or where it is known to be served.
+        Raises CannotOpen like `check`, or if the database is being served by another process.
         """
 
     def connect(self) -> Connection:
-        """A new connection, to be used by the thread that asked for it."""
+        """Return a new connection, for the calling thread only."""
 
     def kept_files(self) -> Sequence[int]:
-        """Descriptors that every process at work on the database keeps open, so that no other server takes it."""
+        """Return descriptors of lock files. Every process that uses the database keeps them open."""
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Release the database, so that another server may take it."""
 
 
 class QueryRefused(Exception):
-    """What a question raises of its own accord: whoever asked it is told, and the other questions are answered."""
+    """A query can't be answered. Its caller gets this error; other queries of the same snapshot are answered."""
 
 
 class Query(NamedTuple, Generic[Answer]):
@@ -173,14 +172,15 @@ class Query(NamedTuple, Generic[Answer]):
 
 
 class AsOf(NamedTuple, Generic[Answer]):
-    """Something as it was at a moment, which whoever asks is told."""
+    """An answer with the timestamp that it is true for."""
 
-    moment: datetime
+    timestamp: datetime
     value: Answer
 
 
 class Page(NamedTuple, Generic[Answer]):
-    """Part of a list, and where the next part starts: None at the end."""
+    """A page of a list."""
 
     items: Sequence[Answer]
     next_after: int | None
+    """The cursor of the next page: the id of this page's last item; None on the last page."""

@@ -17,7 +17,7 @@ _NEW_MOVEMENTS = Insert(schema.stock_movements, ("product_id", "quantity", "crea
 
 
 def load(session: Session, product_ids: Collection[int]) -> Iterable[tuple[int, Product]]:
-    """These products, as far as they exist."""
+    """Load and lock the products that exist."""
     rows = session.lock(
         schema.products, "SELECT id, name, price, stock FROM products WHERE id IN (:ids) ORDER BY id", product_ids
     )
@@ -25,7 +25,7 @@ def load(session: Session, product_ids: Collection[int]) -> Iterable[tuple[int, 
 
 
 def save(session: Session, book: Book) -> None:
-    """New and changed products, and the movements of stock."""
+    """Write new and changed products, and stock movements."""
     at = to_micros(book.now)
     added = book.products.added()
     if added:
@@ -42,22 +42,22 @@ def save(session: Session, book: Book) -> None:
     if book.stock_movements:
         session.insert(
             _NEW_MOVEMENTS,
-            [(moved.product_id, moved.quantity, at) for moved in book.stock_movements],
+            [(movement.product_id, movement.quantity, at) for movement in book.stock_movements],
         )
 
 
 def read_product(snapshot: Snapshot, product_id: int) -> Product | ProductNotFound:
-    """One product with its exact stock."""
+    """Read one product with its exact stock."""
     rows = snapshot.rows("SELECT id, name, price, stock FROM products WHERE id = :product_id", product_id=product_id)
     return Product(*rows[0]) if rows else ProductNotFound(product_id)
 
 
 def read_products(snapshot: Snapshot, limit: int | None, after: int | None) -> Page[Product]:
-    """The products by id, from behind `after` on; all of them where there is no limit."""
-    shown = LARGEST if limit is None else limit
+    """Read a page of products, by id, starting after `after`; all of them if there is no limit."""
+    page_size = LARGEST if limit is None else limit
     rows = snapshot.rows(
         "SELECT id, name, price, stock FROM products WHERE id > :after ORDER BY id LIMIT :count",
         after=after or 0,
-        count=shown + 1,
+        count=page_size + 1,
     )
-    return paginate(rows, shown, lambda row: Product(*row))
+    return paginate(rows, page_size, lambda row: Product(*row))

@@ -1,4 +1,4 @@
-"""Moments as the database keeps them: whole microseconds since 1970, in UTC."""
+"""Timestamps as the database stores them: whole microseconds since 1970, in UTC."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,21 +6,21 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def to_micros(moment: datetime) -> int:
-    """A moment for the database; exact to the microsecond."""
-    return (moment - _EPOCH) // _MICROSECOND
+def to_micros(timestamp: datetime) -> int:
+    """Convert a timestamp for the database; exact to the microsecond."""
+    return (timestamp - _EPOCH) // _MICROSECOND
 
 
-def to_micros_or_none(moment: datetime | None) -> int | None:
-    """A moment that may be missing, for the database."""
-    return None if moment is None else to_micros(moment)
+def to_micros_or_none(timestamp: datetime | None) -> int | None:
+    """Convert an optional timestamp for the database."""
+    return None if timestamp is None else to_micros(timestamp)
 
 
-def from_micros(value: int) -> datetime:
-    """A moment from the database; exact to the microsecond."""
-    return _EPOCH + timedelta(microseconds=value)
+def from_micros(micros: int) -> datetime:
+    """Convert a stored timestamp; exact to the microsecond."""
+    return _EPOCH + timedelta(microseconds=micros)
 
 
-def from_micros_or_none(value: int | None) -> datetime | None:
-    """A moment that may be missing, from the database."""
-    return None if value is None else from_micros(value)
+def from_micros_or_none(micros: int | None) -> datetime | None:
+    """Convert an optional stored timestamp."""
+    return None if micros is None else from_micros(micros)

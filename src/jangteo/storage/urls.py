@@ -1,4 +1,4 @@
-"""From a database URL to its storage."""
+"""Database URLs: which storage they name, and which files belong to it."""
 
 from pathlib import Path
 from typing import Final
@@ -8,40 +8,43 @@ from jangteo.storage.port import Storage
 from jangteo.storage.postgres.server import PostgresStorage
 from jangteo.storage.sqlite.file import SqliteStorage
 
-_RELAY_LOCK: Final = ".relay.lock"
-_ENDINGS: Final = ("", "-wal", "-shm", ".lock", _RELAY_LOCK)
+_LEASE_SUFFIX: Final = ".relay.lock"
+_SUFFIXES: Final = ("", "-wal", "-shm", ".lock", _LEASE_SUFFIX)
 
 
 def sqlite_path(url: str) -> Path | None:
-    """The file that `sqlite:///relative.db` or `sqlite:////absolute.db` names; None for other URLs."""
+    """Return the file of `sqlite:///relative.db` or `sqlite:////absolute.db`; None for other URLs.
+
+    Raises CannotOpen for a database in memory.
+    """
     prefix = "sqlite:///"
     path = url.removeprefix(prefix)
     if not url.startswith(prefix) or not path:
         return None
     if path == ":memory:":
-        raise CannotOpen("a shop in memory would lose what it acknowledged: name a file, as sqlite:///shop.db")
+        raise CannotOpen("a database in memory would lose acknowledged orders: name a file, as sqlite:///shop.db")
     return Path(path)
 
 
 def files_of(url: str) -> tuple[Path, ...]:
-    """The files that belong to a shop on SQLite; none elsewhere."""
+    """Return all files of a shop on SQLite; none for other databases."""
     path = sqlite_path(url)
-    return () if path is None else tuple(Path(f"{path.resolve()}{ending}") for ending in _ENDINGS)
+    return () if path is None else tuple(Path(f"{path.resolve()}{suffix}") for suffix in _SUFFIXES)
 
 
 def lease_file_of(url: str) -> Path | None:
-    """The file whose lock is the relay's turn, for a shop on SQLite; None elsewhere."""
+    """Return the file whose lock is the relay's lease, for a shop on SQLite; None for other databases."""
     path = sqlite_path(url)
-    return None if path is None else Path(f"{path.resolve()}{_RELAY_LOCK}")
+    return None if path is None else Path(f"{path.resolve()}{_LEASE_SUFFIX}")
 
 
 def same_database(one: str, other: str) -> bool:
-    """Whether two URLs name one file, or are one and the same; a server may have names that nobody can see through."""
+    """Whether two URLs are equal or name the same file. Different names of one PostgreSQL server are not recognized."""
     return one == other or files_of(one) == files_of(other) != ()
 
 
 def open_storage(url: str) -> Storage:
-    """The storage at a URL, as yet untouched. Raises CannotOpen where there is none that could be used."""
+    """Return the storage that a URL names, without changing anything. Raises CannotOpen if it can't be used."""
     path = sqlite_path(url)
     if path is not None:
         storage = SqliteStorage(path)

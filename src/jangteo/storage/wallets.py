@@ -1,4 +1,4 @@
-"""Users, their balances and their ledgers in SQL."""
+"""Users, balances and ledger entries in SQL."""
 
 from collections.abc import Collection, Iterable
 
@@ -20,23 +20,23 @@ _NEW_ENTRIES = Insert(
 
 _CHAIN = """
     WITH RECURSIVE chain AS (
-        SELECT id, user_id, previous, kind, amount, balance_after, order_id, created_at, 1 AS place
+        SELECT id, user_id, previous, kind, amount, balance_after, order_id, created_at, 1 AS number
         FROM ledger_entries WHERE id = CASE
             WHEN CAST(:after AS BIGINT) IS NULL THEN (SELECT last_entry FROM users WHERE id = :user_id)
             ELSE (SELECT previous FROM ledger_entries WHERE id = :after AND user_id = :user_id)
         END
         UNION ALL
         SELECT entry.id, entry.user_id, entry.previous, entry.kind, entry.amount, entry.balance_after,
-            entry.order_id, entry.created_at, place + 1
+            entry.order_id, entry.created_at, number + 1
         FROM chain JOIN ledger_entries AS entry ON entry.id = chain.previous
-        WHERE place < :count
+        WHERE number < :count
     )
-    SELECT id, user_id, previous, kind, amount, balance_after, order_id, created_at FROM chain ORDER BY place
+    SELECT id, user_id, previous, kind, amount, balance_after, order_id, created_at FROM chain ORDER BY number
 """
 
 
 def load(session: Session, user_ids: Collection[int]) -> Iterable[tuple[int, Wallet]]:
-    """The wallets of these users, as far as there are such users."""
+    """Load and lock the wallets of the users that exist."""
     rows = session.lock(
         schema.users, "SELECT id, balance, last_entry FROM users WHERE id IN (:ids) ORDER BY id", user_ids
     )
@@ -44,7 +44,7 @@ def load(session: Session, user_ids: Collection[int]) -> Iterable[tuple[int, Wal
 
 
 def save(session: Session, book: Book) -> None:
-    """New users and changed balances."""
+    """Write new users and changed balances."""
     added = book.wallets.added()
     if added:
         at = to_micros(book.now)
@@ -61,7 +61,7 @@ def save(session: Session, book: Book) -> None:
 
 
 def save_ledger(session: Session, book: Book) -> None:
-    """The ledger entries of the batch, in the order they were made."""
+    """Write the batch's ledger entries."""
     if book.ledger:
         at = to_micros(book.now)
         session.insert(
@@ -83,21 +83,20 @@ def save_ledger(session: Session, book: Book) -> None:
 
 
 def user_exists(snapshot: Snapshot, user_id: int) -> bool:
-    """Whether there is such a user."""
+    """Whether the user exists."""
     return bool(snapshot.rows("SELECT 1 FROM users WHERE id = :user_id", user_id=user_id))
 
 
 def read_balance(snapshot: Snapshot, user_id: int) -> CurrentBalance | UserNotFound:
-    """A user's balance."""
+    """Read a user's balance."""
     rows = snapshot.rows("SELECT balance FROM users WHERE id = :user_id", user_id=user_id)
     return CurrentBalance(rows[0][0]) if rows else UserNotFound(user_id)
 
 
 def read_ledger(snapshot: Snapshot, user_id: int, limit: int, after: int | None) -> Page[LedgerEntry] | UserNotFound:
-    """A user's ledger, newest first, from before the entry `after` on.
+    """Read a page of a user's ledger, newest first, starting after the entry `after`.
 
-    Entries are found one from the other, so no index by user is kept, which every batch would have to change in as
-    many places as it has users.
+    Each entry leads to the one before it. An index by user would cost every batch a random page for each of its users.
     """
     if not user_exists(snapshot, user_id):
         return UserNotFound(user_id)

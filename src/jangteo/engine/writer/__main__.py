@@ -1,6 +1,6 @@
-"""The composition root of the process that writes: `python -m jangteo.engine.writer DESCRIPTOR BATCH_MAX`.
+"""The composition root of the writer process: `python -m jangteo.engine.writer DESCRIPTOR BATCH_MAX`.
 
-It is started by a server, never by hand, and finds the database's URL in JANGTEO_DATABASE.
+The serving process starts it, with the database's URL in JANGTEO_DATABASE. It is not meant to be started by hand.
 """
 
 import os
@@ -17,10 +17,10 @@ from jangteo.storage.urls import open_storage
 
 
 def main() -> None:
-    """Write until the server has closed its end of the channel."""
-    for closing in (signal.SIGINT, signal.SIGTERM):
-        # It is the server that is told to close; this process ends when that one needs it no more.
-        signal.signal(closing, signal.SIG_IGN)
+    """Commit batches until the serving process closes its end of the socket."""
+    for stop_signal in (signal.SIGINT, signal.SIGTERM):
+        # The serving process handles them; this process ends when its socket is closed.
+        signal.signal(stop_signal, signal.SIG_IGN)
     descriptor, batch_max = (int(argument) for argument in sys.argv[1:])
     logs.configure()
     connection = open_storage(os.environ[DATABASE_VARIABLE]).connect()

@@ -1,7 +1,7 @@
-"""The way to the process that decides, as the event loop sees it: commands out, outcomes in, in the same order.
+"""The serving process's client of its writer process: it sends commands and receives outcomes in the same order.
 
-Commands go out at once, all of one turn of the loop together; what arrives over there while a batch is being committed
-is the next batch.
+The commands submitted within one iteration of the event loop are sent as one frame. What reaches the writer process
+while it commits a batch is its next batch.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from jangteo.storage.errors import Unavailable
 
 log = structlog.get_logger()
 
-LOST: Final = "the process that writes has ended; whether this was written is not known"
-REPLACED_AFTER_S: Final = 0.5
-"""The pause before another writer is started where the one before it hadn't lived to answer anything."""
+WRITER_LOST: Final = "the writer process has ended; whether this was committed is not known"
+RESTART_PAUSE_S: Final = 0.5
+"""The pause before a writer process is replaced that ended without answering anything."""
 
 
 class WriterProcess(asyncio.Protocol):
-    """A writer in a process of its own. One that dies is replaced; what it had not answered has failed."""
+    """A writer in a child process. A process that dies is replaced; its unanswered commands fail with Unavailable."""
 
     def __init__(
         self,
@@ -39,9 +39,10 @@ class WriterProcess(asyncio.Protocol):
         kept_files: Callable[[], Sequence[int]],
         queue_max: int,
     ) -> None:
-        """`command` starts a writer that talks over a file descriptor; it keeps `kept_files` open as long as it lives.
+        """`command` is the command line of the process, given the file descriptor of its end of a socket pair.
 
-        `environment` is what it finds in its own beside ours: the place for what must not be seen in a command.
+        The process inherits the descriptors of `kept_files`, and `environment` in addition to this process's: that is
+        the place for secrets, since command lines can be read by every user of the machine.
         """
         self._command = command
         self._environment = environment
@@ -53,35 +54,35 @@ class WriterProcess(asyncio.Protocol):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._transport: asyncio.Transport | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._replacing: asyncio.Task[None] | None = None
+        self._restart: asyncio.Task[None] | None = None
         self._has_answered = False
         self._frames = Frames()
         self._all_answered = asyncio.Event()
 
     @property
     def unanswered(self) -> int:
-        """Commands taken in and not answered yet."""
+        """The number of commands accepted and not answered yet."""
         return len(self._unanswered)
 
     @property
     def is_up(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process is running."""
         return self._transport is not None
 
-    async def start(self, has_events: Callable[[], None]) -> None:
-        """Start the writer; `has_events` is called after batches that are for the platform."""
-        self._on_events = has_events
+    async def start(self, on_events: Callable[[], None]) -> None:
+        """Start the process; `on_events` is called after each batch that wrote events."""
+        self._on_events = on_events
         self._loop = asyncio.get_running_loop()
-        await self._begin(self._loop)
+        await self._start_process(self._loop)
 
     async def stop(self) -> None:
-        """Have everything that was taken in answered, take in no more, and see the writer end."""
+        """Accept no more commands, wait until those accepted are answered, and end the process."""
         if self._loop is None:
             return
         loop, self._loop = self._loop, None
-        if self._replacing is not None:
-            self._replacing.cancel()
-            await asyncio.gather(self._replacing, return_exceptions=True)
+        if self._restart is not None:
+            self._restart.cancel()
+            await asyncio.gather(self._restart, return_exceptions=True)
         self._send()
         while self._unanswered and self._transport is not None:
             self._all_answered.clear()
@@ -92,13 +93,13 @@ class WriterProcess(asyncio.Protocol):
         if self._process is not None:
             await loop.run_in_executor(None, self._process.wait)
 
-    def submit(self, asked: Submission) -> asyncio.Future[SerializedOutcome]:
-        """The outcome, once it is durable. Raises Overloaded where the queue is full, Stopped after `stop`."""
+    def submit(self, submission: Submission) -> asyncio.Future[SerializedOutcome]:
+        """Return the future outcome. Raises Overloaded if the queue is full, Stopped after `stop`."""
         if self._loop is None:
             raise Stopped
         if len(self._unanswered) >= self._queue_max:
             raise Overloaded
-        command = pack(asked)
+        command = pack(submission)
         future: asyncio.Future[SerializedOutcome] = self._loop.create_future()
         self._unanswered.append(future)
         if not self._pending:
@@ -107,55 +108,55 @@ class WriterProcess(asyncio.Protocol):
         return future
 
     def data_received(self, data: bytes) -> None:
-        """Outcomes have arrived."""
-        for frame in self._frames.whole(data):
+        """Answer the commands whose outcomes have arrived."""
+        for frame in self._frames.receive(data):
             self._answer(read_outcomes(frame))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's own signature
-        """The writer has ended."""
+        """Fail the unanswered commands and replace the process that has ended."""
         self._transport = None
-        lost = self._fail_unanswered()
+        failed = self._fail_unanswered()
         self._all_answered.set()
-        # What it had committed and not told may lock events.
+        # It may have committed events without reporting them.
         self._on_events()
         if self._loop is not None:
-            log.error("the writer has ended; another is started", unanswered=lost)
-            self._replacing = self._loop.create_task(self._replace(self._loop))
+            log.error("writer process lost, restarting", unanswered=failed)
+            self._restart = self._loop.create_task(self._restart_process(self._loop))
 
     def _fail_unanswered(self) -> int:
-        lost, self._unanswered = self._unanswered, deque()
+        failed, self._unanswered = self._unanswered, deque()
         self._pending.clear()
-        for future in lost:
+        for future in failed:
             if not future.done():
-                future.set_exception(Unavailable(LOST))
-        return len(lost)
+                future.set_exception(Unavailable(WRITER_LOST))
+        return len(failed)
 
-    async def _replace(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def _restart_process(self, loop: asyncio.AbstractEventLoop) -> None:
         ended, self._process = self._process, None
         if ended is not None:
             await loop.run_in_executor(None, ended.wait)
         while self._process is None:
             if not self._has_answered:
-                await asyncio.sleep(REPLACED_AFTER_S)
+                await asyncio.sleep(RESTART_PAUSE_S)
             self._has_answered = False
             try:
-                await self._begin(loop)
+                await self._start_process(loop)
             except OSError as error:
-                log.warning("no writer could be started", reason=str(error))
+                log.warning("writer process not started", reason=str(error))
 
-    async def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
+    async def _start_process(self, loop: asyncio.AbstractEventLoop) -> None:
+        own_end, child_end = socket.socketpair()
+        with child_end:
             self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - our own program, started in a millisecond
-                self._command(theirs.fileno()),
+                self._command(child_end.fileno()),
                 env={**os.environ, **self._environment},
-                pass_fds=(theirs.fileno(), *self._kept_files()),
-                # Ctrl-C is for the process that speaks HTTP; this one ends when that one has done with it.
+                pass_fds=(child_end.fileno(), *self._kept_files()),
+                # Ctrl-C is for the serving process only; the writer process ends when its socket is closed.
                 start_new_session=True,
                 stdin=subprocess.DEVNULL,
             )
         self._frames = Frames()
-        self._transport, _ = await loop.create_connection(lambda: self, sock=ours)
+        self._transport, _ = await loop.create_connection(lambda: self, sock=own_end)
         self._send()
 
     def _send(self) -> None:
@@ -170,7 +171,7 @@ class WriterProcess(asyncio.Protocol):
             if future.done():
                 continue
             if outcome is None:
-                future.set_exception(Unavailable(batch.failure or LOST))
+                future.set_exception(Unavailable(batch.failure or WRITER_LOST))
             else:
                 future.set_result(outcome)
         if batch.has_events:

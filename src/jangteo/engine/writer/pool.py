@@ -1,4 +1,4 @@
-"""Several writers behind one queue: a command goes to whoever has the least to do."""
+"""Several writers used as one: each command goes to the writer with the fewest unanswered commands."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -8,36 +8,36 @@ from jangteo.engine.commands import Writer
 from jangteo.engine.outcomes import SerializedOutcome
 
 
-class Writers:
-    """Where a database takes several transactions at once, one is decided while another is being committed."""
+class WriterPool:
+    """Writers that commit in parallel: on PostgreSQL one batch is decided while another is being committed."""
 
     def __init__(self, writers: Sequence[Writer]) -> None:
         self._writers = writers
 
     @property
     def unanswered(self) -> int:
-        """Commands taken in and not answered yet."""
+        """The number of commands accepted and not answered yet, by all writers."""
         return sum(writer.unanswered for writer in self._writers)
 
     @property
     def is_up(self) -> bool:
-        """Whether any of them is."""
+        """Whether any writer is running."""
         return any(writer.is_up for writer in self._writers)
 
-    async def start(self, has_events: Callable[[], None]) -> None:
-        """Start all of them."""
+    async def start(self, on_events: Callable[[], None]) -> None:
+        """Start all writers."""
         for writer in self._writers:
-            await writer.start(has_events)
+            await writer.start(on_events)
 
     async def stop(self) -> None:
-        """Have everything that was taken in committed and answered, then see all of them end."""
+        """Commit and answer everything accepted, then end all writers."""
         await asyncio.gather(*(writer.stop() for writer in self._writers))
 
-    def submit(self, asked: Submission) -> asyncio.Future[SerializedOutcome]:
-        """The outcome, once it is durable. Raises Overloaded where even the least busy one is, or Stopped."""
-        return min(self._writers, key=_load).submit(asked)
+    def submit(self, submission: Submission) -> asyncio.Future[SerializedOutcome]:
+        """Submit to the least busy writer. Raises Overloaded if its queue is full too, Stopped after `stop`."""
+        return min(self._writers, key=_load).submit(submission)
 
 
 def _load(writer: Writer) -> tuple[bool, int]:
-    # One that has died has nothing to do, and would draw all commands to it.
+    # A writer that has died has no unanswered commands: without the first item it would get all new ones.
     return not writer.is_up, writer.unanswered

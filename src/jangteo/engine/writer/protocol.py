@@ -1,6 +1,6 @@
-"""What goes between the process that speaks HTTP and the process that decides: frames of MessagePack.
+"""The protocol between the serving process and its writer process: frames of MessagePack.
 
-A frame is its length, in four bytes, and that many bytes. Commands go one way, outcomes come back in the same order.
+A frame is a length (4 bytes, little-endian) and that many bytes. Outcomes come back in the order of the commands.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,56 +19,59 @@ _read_submissions = msgspec.msgpack.Decoder(list[tuple[AnyCommand, str | None]])
 
 
 class Outcomes(msgspec.Struct, array_like=True):
-    """The outcomes of one batch; a `None` failed for the reason given. `has_events`: some are for the platform."""
+    """The outcomes of one batch, in the order of its commands."""
 
     has_events: bool
+    """Whether the batch wrote events."""
     outcomes: list[SerializedOutcome | None]
+    """None for each command that failed."""
     failure: str | None = None
+    """Why those commands failed."""
 
 
 _read_outcomes = msgspec.msgpack.Decoder(Outcomes).decode
 
 
 def pack(submission: Submission) -> msgspec.Raw:
-    """Encode one command with its key. Raises ValueError, TypeError or OverflowError for values that don't fit."""
+    """Encode a command with its key. Raises ValueError, TypeError or OverflowError if a value can't be encoded."""
     return msgspec.Raw(_encode(submission))
 
 
 def commands_frame(commands: Sequence[msgspec.Raw]) -> bytes:
-    """Commands to be decided."""
+    """Make a frame of packed commands."""
     return _frame(_encode(commands))
 
 
 def outcomes_frame(outcomes: Outcomes) -> bytes:
-    """What came of a batch."""
+    """Make a frame of a batch's outcomes."""
     return _frame(_encode(outcomes))
 
 
 class Frames:
-    """Puts bytes that arrive in pieces together to whole frames."""
+    """Splits a stream of bytes into frames."""
 
     def __init__(self) -> None:
-        self._arrived = bytearray()
+        self._buffer = bytearray()
 
-    def whole(self, data: bytes) -> Iterator[bytes]:
-        """Take in what has arrived; every frame that is whole now."""
-        self._arrived += data
-        while len(self._arrived) >= _LENGTH.size:
-            end = _LENGTH.size + _LENGTH.unpack_from(self._arrived)[0]
-            if len(self._arrived) < end:
+    def receive(self, data: bytes) -> Iterator[bytes]:
+        """Buffer the data and yield the content of every complete frame."""
+        self._buffer += data
+        while len(self._buffer) >= _LENGTH.size:
+            end = _LENGTH.size + _LENGTH.unpack_from(self._buffer)[0]
+            if len(self._buffer) < end:
                 return
-            frame = bytes(self._arrived[_LENGTH.size : end])
-            del self._arrived[:end]
+            frame = bytes(self._buffer[_LENGTH.size : end])
+            del self._buffer[:end]
             yield frame
 
 
 def read_submissions(frame: bytes) -> list[Submission]:
-    """The commands of a frame, with their keys."""
+    """Decode a frame of commands."""
     return [Submission(command, key) for command, key in _read_submissions(frame)]
 
 
 def read_outcomes(frame: bytes) -> Outcomes:
-    """The outcomes of a frame."""
+    """Decode a frame of outcomes."""
     return _read_outcomes(frame)
 
 

@@ -1,7 +1,7 @@
-"""The PostgreSQL side: one connection, one batch at a time; a commit is known to have landed or not.
+"""One PostgreSQL connection: it commits one batch at a time, and resolves a commit whose outcome is unknown.
 
-READ COMMITTED, with the rows held that a batch changes. Where others come first it is a Conflict, and the whole batch
-is tried again. All of it is plain SQL, without advisory locks or notifications.
+Batches run at READ COMMITTED and lock the rows they change. A batch that loses against another transaction raises
+Conflict and is retried whole. All of it is plain SQL, without advisory locks or notifications.
 """
 
 from collections.abc import Iterator
@@ -20,52 +20,48 @@ from jangteo.storage.errors import Broken, Conflict, StorageError, Unavailable
 from jangteo.storage.port import GuardedChange, Row, Session, Snapshot
 from jangteo.storage.postgres.pipeline import Pipeline
 from jangteo.storage.postgres.session import BEGIN, COMMIT, PostgresSession, PostgresSnapshot
+from jangteo.storage.postgres.statements import GUARD_MARKER
 from jangteo.storage.timestamps import to_micros
 
 log = structlog.get_logger()
 
 CONNECT_TIMEOUT_S: Final = 5
-FORGET_WRITERS_AFTER_US: Final = 7 * 24 * 3600 * 1_000_000
+WRITER_RETENTION_US: Final = 7 * 24 * 3600 * 1_000_000
+"""How long the row of a connection that no longer commits is kept."""
 RESOLVE_TIMEOUT_S: Final = 15.0
-"""So long a batch whose commit was not heard of waits for the database to come back and tell."""
+"""How long an unknown commit outcome is resolved before its batch fails as not known."""
 RESOLVE_PAUSE_S: Final = 0.1
 
-_TURN: Final = GuardedChange(schema.writers, ("transactions", "seen_at"), ("transactions",))
-# What a batch is loaded and changed by are keys, always. So its statements are planned once, for that, until the plans
-# are renewed; planning each time took a third of a lone order's time (measured). Settings that a database doesn't know
-# are left out.
-# What a host that was cut off in the middle of a transaction holds, the others have again after seconds.
+_TRANSACTION_COUNTER: Final = GuardedChange(schema.writers, ("transactions", "seen_at"), ("transactions",))
+# Batches find and change rows by key only, so a statement is planned once for index scans and the plan is used until
+# plan-cache invalidation; planning each time took a third of a lone order's time (measured). Selecting from pg_settings
+# leaves out settings that the server doesn't have.
+# The idle timeout releases the locks of a host that was cut off within a transaction after seconds.
 PLAN_BY_KEYS: Final = """
     SELECT set_config(name, CASE name WHEN 'plan_cache_mode' THEN 'force_generic_plan'
         WHEN 'idle_in_transaction_session_timeout' THEN '5s' ELSE 'off' END, FALSE)
     FROM pg_settings WHERE name IN ('plan_cache_mode', 'enable_seqscan', 'jit', 'idle_in_transaction_session_timeout')
 """
-_COMES_FIRST: Final = (
-    errors.SerializationFailure,
-    errors.DeadlockDetected,
-    errors.UniqueViolation,
-    # A guarded change that found less than it should: see postgres_sql.written.
-    errors.DivisionByZero,
-)
-_NOT_THE_COMMANDS_FAULT: Final = ("08", "25", "28", "3D", "42501", "53", "55", "57", "58", "F0", "XX")
-"""How the codes begin of what a server says that is closing, full, locked, read-only, or broken."""
+_CONFLICTS: Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
+_UNAVAILABLE_STATES: Final = ("08", "25", "28", "3D", "42501", "53", "55", "57", "58", "F0", "XX")
+"""Prefixes of the SQLSTATEs of a server that is shutting down, full, locked, read-only, or broken."""
 
 
 def open_connection(url: str) -> psycopg.Connection[Row]:
-    """A connection as Jangteo uses it: transactions by hand, commits that are flushed."""
+    """Open a connection with explicit transactions and durable commits. Raises the driver's errors."""
     raw: psycopg.Connection[Row] = psycopg.connect(
         url,
         autocommit=True,
         connect_timeout=CONNECT_TIMEOUT_S,
         application_name="jangteo",
         client_encoding="UTF8",
-        # A server that is cut off is noticed within seconds, not within hours.
+        # A broken network is noticed within seconds, not within hours.
         keepalives_idle=5,
         keepalives_interval=2,
         keepalives_count=3,
         tcp_user_timeout=10_000,
     )
-    # Whatever the server's defaults are: what is answered is on disk, and what hangs is given up.
+    # Whatever the server's defaults are: a commit is flushed before it is answered, and no lock is waited for forever.
     raw.execute(
         """
         SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
@@ -78,64 +74,72 @@ def open_connection(url: str) -> psycopg.Connection[Row]:
 
 
 def translate(error: Exception) -> StorageError:
-    """The one place where the driver's errors become the port's."""
-    if isinstance(error, _COMES_FIRST):
-        return Conflict(f"PostgreSQL: {_line(error)}")
-    code = getattr(error, "sqlstate", None)
-    if code is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-        return Unavailable(f"PostgreSQL: {_line(error)}")
-    if code is not None and code.startswith(_NOT_THE_COMMANDS_FAULT):
-        return Unavailable(f"PostgreSQL: {_line(error)}")
-    return Broken(f"PostgreSQL: {_line(error)}")
+    """Translate an error of the driver to one of the port's; the only place that does."""
+    message = f"PostgreSQL: {_line(error)}"
+    if isinstance(error, _CONFLICTS) or _is_lost_guard(error):
+        return Conflict(message)
+    state = getattr(error, "sqlstate", None)
+    if state is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return Unavailable(message)
+    if state is not None and state.startswith(_UNAVAILABLE_STATES):
+        return Unavailable(message)
+    return Broken(message)
+
+
+def _is_lost_guard(error: Exception) -> bool:
+    """Whether a guarded change found too few rows: see `statements.write_all`."""
+    return isinstance(error, errors.InvalidTextRepresentation) and GUARD_MARKER in str(error)
 
 
 class PostgresConnection:
-    """One connection of one thread, opened anew where it is lost.
+    """One connection of one thread. It is replaced when it is lost.
 
-    It has a row of its own, in which every transaction that writes counts on. When the connection is lost during a
-    commit, that row tells whether it has landed; and by taking the turn itself, whoever asks makes sure that it never
-    will if it hadn't. So nothing is written twice, and nothing is answered that isn't known.
+    Each connection has a row of its own in `writers` with a counter of its transactions; every transaction that writes
+    increments it. If the connection is lost during a commit, the counter shows whether that transaction committed. The
+    check itself moves the counter on if it didn't, so that the lost transaction can't commit later. So nothing is
+    written twice, and every answer is known to be true.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._pipeline: Pipeline | None = None
         self._plans_by_keys = False
-        self._writer: int | None = None
+        self._writer_id: int | None = None
         self._transactions = 0
         self._constants: dict[str, list[Row]] = {}
         self._memory: dict[Any, Any] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """Commits durably at the end, or keeps nothing."""
-        with self._undone_on_failure():
+        """Commit durably at the end of the block; keep nothing if the block or the commit fails."""
+        with self._rolling_back_on_error():
             pipeline = self._open()
             if not self._plans_by_keys:
                 self._plan_by_keys(pipeline)
-            if self._writer is None:
+            if self._writer_id is None:
                 self._register(pipeline)
             session = PostgresSession(pipeline, self._constants)
             yield session
         if session.has_changes:
-            # Its turn is written with all the rest: where the one is, the other is.
-            session.change(_TURN, [(self._transactions + 1, _now(), self._writer, self._transactions)])
+            # The counter is written with the batch's changes: either both are committed or neither is.
+            counter = (self._transactions + 1, _now(), self._writer_id, self._transactions)
+            session.change(_TRANSACTION_COUNTER, [counter])
         try:
-            with self._undone_on_failure():
+            with self._rolling_back_on_error():
                 session.commit()
-        except _Lost:
+        except _ConnectionLost:
             if not (session.has_changes and self._did_commit()):
-                self._writer = None
+                self._writer_id = None
                 raise
         except BaseException:
-            self._writer = None
+            self._writer_id = None
             raise
         self._transactions += session.has_changes
 
     @contextmanager
     def snapshot(self, now: datetime) -> Iterator[Snapshot]:
-        """What was committed before."""
-        with self._undone_on_failure():
+        """Open a consistent view of everything committed before."""
+        with self._rolling_back_on_error():
             snapshot = PostgresSnapshot(self._open(), now, self._memory)
             yield snapshot
             snapshot.close()
@@ -161,27 +165,28 @@ class PostgresConnection:
         self._plans_by_keys = True
 
     def _register(self, pipeline: Pipeline) -> None:
-        writer, now = randbits(53), _now()
-        pipeline.send("DELETE FROM writers WHERE seen_at < $1", [now - FORGET_WRITERS_AFTER_US])
-        pipeline.send("INSERT INTO writers (id, transactions, seen_at) VALUES ($1, 0, $2)", [writer, now])
+        """Insert this connection's row with its transaction counter."""
+        writer_id, now = randbits(53), _now()
+        pipeline.send("DELETE FROM writers WHERE seen_at < $1", [now - WRITER_RETENTION_US])
+        pipeline.send("INSERT INTO writers (id, transactions, seen_at) VALUES ($1, 0, $2)", [writer_id, now])
         pipeline.sync()
-        self._writer, self._transactions = writer, 0
+        self._writer_id, self._transactions = writer_id, 0
 
     @contextmanager
-    def _undone_on_failure(self) -> Iterator[None]:
-        """Where the block fails, nothing is kept; and the driver's errors become the port's."""
+    def _rolling_back_on_error(self) -> Iterator[None]:
+        """Roll back if the block fails, and translate the driver's errors. Raises _ConnectionLost if it was lost."""
         try:
             yield
         except BaseException as error:
             lost = self._roll_back()
             if lost and isinstance(error, Exception):
-                raise _Lost(f"PostgreSQL: {_line(error)}") from error
+                raise _ConnectionLost(f"PostgreSQL: {_line(error)}") from error
             if not isinstance(error, psycopg.Error | OverflowError | ValueError):
                 raise
             raise translate(error) from error
 
     def _roll_back(self) -> bool:
-        """Undo what was begun: whether the connection was lost, or is dropped because that couldn't be done."""
+        """Roll back the transaction. True if the connection was lost, or had to be closed because that failed."""
         if self._pipeline is None or self._pipeline.closed:
             return self._pipeline is not None
         try:
@@ -192,43 +197,44 @@ class PostgresConnection:
         return False
 
     def _did_commit(self) -> bool:
-        """Whether the transaction whose commit was not heard of is in the database; if not, it never will be.
+        """Whether the transaction with the unknown outcome is committed; if it isn't, it never will be.
 
-        Raises Unavailable where that can't be found out.
+        Raises Unavailable if that can't be resolved within RESOLVE_TIMEOUT_S.
         """
-        end = monotonic() + RESOLVE_TIMEOUT_S
+        deadline = monotonic() + RESOLVE_TIMEOUT_S
         while True:
             try:
                 return self._resolve(self._open())
             except Exception as error:
-                # Whatever it is: what isn't known is not called undone.
-                if monotonic() > end:
-                    self._writer = None
-                    raise Unavailable(f"whether this was written is not known: {_line(error)}") from error
-                log.warning("commit not heard of", reason=_line(error))
+                # Whatever the error is: an unknown outcome must not be reported as a failure.
+                if monotonic() > deadline:
+                    self._writer_id = None
+                    raise Unavailable(f"whether this was committed is not known: {_line(error)}") from error
+                log.warning("commit outcome unknown, retrying", reason=_line(error))
                 self.close()
                 sleep(RESOLVE_PAUSE_S)
 
     def _resolve(self, pipeline: Pipeline) -> bool:
-        # Waits for a transaction that is still at it. Where it comes to nothing its turn is taken here, and whatever
-        # of it may still be on its way fails at its guard. A turn so taken is negative: this may be asked again, when
-        # its own answer wasn't heard. Written it is in any case, so that this commit waits for a standby that the other
-        # one may not have waited for.
+        # The UPDATE waits for the lost transaction if it is still running. If the counter hasn't moved, it is set to a
+        # negative value here, and statements of the lost transaction that arrive later fail at their guard. The value
+        # is negative so that a repeated call, after this one's own answer was lost, still finds that it didn't commit.
+        # The UPDATE writes in either case, so that this commit waits for a synchronous standby that the lost one may
+        # not have waited for.
         pipeline.send(BEGIN)
         pipeline.send(
             """
             UPDATE writers SET transactions = CASE transactions WHEN $2 THEN -transactions - 1 ELSE transactions END
             WHERE id = $1
             """,
-            [self._writer, self._transactions],
+            [self._writer_id, self._transactions],
         )
-        found = pipeline.send("SELECT transactions FROM writers WHERE id = $1", [self._writer])
+        counter = pipeline.send("SELECT transactions FROM writers WHERE id = $1", [self._writer_id])
         pipeline.send(COMMIT)
-        return list(found) == [(self._transactions + 1,)]
+        return list(counter) == [(self._transactions + 1,)]
 
 
-class _Lost(Conflict):
-    """The connection was lost. Nothing is kept, unless that was during the commit."""
+class _ConnectionLost(Conflict):
+    """The connection was lost. Nothing is kept, unless it was lost during the commit."""
 
 
 def _now() -> int:

@@ -1,4 +1,4 @@
-"""One shop in one PostgreSQL database: can it be reached and written, is it new enough, is its schema ours to use."""
+"""The database of a shop on PostgreSQL: checks the server and the schema before it is used, and migrates it."""
 
 import time
 from typing import Final
@@ -18,23 +18,23 @@ _MIGRATION_PAUSE_S: Final = 0.25
 
 
 class PostgresStorage:
-    """The database, shared by as many processes and hosts as there are."""
+    """A database that several processes and hosts may use at once."""
 
     shared = True
 
     def __init__(self, url: str) -> None:
-        """Raises CannotOpen where the URL is none. Reaches nothing yet."""
+        """Raises CannotOpen if the URL is invalid. Doesn't connect."""
         try:
             psycopg.conninfo.conninfo_to_dict(url)
         except psycopg.ProgrammingError:
-            # What the driver says quotes what it couldn't read, and that may be the password.
-            raise CannotOpen(_UNREADABLE) from None
+            # The driver's message quotes the part it can't parse, which may be the password.
+            raise CannotOpen(_INVALID_URL) from None
         self._url = url
 
     def prepare(self) -> None:
-        """Create or migrate the schema; several may do so at once.
+        """Create or migrate the schema; several processes may do so at once.
 
-        Raises CannotOpen, having changed nothing, where the server can't be reached or written or is too old, or the
+        Raises CannotOpen, having changed nothing, if the server can't be reached, is read-only or too old, or the
         database belongs to another program or has a newer schema.
         """
         for attempt in range(1, _MIGRATION_ATTEMPTS + 1):
@@ -43,33 +43,33 @@ class PostgresStorage:
             try:
                 self._upgrade()
             except (SQLAlchemyError, migrations.CommandError) as error:
-                # Another process does the same just now, and was first.
+                # Another process is migrating, too.
                 if attempt == _MIGRATION_ATTEMPTS:
-                    raise CannotOpen(f"the database can't be brought to this version: {_line(error)}") from error
+                    raise CannotOpen(f"the database can't be migrated: {_line(error)}") from error
                 time.sleep(_MIGRATION_PAUSE_S)
 
     def check(self) -> None:
-        """Raises CannotOpen where there is no shop that Jangteo may use. Changes nothing."""
+        """Raise CannotOpen if this version can't use the database, NoShopYet if it has no schema. Changes nothing."""
         revision = self._revision()
         if revision is None:
-            raise NoShopYet("the database holds no shop yet: jangteo migrate makes one")
+            raise NoShopYet("the database holds no shop yet: jangteo migrate creates one")
         if revision != migrations.newest():
             raise CannotOpen("the database has the schema of an older version: jangteo migrate brings it to this one")
 
     def take(self) -> None:
-        """Only a look: the server is everyone's."""
+        """Only check: several servers may use the database."""
         self.check()
 
     def connect(self) -> PostgresConnection:
-        """A connection for the thread that asks."""
+        """Return a new connection for the calling thread; it connects at its first use."""
         return PostgresConnection(self._url)
 
     def kept_files(self) -> tuple[int, ...]:
-        """Nothing: the server is everyone's."""
+        """Return nothing: there is no lock file."""
         return ()
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is no lock to release."""
 
     def _upgrade(self) -> None:
         engine = create_engine(
@@ -78,15 +78,15 @@ class PostgresStorage:
         migrations.upgrade(engine)
 
     def _revision(self) -> str | None:
-        """The schema that the database has: None in an empty one. Raises CannotOpen where it isn't for us to use."""
+        """Return the schema's revision; None in an empty database. Raises CannotOpen if it can't be used."""
         try:
             with open_connection(self._url) as raw:
                 _check_server(raw)
                 tables = {row[0] for row in raw.execute(_TABLES)}
-                found = raw.execute(_REVISION).fetchall() if "alembic_version" in tables else []
+                revisions = raw.execute(_REVISION).fetchall() if "alembic_version" in tables else []
         except psycopg.Error as error:
             raise CannotOpen(f"PostgreSQL can't be used: {_line(error)}") from error
-        revision = str(found[0][0]) if found else None
+        revision = str(revisions[0][0]) if revisions else None
         if tables and (revision is None or "ledger_entries" not in tables):
             raise CannotOpen("the database is another program's; nothing was changed")
         if revision is not None and not migrations.knows(revision):
@@ -97,9 +97,9 @@ class PostgresStorage:
         return revision
 
 
-_UNREADABLE: Final = (
-    "the database's URL can't be read: it is postgresql://USER:PASSWORD@HOST:PORT/NAME?OPTION=VALUE, and whatever is "
-    "no letter or digit within a part of it is written as %XX"
+_INVALID_URL: Final = (
+    "the database's URL can't be read: write it as postgresql://USER:PASSWORD@HOST:PORT/NAME?OPTION=VALUE, and write "
+    "any special character within a part of it as %XX"
 )
 _TABLES: Final = """
     SELECT relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace

@@ -1,4 +1,4 @@
-"""What PostgreSQL is asked within one transaction, in the port's words: for a batch, and for questions."""
+"""The port's `Session` and `Snapshot` on PostgreSQL: one transaction on a pipeline, for a batch or for queries."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -12,8 +12,8 @@ from jangteo.storage.postgres.pipeline import PendingRows, Pipeline
 from jangteo.storage.postgres.statements import (
     Write,
     columns_of,
-    delete_found,
-    id_behind_largest,
+    continue_after_largest_id,
+    delete_selected,
     is_guarded,
     named,
     new_ids,
@@ -22,44 +22,44 @@ from jangteo.storage.postgres.statements import (
 )
 
 BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-_BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_BEGIN_READ_ONLY: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 COMMIT: Final = "COMMIT"
 
 
 class PostgresSnapshot:
-    """One moment of the database."""
+    """One consistent view of the database."""
 
     def __init__(self, pipeline: Pipeline, now: datetime, memory: dict[Any, Any]) -> None:
         self._pipeline = pipeline
         self.now = now
         self.memory = memory
-        pipeline.send(_BEGIN_READING)
+        pipeline.send(_BEGIN_READ_ONLY)
 
     def rows(self, sql: str, **values: Value) -> list[Row]:
-        """Run one statement and fetch what it finds."""
+        """Run a statement and fetch its rows."""
         return list(_send_named(self._pipeline, sql, values))
 
     def send(self, sql: str, **values: Value) -> Iterable[Row]:
-        """Send one statement."""
+        """Send a statement; its rows are awaited when they are iterated."""
         return _send_named(self._pipeline, sql, values)
 
     def find(self, sql: str, ids: Collection[int]) -> Iterable[Row]:
-        """Find rows by ids."""
+        """Send a query by ids."""
         return self._pipeline.send(with_ids(sql), [sorted(ids)])
 
     def lines(self, sql: str, ids: Collection[int]) -> str:
-        """Find texts by ids."""
+        """Fetch texts by ids, one per line."""
         rows = self._pipeline.send(with_ids(sql), [sorted(ids)])
         return "\n".join(text for _, text in sorted(rows))
 
     def close(self) -> None:
-        """Let go of the moment."""
+        """End the transaction."""
         self._pipeline.send(COMMIT)
         self._pipeline.sync()
 
 
 class PostgresSession:
-    """One transaction. What changes is gathered, and written in one statement before it is read or committed."""
+    """One transaction. Changes are collected, and written by one statement before the next read or the commit."""
 
     def __init__(self, pipeline: Pipeline, constants: dict[str, list[Row]]) -> None:
         self._pipeline = pipeline
@@ -67,75 +67,75 @@ class PostgresSession:
         self._begun = False
         self._writes: dict[Write, Sequence[Row]] = {}
         self.has_changes = False
-        """Whether anything is to be written, or has been."""
+        """Whether any rows were inserted or changed."""
 
     def rows(self, sql: str, **values: Value) -> list[Row]:
-        """Run one statement and fetch what it finds."""
+        """Run a statement and fetch its rows."""
         self._write()
         self._begin()
         return list(_send_named(self._pipeline, sql, values))
 
     def constant(self, sql: str) -> list[Row]:
-        """What a statement found the first time."""
+        """Run a statement once per connection; return the rows of the first run."""
         if sql not in self._constants:
             self._constants[sql] = self.rows(sql)
         return self._constants[sql]
 
     def find(self, sql: str, ids: Collection[int] | Collection[str]) -> Iterable[Row]:
-        """Find rows by ids."""
-        # Of one kind all of them, which a type can't say.
-        wanted: list[Any] = sorted(ids)
-        return self._send(with_ids(sql), [wanted])
+        """Send a query by ids."""
+        # All integers or all texts; the type checker only knows the union.
+        keys: list[Any] = sorted(ids)
+        return self._send(with_ids(sql), [keys])
 
     def lock(self, table: Table, sql: str, ids: Collection[int]) -> Iterable[Row]:
-        """Find rows by ids, and lock them."""
+        """Send a query by ids that locks the rows of the table."""
         return self._send(with_ids(sql, table.name), [sorted(ids)])
 
     def new_ids(self, counts: Mapping[Table, int]) -> Mapping[Table, Iterable[int]]:
-        """From the tables' sequences: what a transaction doesn't use in the end is never used."""
-        found = self._send(new_ids(tuple(counts)), list(counts.values()))
-        return {table: _column(found, place) for place, table in enumerate(counts)}
+        """Take ids from the tables' sequences; those that the transaction doesn't use are lost."""
+        arrays = self._send(new_ids(tuple(counts)), list(counts.values()))
+        return {table: _array(arrays, index) for index, table in enumerate(counts)}
 
     def insert(self, insert: Insert, rows: Sequence[Row]) -> None:
-        """Have new rows written."""
-        self._gather(insert, rows)
+        """Collect new rows."""
+        self._collect(insert, rows)
 
     def bring_in(self, insert: Insert, rows: Sequence[Row]) -> None:
         """Write rows that come from elsewhere. A sequence stays set when all else is undone: no harm."""
-        self._gather(insert, rows)
+        self._collect(insert, rows)
         self._write()
         if "id" in insert.columns and not insert.table.c.id.info.get("known"):
-            self._pipeline.send(id_behind_largest(insert.table))
-        # There may be millions more: they don't gather here.
+            self._pipeline.send(continue_after_largest_id(insert.table))
+        # Millions of rows may follow: bound the memory by waiting for these first.
         self._pipeline.sync()
 
     def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:
-        """Have rows changed that must still be as they were loaded."""
-        self._gather(change, rows)
+        """Collect changes of rows; a guarded change that finds too few rows fails the statement with a Conflict."""
+        self._collect(change, rows)
 
     def remove(self, table: Table, ids: Collection[int]) -> None:
         """Delete rows by their ids."""
         self._send(with_ids(f"DELETE FROM {table.name} WHERE id IN (:ids)"), [sorted(ids)])
 
     def delete(self, table: Table, sql: str, **values: Value) -> None:
-        """Delete the rows whose keys a query finds, and wait for nobody."""
+        """Delete the rows whose keys a query selects, except those that other transactions have locked."""
         self._begin()
-        _send_named(self._pipeline, delete_found(table, sql), values)
+        _send_named(self._pipeline, delete_selected(table, sql), values)
 
     def run(self, sql: str, **values: Value) -> None:
-        """Run one statement."""
+        """Send a statement without rows."""
         self._begin()
         _send_named(self._pipeline, sql, values)
 
     def commit(self) -> None:
-        """Write what has been gathered and commit, in one go."""
+        """Write the collected changes and commit, in one round trip."""
         if not self._begun and not self._writes:
             return
         self._write()
         self._pipeline.send(COMMIT)
         self._pipeline.sync()
 
-    def _gather(self, write: Write, rows: Sequence[Row]) -> None:
+    def _collect(self, write: Write, rows: Sequence[Row]) -> None:
         if write in self._writes:
             self._write()
         self._writes[write] = rows
@@ -156,7 +156,7 @@ class PostgresSession:
             yield from rows[0] if len(rows) == 1 else zip(*rows, strict=True)
 
     def _send(self, sql: str, values: Sequence[Parameter]) -> PendingRows:
-        # What was changed before is seen.
+        # Write first, so that the statement sees the collected changes.
         self._write()
         self._begin()
         return self._pipeline.send(sql, values)
@@ -172,6 +172,6 @@ def _send_named(pipeline: Pipeline, sql: str, values: Mapping[str, Value]) -> Pe
     return pipeline.send(text, [values[name] for name in names])
 
 
-def _column(found: Iterable[Row], place: int) -> Iterator[int]:
-    for row in found:
-        yield from row[place]
+def _array(rows: Iterable[Row], index: int) -> Iterator[int]:
+    for row in rows:
+        yield from row[index]

@@ -1,7 +1,7 @@
-"""From the port's words to PostgreSQL's: named values, collections of ids, a batch's changes as one statement.
+"""Builders of PostgreSQL's SQL: named values, collections of ids, and all changes of a batch in one statement.
 
-A batch is written as one statement, because each costs a way to the server and back: every table's rows come as arrays,
-one a column, which is several times faster than row by row.
+A batch is written by one statement, because each costs a round trip. Several rows of a table are sent as one array per
+column, which is several times faster than row by row.
 """
 
 import re
@@ -14,6 +14,9 @@ from sqlalchemy import Table, Text
 
 from jangteo.storage.port import GuardedChange, Insert
 
+GUARD_MARKER: Final = "jangteo: guarded rows changed"
+"""Quoted in the error of a statement whose guarded changes found too few rows, whatever the server's language is."""
+
 _NAMED: Final = re.compile(r"(?<![:\w]):([a-z_]+)")
 
 Write = Insert | GuardedChange
@@ -21,31 +24,31 @@ Write = Insert | GuardedChange
 
 @cache
 def named(sql: str) -> tuple[str, tuple[str, ...]]:
-    """With `$1`, `$2`, … for `:name`s; and which name has which number."""
+    """Replace each `:name` with `$1`, `$2`, …; also return the names in the order of these numbers."""
     names = tuple(dict.fromkeys(_NAMED.findall(sql)))
-    return _NAMED.sub(lambda found: f"${names.index(found[1]) + 1}", sql), names
+    return _NAMED.sub(lambda match: f"${names.index(match[1]) + 1}", sql), names
 
 
 @cache
-def with_ids(sql: str, held: str | None = None) -> str:
-    """`IN (:ids)` as one array, `$1`, whose rows are held in the order they are found."""
-    found = sql.replace("IN (:ids)", "= ANY($1)")
-    return found if held is None else f"{found} FOR NO KEY UPDATE OF {held}"
+def with_ids(sql: str, locked_table: str | None = None) -> str:
+    """Bind `IN (:ids)` as one array, `$1`; lock the rows of a table in the order in which they are found."""
+    bound = sql.replace("IN (:ids)", "= ANY($1)")
+    return bound if locked_table is None else f"{bound} FOR NO KEY UPDATE OF {locked_table}"
 
 
 @cache
-def delete_found(table: Table, found: str) -> str:
-    """Rows deleted by the keys that a query finds, without those that others lock.
+def delete_selected(table: Table, keys_sql: str) -> str:
+    """Delete the rows whose keys a query selects, except those that other transactions have locked.
 
-    Several find the same rows, each in an order of its own: waiting for them, they would wait in a circle.
+    Transactions that delete the same rows lock them in different orders: waiting for each other they would deadlock.
     """
     (key,) = table.primary_key.columns.keys()
-    return f"DELETE FROM {table.name} WHERE {key} = ANY(ARRAY({found} FOR UPDATE SKIP LOCKED))"
+    return f"DELETE FROM {table.name} WHERE {key} = ANY(ARRAY({keys_sql} FOR UPDATE SKIP LOCKED))"
 
 
 @cache
 def new_ids(tables: tuple[Table, ...]) -> str:
-    """So many ids for each table, from its sequence: one row of arrays."""
+    """Select one row with an array of new ids for each table, from its sequence; `$n` is how many of the n-th."""
     return "SELECT " + ", ".join(
         f"ARRAY(SELECT nextval('{table.name}_ids') FROM generate_series(1, ${number}))"
         for number, table in enumerate(tables, 1)
@@ -53,8 +56,8 @@ def new_ids(tables: tuple[Table, ...]) -> str:
 
 
 @cache
-def id_behind_largest(table: Table) -> str:
-    """The table's sequence goes on behind the largest id."""
+def continue_after_largest_id(table: Table) -> str:
+    """Set the table's sequence to its largest id."""
     own = table.c.id.identity is not None
     sequence = f"pg_get_serial_sequence('{table.name}', 'id')::regclass" if own else f"'{table.name}_ids'"
     return f"SELECT setval({sequence}, MAX(id)) FROM {table.name}"
@@ -62,36 +65,38 @@ def id_behind_largest(table: Table) -> str:
 
 @cache
 def write_all(writes: tuple[tuple[Write, bool], ...]) -> str:
-    """One statement that makes all these changes; of each is said whether it is one row only.
+    """Make one statement of all these writes; each comes with whether it writes a single row.
 
-    A row's values come one by one, several rows as arrays of their columns; behind them all, for each guarded change,
-    how many rows it has. It fails with a division by zero where one doesn't find all of its rows as they were loaded.
+    Its parameters are the values of a single row one by one, of several rows as one array per column; then, for each
+    guarded change, how many rows it must find. If one finds fewer, the statement fails with invalid_text_representation
+    (22P02) and a message that quotes GUARD_MARKER: a conflict, and no other error of a batch can be taken for it.
     """
     numbers = count(1)
-    steps = ", ".join([f"step_{place} AS ({_step(*each, numbers)})" for place, each in enumerate(writes)])
-    guarded = [place for place, (write, _) in enumerate(writes) if is_guarded(write)]
+    steps = ", ".join([f"step_{index} AS ({_step(*each, numbers)})" for index, each in enumerate(writes)])
+    guarded = [index for index, (write, _) in enumerate(writes) if is_guarded(write)]
     guards = [
-        f"(SELECT COUNT(*) FROM step_{place}) = ${number}" for place, number in zip(guarded, numbers, strict=False)
+        f"(SELECT COUNT(*) FROM step_{index}) = ${number}" for index, number in zip(guarded, numbers, strict=False)
     ]
     unchanged = " AND ".join(guards) or "TRUE"
-    return f"WITH {steps} SELECT 1 / CASE WHEN {unchanged} THEN 1 ELSE 0 END"
+    # The cast is outside of the CASE, so that the planner can't evaluate it before the counts are known.
+    return f"WITH {steps} SELECT CAST(CASE WHEN {unchanged} THEN '1' ELSE '{GUARD_MARKER}' END AS BIGINT)"
 
 
 def is_guarded(write: Write) -> bool:
-    """Whether it matters that all of its rows are found as they were loaded."""
+    """Whether every row of the write must be found as it was loaded."""
     return isinstance(write, GuardedChange) and bool(write.guards)
 
 
 def columns_of(write: Write) -> Sequence[str]:
-    """The columns of a change's rows, in their order."""
+    """Return the columns of a write's rows, in their order."""
     if isinstance(write, Insert):
         return write.columns
     return (*write.set_columns, "id", *write.guards)
 
 
-def _step(write: Write, is_one_row: bool, numbers: Iterator[int]) -> str:  # noqa: FBT001 - a pair, as it is cached
+def _step(write: Write, is_one_row: bool, numbers: Iterator[int]) -> str:  # noqa: FBT001 - unpacked from a pair
     table, array = write.table, "" if is_one_row else "[]"
-    values = [f"${next(numbers)}::{_kind(table, column)}{array}" for column in columns_of(write)]
+    values = [f"${next(numbers)}::{_sql_type(table, column)}{array}" for column in columns_of(write)]
     if isinstance(write, Insert):
         columns, arrays = ", ".join(write.columns), ", ".join(values)
         rows = f"VALUES ({arrays})" if is_one_row else f"SELECT * FROM unnest({arrays})"
@@ -103,8 +108,8 @@ def _changed_row(write: GuardedChange, values: Sequence[str]) -> str:
     table, new, (row_id, *old) = write.table.name, values, values[len(write.set_columns) :]
     changes = ", ".join(f"{column} = {value}" for column, value in zip(write.set_columns, new, strict=False))
     unchanged = (f"{column} IS NOT DISTINCT FROM {value}" for column, value in zip(write.guards, old, strict=True))
-    found = " AND ".join([f"id = {row_id}", *unchanged])
-    return f"UPDATE {table} SET {changes} WHERE {found} RETURNING 1"
+    condition = " AND ".join([f"id = {row_id}", *unchanged])
+    return f"UPDATE {table} SET {changes} WHERE {condition} RETURNING 1"
 
 
 def _changed_rows(write: GuardedChange, values: Sequence[str]) -> str:
@@ -113,9 +118,9 @@ def _changed_rows(write: GuardedChange, values: Sequence[str]) -> str:
     names = ", ".join([*new, "row_id", *old])
     changes = ", ".join(f"{column} = new_{column}" for column in write.set_columns)
     unchanged = (f"{table}.{column} IS NOT DISTINCT FROM old_{column}" for column in write.guards)
-    found = " AND ".join([f"{table}.id = row_id", *unchanged])
-    return f"UPDATE {table} SET {changes} FROM unnest({arrays}) AS rows ({names}) WHERE {found} RETURNING 1"
+    condition = " AND ".join([f"{table}.id = row_id", *unchanged])
+    return f"UPDATE {table} SET {changes} FROM unnest({arrays}) AS rows ({names}) WHERE {condition} RETURNING 1"
 
 
-def _kind(table: Table, column: str) -> str:
+def _sql_type(table: Table, column: str) -> str:
     return "text" if isinstance(table.c[column].type, Text) else "bigint"

@@ -1,8 +1,12 @@
-"""The write-ahead log of a SQLite shop, folded into the database beside the commits instead of within one of them.
+"""WAL checkpoints of a SQLite shop, made beside the commits instead of by SQLite within one of them.
 
-A thread with a connection of its own folds what is there, which holds up neither commits nor reads. Where commits and
-readers are always there the log would still never be begun anew; so once it is long, a commit sees to that. By then
-nearly all of it is folded, and it takes a moment.
+There are two tiers:
+
+- PASSIVE: a thread with its own connection copies the write-ahead log (WAL) into the database file. It delays neither
+  commits nor readers. It can't restart the WAL, though: as long as commits and readers overlap, the WAL file grows.
+- RESTART: once the WAL is long, a commit is followed by a RESTART checkpoint on the committing connection. It waits for
+  current readers, at most RESTART_TIMEOUT_MS, so that the next commit writes the WAL from its beginning. Nearly all of
+  the WAL is copied by then, so it is short.
 """
 
 import sqlite3
@@ -15,14 +19,14 @@ import structlog
 log = structlog.get_logger()
 
 CHECKPOINT_AFTER_CHANGES: Final = 20_000
-"""So many changed rows are folded at once: about 2,000 orders, 20 MiB of log."""
+"""Changed rows between two PASSIVE checkpoints: about 2,000 orders, 20 MiB of WAL."""
 RESTART_AT_PAGES: Final = 32_000
-"""At 128 MiB the log is begun anew."""
+"""Pages of WAL that call for a RESTART checkpoint: 128 MiB."""
 RESTART_TIMEOUT_MS: Final = 50
 
 
 class Checkpointer:
-    """Keeps one database's log short; used by whoever commits."""
+    """Keeps the WAL of one database short, on behalf of the connection that commits."""
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
@@ -33,11 +37,11 @@ class Checkpointer:
         self._thread: Thread | None = None
 
     def after_commit(self, raw: sqlite3.Connection) -> None:
-        """Have the log folded when enough has changed, and begun anew when it is long. Never raises."""
+        """Start a PASSIVE checkpoint after enough changes; make a RESTART one if the WAL is long. Never raises."""
         if raw.total_changes - self._checkpointed_changes >= CHECKPOINT_AFTER_CHANGES:
             self._checkpointed_changes = raw.total_changes
             if self._thread is None:
-                self._thread = Thread(target=self._run, name="fold-log", daemon=True)
+                self._thread = Thread(target=self._run, name="checkpoint", daemon=True)
                 self._thread.start()
             self._due.set()
         if self._wal_is_long:
@@ -45,7 +49,7 @@ class Checkpointer:
             self._restart_wal(raw)
 
     def close(self) -> None:
-        """End the thread; the last connection to close folds what is left."""
+        """End the thread. SQLite checkpoints the rest when the last connection is closed."""
         self._checkpointed_changes = 0
         if self._thread is not None:
             self._closing = True
@@ -63,17 +67,17 @@ class Checkpointer:
                 _, pages, _ = raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                 self._wal_is_long = pages >= RESTART_AT_PAGES
             except sqlite3.Error as error:
-                # The commits stand without it; it is tried again after the next ones.
-                log.warning("log not folded", reason=str(error))
+                # Commits are durable without it; the next one that is due tries again.
+                log.warning("checkpoint failed", mode="PASSIVE", reason=str(error))
         if raw is not None:
             raw.close()
 
     def _restart_wal(self, raw: sqlite3.Connection) -> None:
         timeout_ms = raw.execute("PRAGMA busy_timeout").fetchone()[0]
         try:
-            # Waits for the readers of this moment, but not for long: the next commit waits meanwhile.
+            # A short timeout, since the next commit waits meanwhile.
             raw.execute(f"PRAGMA busy_timeout = {RESTART_TIMEOUT_MS}")
             raw.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
             raw.execute(f"PRAGMA busy_timeout = {timeout_ms}")
         except sqlite3.Error as error:
-            log.warning("log not begun anew", reason=str(error))
+            log.warning("checkpoint failed", mode="RESTART", reason=str(error))

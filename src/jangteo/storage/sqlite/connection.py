@@ -1,4 +1,4 @@
-"""The embedded side: one file, write-ahead log, every commit flushed to disk before it is answered."""
+"""Connections to a shop's SQLite file, in WAL mode; every commit is flushed to disk before it is answered."""
 
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,8 +19,8 @@ BUSY_TIMEOUT_MS: Final = 5_000
 _CACHED_STATEMENTS: Final = 256
 _CACHE_KIB: Final = 65_536
 
-# What a database that is full, broken, locked or read-only says; the commands themselves are not to blame.
-_NOT_THE_COMMANDS_FAULT: Final = frozenset(
+# Primary result codes of a database that is full, corrupt, locked or read-only.
+_UNAVAILABLE_CODES: Final = frozenset(
     {
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_CANTOPEN,
@@ -38,7 +38,7 @@ _NOT_THE_COMMANDS_FAULT: Final = frozenset(
 
 
 def open_connection(path: Path) -> sqlite3.Connection:
-    """A connection as Jangteo uses it: transactions by hand, durable commits."""
+    """Open a connection with explicit transactions and durable commits. Raises sqlite3.Error."""
     raw = sqlite3.connect(
         path,
         timeout=BUSY_TIMEOUT_MS / 1000,
@@ -49,7 +49,7 @@ def open_connection(path: Path) -> sqlite3.Connection:
         raw.execute("PRAGMA journal_mode = WAL")
         raw.execute("PRAGMA synchronous = FULL")
         raw.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        # The log is folded beside the commits: see sqlite_log.py.
+        # Checkpoints are made beside the commits: see checkpoints.py.
         raw.execute("PRAGMA wal_autocheckpoint = 0")
     except sqlite3.Error:
         raw.close()
@@ -58,16 +58,16 @@ def open_connection(path: Path) -> sqlite3.Connection:
 
 
 def translate(error: Exception) -> StorageError:
-    """The one place where the driver's errors become the port's."""
+    """Translate an error of the driver to one of the port's; the only place that does."""
     code = getattr(error, "sqlite_errorcode", None)
-    # The low byte is the kind of error, whatever its details.
-    if code is not None and code & 0xFF in _NOT_THE_COMMANDS_FAULT:
+    # The low byte of an extended result code is the primary one.
+    if code is not None and code & 0xFF in _UNAVAILABLE_CODES:
         return Unavailable(f"SQLite: {error}")
     return Broken(f"SQLite: {error}")
 
 
 class SqliteSnapshot:
-    """What one connection sees of everything committed before."""
+    """The port's `Snapshot`: a read transaction."""
 
     def __init__(self, raw: sqlite3.Connection, now: datetime, memory: dict[Any, Any]) -> None:
         self._raw = raw
@@ -75,54 +75,54 @@ class SqliteSnapshot:
         self.memory = memory
 
     def rows(self, sql: str, **values: Value) -> list[Row]:
-        """Run one statement and fetch what it finds."""
+        """Run a statement and fetch its rows."""
         return self._raw.execute(sql, values).fetchall()
 
     def send(self, sql: str, **values: Value) -> list[Row]:
-        """The same: there is no way to wait for."""
+        """Run a statement and fetch its rows at once: there is no round trip to save."""
         return self.rows(sql, **values)
 
     def find(self, sql: str, ids: Collection[int]) -> list[Row]:
-        """Find rows by ids."""
+        """Fetch rows by ids."""
         return self._raw.execute(_with_ids(sql), {"ids": _as_json(ids)}).fetchall()
 
     def lines(self, sql: str, ids: Collection[int]) -> str:
-        """Find texts by ids.
+        """Fetch texts by ids, one per line.
 
-        They are put together by the database. Fetched one by one, each would cost the thread a turn at the
-        interpreter, in the middle of a rush (measured: a seventh of the orders a second).
+        The database concatenates them. Fetching each one means taking the interpreter's lock again, which in a rush
+        cost a seventh of the orders a second (measured).
         """
-        found = self._raw.execute(_together(_with_ids(sql)), {"ids": _as_json(ids)}).fetchone()
-        return "" if found is None else str(found[0])
+        row = self._raw.execute(_together(_with_ids(sql)), {"ids": _as_json(ids)}).fetchone()
+        return "" if row is None else str(row[0])
 
 
 class SqliteSession:
-    """One transaction on one connection."""
+    """The port's `Session`: a write transaction."""
 
     def __init__(self, raw: sqlite3.Connection, constants: dict[str, list[Row]]) -> None:
         self._raw = raw
         self._constants = constants
 
     def rows(self, sql: str, **values: Value) -> list[Row]:
-        """Run one statement and fetch what it finds."""
+        """Run a statement and fetch its rows."""
         return self._raw.execute(sql, values).fetchall()
 
     def constant(self, sql: str) -> list[Row]:
-        """What a statement found the first time."""
+        """Run a statement once per connection; return the rows of the first run."""
         if sql not in self._constants:
             self._constants[sql] = self.rows(sql)
         return self._constants[sql]
 
     def lock(self, table: Table, sql: str, ids: Collection[int]) -> list[Row]:  # noqa: ARG002 - the port's own signature
-        """Find rows by ids; there is one writer, so nothing needs to be held."""
+        """Fetch rows by ids. No lock is needed: BEGIN IMMEDIATE excludes other writers."""
         return self.find(sql, ids)
 
     def find(self, sql: str, ids: Collection[int] | Collection[str]) -> list[Row]:
-        """Find rows by ids."""
+        """Fetch rows by ids."""
         return self._raw.execute(_with_ids(sql), {"ids": _as_json(ids)}).fetchall()
 
     def new_ids(self, counts: Mapping[Table, int]) -> Mapping[Table, Iterable[int]]:
-        """The newest row of these tables is never deleted, so the largest id and one is always new."""
+        """Return the ids after the largest: the newest row of these tables is never deleted."""
         largest = self._raw.execute(_largest_ids(tuple(counts))).fetchone()
         pairs = zip(counts.items(), largest, strict=True)
         return {table: range(before + 1, before + 1 + count) for (table, count), before in pairs}
@@ -136,26 +136,26 @@ class SqliteSession:
         self.insert(insert, rows)
 
     def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:
-        """Change rows that must still be as they were loaded."""
+        """Change rows. Raises Conflict if a guarded one is no longer as it was loaded."""
         changed = self._raw.executemany(_change_sql(change), rows).rowcount
         if change.guards and changed != len(rows):
-            raise Conflict(f"{len(rows) - changed} row(s) of {change.table.name} changed meanwhile")
+            raise Conflict(f"{len(rows) - changed} row(s) of {change.table.name} were changed since they were loaded")
 
     def remove(self, table: Table, ids: Collection[int]) -> None:
         """Delete rows by their ids."""
         self._raw.execute(_with_ids(f"DELETE FROM {table.name} WHERE id IN (:ids)"), {"ids": _as_json(ids)})
 
     def delete(self, table: Table, sql: str, **values: Value) -> None:
-        """Delete the rows whose keys a query finds; there is one writer, so nobody else is at them."""
+        """Delete the rows whose keys a query selects; no other transaction can have locked them."""
         self._raw.execute(_deletion(table, sql), values)
 
     def run(self, sql: str, **values: Value) -> None:
-        """Run one statement."""
+        """Run a statement without rows."""
         self._raw.execute(sql, values)
 
 
 class SqliteConnection:
-    """One connection of one thread; opened anew where a failed transaction has left it unusable."""
+    """One connection of one thread. It is replaced when a failed transaction can't be rolled back."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -166,27 +166,27 @@ class SqliteConnection:
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """Commits durably at the end, or keeps nothing."""
-        with self._between("BEGIN IMMEDIATE") as raw:
+        """Commit durably at the end of the block; keep nothing if the block or the commit fails."""
+        with self._transaction("BEGIN IMMEDIATE") as raw:
             yield SqliteSession(raw, self._constants)
         if self._raw is not None:
             self._checkpointer.after_commit(self._raw)
 
     @contextmanager
     def snapshot(self, now: datetime) -> Iterator[Snapshot]:
-        """What was committed before."""
-        with self._between("BEGIN") as raw:
+        """Open a consistent view of everything committed before."""
+        with self._transaction("BEGIN") as raw:
             yield SqliteSnapshot(raw, now, self._memory)
 
     def close(self) -> None:
-        """Close the file; the last connection to close folds the log into the database."""
+        """Close the file; SQLite checkpoints the WAL when the last connection is closed."""
         self._checkpointer.close()
         if self._raw is not None:
             self._raw.close()
             self._raw = None
 
     @contextmanager
-    def _between(self, begin: str) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
         try:
             if self._raw is None:
                 self._raw = open_connection(self._path)
@@ -196,7 +196,7 @@ class SqliteConnection:
             self._raw.execute("COMMIT")
         except BaseException as error:
             self._roll_back()
-            # OverflowError, UnicodeEncodeError: values that the driver itself can't hand to SQLite.
+            # OverflowError, UnicodeError: the driver can't bind a value.
             if isinstance(error, sqlite3.Error | OverflowError | UnicodeError):
                 raise translate(error) from error
             raise
@@ -208,7 +208,7 @@ class SqliteConnection:
             if self._raw.in_transaction:
                 self._raw.execute("ROLLBACK")
         except sqlite3.Error:
-            # What can't be rolled back is dropped with its connection.
+            # Closing the connection drops the transaction.
             self.close()
 
 

@@ -1,4 +1,4 @@
-"""One shop in one SQLite file: is it ours, can it be opened, is its schema ours to use, is someone else serving it."""
+"""The file of a shop on SQLite: checks the file and its schema before it is used, migrates it, and locks it."""
 
 import fcntl
 import os
@@ -19,38 +19,38 @@ _MAGIC: Final = b"SQLite format 3\x00"
 
 
 class SqliteStorage:
-    """The file, held by one server at a time: group commit needs no second writer, and the relay no twin."""
+    """A database file. One server at a time may use it, which a lock file ensures."""
 
     shared = False
 
     def __init__(self, path: Path) -> None:
-        # The lock must be beside the file itself, whatever names lead to it.
+        # The lock file is beside the database file itself, whatever symbolic links lead to it.
         self._path = path.resolve()
         self._lock: int | None = None
 
     def prepare(self) -> None:
-        """Take the file and create or migrate its schema.
+        """Lock the file and create or migrate its schema.
 
-        Raises CannotOpen, having changed nothing, where it can't be opened, is no SQLite database, belongs to
-        another program, has a newer schema, or is being served already.
+        Raises CannotOpen, having changed nothing, if it can't be opened, is no SQLite database, belongs to another
+        program, has a newer schema, or is being served.
         """
         self.inspect()
-        self._take()
+        self._lock_file()
         try:
             migrations.upgrade(create_engine(URL.create("sqlite", database=str(self._path)), poolclass=pool.NullPool))
         except Exception as error:
             self.close()
-            raise CannotOpen(f"{self._path} can't be brought to this version: {error}") from error
+            raise CannotOpen(f"{self._path} can't be migrated: {error}") from error
 
     def inspect(self) -> None:
-        """Raises CannotOpen where there is or could be no shop of ours at the path. Changes nothing."""
+        """Raise CannotOpen if the path neither holds a shop nor can become one. Changes nothing."""
         if self._path.exists():
             self._revision()
         else:
             self._check_folder()
 
     def check(self) -> None:
-        """Raises CannotOpen where there is no shop that Jangteo may use. Changes nothing."""
+        """Raise CannotOpen if this version can't use the file, NoShopYet if it holds no shop. Changes nothing."""
         if not self._path.exists():
             raise NoShopYet(f"{self._path} is not there: name the shop's database")
         revision = self._revision()
@@ -60,20 +60,20 @@ class SqliteStorage:
             raise CannotOpen(f"{self._path} has the schema of an older version: jangteo migrate brings it to this one")
 
     def take(self) -> None:
-        """Take the file as it is. Raises CannotOpen where there is no shop that Jangteo may use, or it is served."""
+        """Check and lock the file. Raises CannotOpen if this version can't use it or it is being served."""
         self.check()
-        self._take()
+        self._lock_file()
 
     def connect(self) -> SqliteConnection:
-        """A connection for the thread that asks."""
+        """Return a new connection for the calling thread; it opens the file at its first use."""
         return SqliteConnection(self._path)
 
     def kept_files(self) -> tuple[int, ...]:
-        """The lock: it is free again when the last process of this server has ended."""
+        """Return the lock file's descriptor: the lock lasts until every process that has it open has ended."""
         return () if self._lock is None else (self._lock,)
 
     def close(self) -> None:
-        """Let another server have the file."""
+        """Release the lock."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -86,13 +86,13 @@ class SqliteStorage:
             raise CannotOpen(f"{folder} can't be written")
 
     def _revision(self) -> str | None:
-        """The schema that the file has: None in an empty one. Raises CannotOpen where it isn't for us to use."""
+        """Return the schema's revision; None in an empty file. Raises CannotOpen if it can't be used."""
         if self._path.is_dir():
             raise CannotOpen(f"{self._path} is a folder, not a database file")
         if not os.access(self._path, os.R_OK | os.W_OK):
             raise CannotOpen(f"{self._path} can't be read and written")
         try:
-            tables, revision = _look_into(self._path)
+            tables, revision = _read_schema(self._path)
         except (sqlite3.Error, OSError) as error:
             raise CannotOpen(f"{self._path} can't be opened as a database: {error}") from error
         if tables and (revision is None or "ledger_entries" not in tables):
@@ -104,7 +104,7 @@ class SqliteStorage:
             )
         return revision
 
-    def _take(self) -> None:
+    def _lock_file(self) -> None:
         try:
             self._lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
@@ -113,7 +113,7 @@ class SqliteStorage:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                # A server that was killed may have left its writer in the middle of a last batch.
+                # The writer process of a server that was killed may still be committing its last batch.
                 time.sleep(_LOCK_PAUSE_S)
             else:
                 return
@@ -121,13 +121,13 @@ class SqliteStorage:
         raise CannotOpen(f"{self._path} is being served by another process; stop that one first")
 
 
-def _look_into(path: Path) -> tuple[set[str], str | None]:
-    """The tables and the schema's revision, without leaving a trace in a file that may not be ours."""
+def _read_schema(path: Path) -> tuple[set[str], str | None]:
+    """Read the tables' names and the revision without changing anything, since the file may be another program's."""
     with path.open("rb") as file:
         start = file.read(len(_MAGIC))
     if start not in (b"", _MAGIC):
         raise sqlite3.DatabaseError("file is not a database")
-    # Nobody has it open where there is no log: so looked at, the file doesn't even get one.
+    # Without a WAL file nobody has the database open; `immutable` keeps SQLite from creating one.
     mode = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
     raw = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True)
     try:
