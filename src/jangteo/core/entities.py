@@ -144,12 +144,12 @@ class BestSeller(Struct, frozen=True, rename="camel"):
 
 
 class FailedEvent(Struct, frozen=True):
-    """An event that the platform didn't take for what it is, or that waits for another of its order that it didn't."""
+    """An event that the platform rejected, or that waits for a failed event of the same order."""
 
-    event: int
-    """Its place in the outbox."""
+    outbox_id: int
     order_id: int
     attempts: int
+    """How often it was sent; 0 while it only waits for another."""
     reason: str
     next_attempt_in_s: float | None
-    """None: it is set aside until an operator asks for it."""
+    """None: it is a dead letter until an operator retries it."""
