@@ -44,7 +44,7 @@ class BlockedOrders:
         self._pending.setdefault(order_id, set()).add(outbox_id)
 
     def unblock(self, order_id: int, outbox_id: int) -> None:
-        """This event no longer blocks the order; other pending ones may."""
+        """Let this event no longer block the order; other pending ones may."""
         pending = self._pending.get(order_id, set())
         pending.discard(outbox_id)
         if not pending:
