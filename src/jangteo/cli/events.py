@@ -136,7 +136,7 @@ def retry(
             submit(connection, RetryEvents(tuple(event.outbox_id for event in found)))
         else:
             count = _retry_all(connection)
-    typer.echo(f"Retrying {count:,} events, within a second if a relay is running.")
+    typer.echo(f"{count:,} to be retried, within a second if a relay is running.")
 
 
 @events.command()
