@@ -1,4 +1,4 @@
-"""Commands of the relay and of operators: sent events, the lease, failed events, replays, the platform's status, purges.
+"""Commands of the relay and of operators: sent events, the lease, failures, replays, platform status, purges.
 
 Only the lease is decided here; storage writes everything else as it is recorded. Every command is idempotent, because a
 relay repeats one whose outcome it did not learn.
