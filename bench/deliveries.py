@@ -1,4 +1,4 @@
-"""How events get on: how soon they are sent, how fast those are that have waited, and what a dead platform costs."""
+"""Measures the delivery of events: the delay, the rate with a backlog, and the cost of a dead platform."""
 
 import asyncio
 import math
@@ -27,13 +27,13 @@ _CONNECTIONS: Final = 32
 _SUBJECT: Final = "jangteo.orders"
 _SECRET: Final = "whsec_" + b64encode(b"jangteo" * 4).decode()
 _SENT_WITHIN_S: Final = 120
-_LOOK_EVERY_S: Final = 0.1
+_POLL_INTERVAL_S: Final = 0.1
 DEAD: Final = "http://127.0.0.1:1/events"
-"""Nobody listens there."""
+"""An address where nothing listens."""
 
 
 class Platform(NamedTuple):
-    """Where events go: its name in the tables, and the options that a shop is given for it."""
+    """A platform: its name in the tables, and the shop's options for it."""
 
     name: str
     options: tuple[str, ...]
@@ -41,9 +41,9 @@ class Platform(NamedTuple):
 
 @contextmanager
 def platforms(folder: Path) -> Iterator[Sequence[Platform]]:
-    """A file, a receiver of webhooks that checks their signatures, and a NATS server with a stream."""
+    """A file, a webhook receiver that verifies signatures, and a NATS server with a stream."""
     with running_receiver(folder / "received.jsonl", _SECRET) as receiver, running_nats(folder / "nats") as nats:
-        # What was sent a moment ago is sent again in the next round, and must be kept as if it were new.
+        # The next round sends the same events again, and the stream must not drop them as duplicates.
         nats.create_stream(_SUBJECT, duplicate_window=0.1, max_msgs=100_000, discard="old")
         yield (
             Platform("a file", ("--platform", f"file:{folder / 'sent.jsonl'}")),
@@ -53,7 +53,7 @@ def platforms(folder: Path) -> Iterator[Sequence[Platform]]:
 
 
 def waiting_events(database: str, platform: Platform) -> Contender:
-    """A relay by itself, and a shop whose events have all waited for it."""
+    """A separate relay, and a shop whose events are all waiting."""
 
     def run(_: int) -> Load:
         with closing(open_storage(database).connect()) as connection:
@@ -64,10 +64,10 @@ def waiting_events(database: str, platform: Platform) -> Contender:
                 while _waiting(database):
                     if monotonic() > end:
                         raise CannotMeasure(f"the events for {platform.name} were not sent in {_SENT_WITHIN_S} s")
-                    sleep(_LOOK_EVERY_S)
+                    sleep(_POLL_INTERVAL_S)
             with connection.snapshot(system_clock()) as snapshot:
                 ((first, last),) = snapshot.rows("SELECT MIN(sent_at), MAX(sent_at) FROM event_batches")
-                # The first ones are the start of the clock.
+                # The first batch only starts the clock.
                 ((sent,),) = snapshot.rows(
                     """
                     SELECT COUNT(*) FROM event_batches CROSS JOIN outbox WHERE sent_at > :first
@@ -81,7 +81,7 @@ def waiting_events(database: str, platform: Platform) -> Contender:
 
 
 def delays(name: str, database: str, address: str) -> Contender:
-    """Orders at an even pace, and how long after it was decided each was sent, and known to be."""
+    """Orders at a constant rate, and the delay from each decision until its event was marked as sent."""
 
     def run(seconds: int) -> Load:
         before = system_clock()
@@ -90,7 +90,7 @@ def delays(name: str, database: str, address: str) -> Contender:
         while _waiting(database):
             if monotonic() > end:
                 raise CannotMeasure(f"the events for {name} were not sent in {_SENT_WITHIN_S} s")
-            sleep(_LOOK_EVERY_S)
+            sleep(_POLL_INTERVAL_S)
         return load_of(_delays_ms(database, before.timestamp()), seconds)
 
     return Contender(name, _CONNECTIONS, run)
@@ -98,17 +98,17 @@ def delays(name: str, database: str, address: str) -> Contender:
 
 async def _order_evenly(address: str, seconds: int) -> None:
     loop = asyncio.get_running_loop()
-    began = loop.time()
+    started_at = loop.time()
     numbers = iter(range(seconds * ORDERS_A_SECOND))
 
     async def buy(session: aiohttp.ClientSession) -> None:
         for number in numbers:
-            await asyncio.sleep(began + number / ORDERS_A_SECOND - loop.time())
+            await asyncio.sleep(started_at + number / ORDERS_A_SECOND - loop.time())
             items = [{"productId": (number + each) % shops.PRODUCTS + 1, "quantity": 1 + each} for each in (0, 1)]
             body = {"userId": number % shops.BUYERS + 1, "items": items}
-            async with session.post(f"{address}/orders", json=body) as answer:
-                if answer.status != 201:
-                    raise CannotMeasure(f"an order was answered with {answer.status}")
+            async with session.post(f"{address}/orders", json=body) as response:
+                if response.status != 201:
+                    raise CannotMeasure(f"an order was answered with {response.status}")
 
     connector = aiohttp.TCPConnector(limit=_CONNECTIONS)
     async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as group:
@@ -117,7 +117,7 @@ async def _order_evenly(address: str, seconds: int) -> None:
 
 
 def _delays_ms(database: str, since_s: float) -> list[float]:
-    """Of each event since then: from the moment of its batch, before the commit, until it was marked as sent."""
+    """Of each later event: from its batch's timestamp, before the commit, until it was marked as sent."""
     with closing(open_storage(database).connect()) as connection, connection.snapshot(system_clock()) as snapshot:
         rows = snapshot.rows(
             """

@@ -1,6 +1,6 @@
-"""A Kafka cluster for tests: the client library's own mock of one, in a process that can be stopped and killed.
+"""A Kafka cluster for tests: the client library's mock, in a process that can be suspended and killed.
 
-As a program it prints its brokers' addresses and lives until its standard input ends. Others reach it over TCP.
+Run as a program, it prints its brokers' addresses and serves over TCP until its standard input ends.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BROKERS = 3
 
 
 class KafkaCluster:
-    """Topics are made as they are named, with four partitions each."""
+    """Topics are created on first use, with four partitions each."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -34,12 +34,12 @@ class KafkaCluster:
         return f"kafka://{self.brokers}/{topic}"
 
     def suspend(self) -> None:
-        """Stop it, with its connections open."""
+        """Suspend the process; its connections stay open."""
         self._process.send_signal(signal.SIGSTOP)
-        # A stop takes its time to reach every thread.
+        # Wait until every thread is suspended.
         os.waitpid(self._process.pid, os.WUNTRACED)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
@@ -49,18 +49,18 @@ class KafkaCluster:
             if pipe is not None:
                 pipe.close()
 
-    def read(self, topic: str, seconds: float = 30) -> list[Message[Any, Any]]:
-        """All records that the topic has now, those of a partition in their order."""
+    def read(self, topic: str, timeout_s: float = 30) -> list[Message[Any, Any]]:
+        """All records in the topic now, in order within each partition."""
         consumer = Consumer({"bootstrap.servers": self.brokers, "group.id": "reader", "enable.auto.commit": False})
         records: list[Message[Any, Any]] = []
         try:
-            partitions = consumer.list_topics(topic, timeout=seconds).topics[topic].partitions
-            places = [TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions]
-            count = sum(consumer.get_watermark_offsets(place, timeout=seconds)[1] for place in places)
-            consumer.assign(places)
+            partitions = consumer.list_topics(topic, timeout=timeout_s).topics[topic].partitions
+            offsets = [TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions]
+            count = sum(consumer.get_watermark_offsets(offset, timeout=timeout_s)[1] for offset in offsets)
+            consumer.assign(offsets)
             while len(records) < count:
-                read = consumer.consume(num_messages=count - len(records), timeout=seconds)
-                assert read, f"{len(records)} of {count} records came"
+                read = consumer.consume(num_messages=count - len(records), timeout=timeout_s)
+                assert read, f"{len(records)} of {count} records arrived"
                 records += [record for record in read if record.error() is None]
         finally:
             consumer.close()
@@ -79,5 +79,5 @@ def running_kafka() -> Iterator[KafkaCluster]:
 if __name__ == "__main__":
     host = Producer({"bootstrap.servers": "", "test.mock.num.brokers": BROKERS, "log_level": 0})
     brokers = host.list_topics(timeout=30).brokers.values()
-    print(",".join(f"{broker.host}:{broker.port}" for broker in brokers), flush=True)  # noqa: T201 - how it is found
+    print(",".join(f"{broker.host}:{broker.port}" for broker in brokers), flush=True)  # noqa: T201 - read by the test
     sys.stdin.read()

@@ -24,7 +24,7 @@ _LISTENS = re.compile(r"Listening for client connections on 127\.0\.0\.1:(\d+)")
 
 
 class NatsServer:
-    """One server. It keeps its port and what its streams lock over a stop, or a kill, and a start."""
+    """One server. It keeps its port and its streams when it is stopped or killed and started again."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self._folder = folder
@@ -42,21 +42,21 @@ class NatsServer:
         return f"nats://{credentials}127.0.0.1:{self.port}/{subject}"
 
     def start(self) -> None:
-        """Returns when it takes connections."""
-        place = ["-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self._folder)]
-        command = [PROGRAM, *place, *self._options]
+        """Start the server and wait until it accepts connections."""
+        options = ["-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self._folder)]
+        command = [PROGRAM, *options, *self._options]
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert self._process.stderr is not None
-        told = []
+        lines = []
         for line in self._process.stderr:
-            told.append(line)
+            lines.append(line)
             if found := _LISTENS.search(line):
                 self.port = int(found[1])
             if "Server is ready" in line:
                 break
         else:
-            raise AssertionError("".join(told))
-        # Nobody reads on, but a full pipe would stop it.
+            raise AssertionError("".join(lines))
+        # A full pipe would block the server.
         threading.Thread(target=_drain, args=(self._process.stderr,), daemon=True).start()
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
@@ -67,40 +67,40 @@ class NatsServer:
         self._process = None
 
     def suspend(self) -> None:
-        """Stop it in the middle of whatever it does, with its connections open."""
+        """Suspend the process; its connections stay open."""
         os.kill(self.process_id, signal.SIGSTOP)
-        # A stop takes its time to reach every thread.
+        # Wait until every thread is suspended.
         os.waitpid(self.process_id, os.WUNTRACED)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         os.kill(self.process_id, signal.SIGCONT)
 
     def kill(self) -> None:
         self.stop(signal.SIGKILL)
 
-    def ask(self, question: Callable[[JetStreamContext], Awaitable[T]], **login: Any) -> T:
-        """Ask JetStream something, over a connection of our own."""
+    def call(self, function: Callable[[JetStreamContext], Awaitable[T]], **login: Any) -> T:
+        """Call JetStream over a connection of its own."""
 
-        async def asked() -> T:
+        async def run() -> T:
             client = await nats.connect(f"nats://127.0.0.1:{self.port}", **login)
             try:
-                return await question(client.jetstream())
+                return await function(client.jetstream())
             finally:
                 await client.close()
 
-        return asyncio.run(asked())
+        return asyncio.run(run())
 
     def create_stream(self, subject: str, **settings: Any) -> None:
-        self.ask(lambda js: js.add_stream(name="orders", subjects=[subject], **settings))
+        self.call(lambda js: js.add_stream(name="orders", subjects=[subject], **settings))
 
     def kept(self) -> list[RawStreamMsg]:
-        """What the stream holds, in order."""
+        """The stream's messages, in order."""
 
         async def read(js: JetStreamContext) -> list[RawStreamMsg]:
             state = (await js.stream_info("orders")).state
             return [await js.get_msg("orders", seq=seq) for seq in range(state.first_seq, state.last_seq + 1)]
 
-        return self.ask(read)
+        return self.call(read)
 
 
 def _drain(pipe: IO[str]) -> None:

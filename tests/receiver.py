@@ -1,13 +1,13 @@
-"""An HTTP platform, as a program: takes webhooks, checks who they are from, and misbehaves as it is told.
+"""An HTTP platform, as a program: accepts webhooks, verifies their signatures, and misbehaves on request.
 
-`python tests/receiver.py FILE [--secret whsec_…] [--port N]` prints the URL that takes events. Each event that was
-taken is a line of the file, `{"at": when it came, in seconds since 1970, "event": …}`, written before the answer.
+`python tests/receiver.py FILE [--secret whsec_…] [--port N]` prints the URL for events. Each accepted event is a
+line of the file, `{"at": seconds since 1970, "event": …}`, written before the response.
 
-SerializedOutcome by POST to `/control`, in JSON: `{"plans": [PLAN, …]}` is what to do with the next requests, one each; a plan is
-`{"do": "answer", "status": N, "headers": {…}, "body": "…"}`, `{"do": "hang"}`, `{"do": "drip"}`, `{"do": "cut"}` in the
-middle of an answer or `{"do": "vanish"}` before one. `{"refuse": [ID, …]}` answers 422 to what has such an event,
-`{"most_bytes": N}` 413 to what is larger; `{"close": true}` closes all idle connections. GET gives counts,
-with `?requests=N` once so many have come.
+JSON by POST to `/control` sets its behaviour: `{"plans": [PLAN, …]}` is for the next requests, one each; a plan is
+`{"do": "answer", "status": N, "headers": {…}, "body": "…"}`, `{"do": "hang"}`, `{"do": "drip"}`, `{"do": "cut"}`, which
+breaks off the response, or `{"do": "vanish"}`, which closes the connection without one. `{"refuse": [ID, …]}` answers
+422 to a request with such an event, `{"max_bytes": N}` 413 to a larger one; `{"close": true}` closes all connections.
+GET returns counts, with `?requests=N` once so many requests have arrived.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 BATCH = "application/cloudevents-batch+json"
 
 
-class Named(msgspec.Struct):
+class EventId(msgspec.Struct):
     id: str
 
 
@@ -41,12 +41,12 @@ class Plan(msgspec.Struct):
 class Control(msgspec.Struct):
     plans: list[Plan] = []
     refuse: list[str] | None = None
-    most_bytes: int | None = None
+    max_bytes: int | None = None
     close: bool = False
 
 
 READ_BATCH = msgspec.json.Decoder(list[msgspec.Raw])
-READ_ID = msgspec.json.Decoder(Named)
+READ_ID = msgspec.json.Decoder(EventId)
 
 
 class Receiver:
@@ -55,14 +55,14 @@ class Receiver:
         self.verifier = None if secret is None else Webhook(secret)
         self.plans: list[Plan] = []
         self.refuse: set[str] = set()
-        self.most_bytes = 2**40
+        self.max_bytes = 2**40
         self.connections: set[asyncio.BaseTransport] = set()
         self.counts = {"requests": 0, "events": 0, "connections": 0, "unverified": 0}
         self.headers: dict[str, str] = {}
         self.arrived = asyncio.Condition()
 
-    async def take(self, request: web.Request) -> web.StreamResponse:
-        self.note_connection(request)
+    async def receive(self, request: web.Request) -> web.StreamResponse:
+        self.count_connection(request)
         body = await request.read()
         self.counts["requests"] += 1
         async with self.arrived:
@@ -79,7 +79,7 @@ class Receiver:
 
     async def fail(self, request: web.Request, plan: Plan) -> web.StreamResponse:
         if plan.do == "hang":
-            # Until the client goes: then this is cancelled.
+            # Until the client disconnects: then this is cancelled.
             await asyncio.Event().wait()
         if plan.do == "drip":
             return await self.drip(request)
@@ -100,7 +100,7 @@ class Receiver:
                 return web.Response(status=401, text=str(error))
         if request.content_type != BATCH:
             return web.Response(status=415)
-        if len(body) > self.most_bytes:
+        if len(body) > self.max_bytes:
             return web.Response(status=413)
         return None
 
@@ -110,14 +110,14 @@ class Receiver:
         self.file.write(b"".join(start + bytes(event) + b"}\n" for event in events))
         self.file.flush()
 
-    def note_connection(self, request: web.Request) -> None:
+    def count_connection(self, request: web.Request) -> None:
         transport = request.transport
         if transport is not None and transport not in self.connections:
             self.connections.add(transport)
             self.counts["connections"] += 1
 
     async def drip(self, request: web.Request) -> web.StreamResponse:
-        """An answer that never ends, a byte at a time."""
+        """Send an endless response, a byte at a time."""
         answer = web.StreamResponse()
         await answer.prepare(request)
         with suppress(ConnectionError):
@@ -137,14 +137,14 @@ class Receiver:
             request.transport.close()
         return answer or web.Response()
 
-    async def obey(self, request: web.Request) -> web.Response:
-        told = msgspec.json.decode(await request.read(), type=Control)
-        self.plans += told.plans
-        if told.refuse is not None:
-            self.refuse = set(told.refuse)
-        if told.most_bytes is not None:
-            self.most_bytes = told.most_bytes
-        if told.close:
+    async def configure(self, request: web.Request) -> web.Response:
+        control = msgspec.json.decode(await request.read(), type=Control)
+        self.plans += control.plans
+        if control.refuse is not None:
+            self.refuse = set(control.refuse)
+        if control.max_bytes is not None:
+            self.max_bytes = control.max_bytes
+        if control.close:
             for connection in self.connections:
                 connection.close()
             self.connections.clear()
@@ -163,8 +163,8 @@ def _answer(plan: Plan) -> web.Response:
 
 async def serve(receiver: Receiver, port: int) -> None:
     app = web.Application(client_max_size=2**30)
-    app.router.add_post("/events", receiver.take)
-    app.router.add_post("/control", receiver.obey)
+    app.router.add_post("/events", receiver.receive)
+    app.router.add_post("/control", receiver.configure)
     app.router.add_get("/control", receiver.state)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
@@ -179,9 +179,9 @@ def main() -> None:
     parser.add_argument("file")
     parser.add_argument("--secret")
     parser.add_argument("--port", type=int, default=0)
-    named = parser.parse_args()
-    with Path(named.file).open("ab") as file:
-        uvloop.run(serve(Receiver(file, named.secret), named.port))
+    options = parser.parse_args()
+    with Path(options.file).open("ab") as file:
+        uvloop.run(serve(Receiver(file, options.secret), options.port))
 
 
 if __name__ == "__main__":

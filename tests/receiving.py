@@ -1,4 +1,4 @@
-"""The HTTP platform of `tests/receiver.py`, running in a process of its own."""
+"""Runs the HTTP platform of `tests/receiver.py` in a process of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROGRAM = Path(__file__).with_name("receiver.py")
 
 
 class RunningReceiver:
-    """One receiver; `url` takes events. It can be killed and started again at the same address."""
+    """One receiver at `url`. It can be killed and started again at the same address."""
 
     def __init__(self, file: Path, secret: str | None = None) -> None:
         self.file = file
@@ -53,28 +53,28 @@ class RunningReceiver:
         self._process.stdout.close()
         self._process = None
 
-    def tell(self, **control: Any) -> None:
-        httpx.post(self._control, json=control).raise_for_status()
+    def control(self, **settings: Any) -> None:
+        httpx.post(self._control_url, json=settings).raise_for_status()
 
     def plan(self, *plans: dict[str, Any]) -> None:
-        """What to do with the next requests, like `{"do": "answer", "status": 503}`, one each."""
-        self.tell(plans=plans)
+        """Set what to do with the next requests, one plan each, like `{"do": "answer", "status": 503}`."""
+        self.control(plans=plans)
 
     def state(self, requests: int = 0) -> dict[str, Any]:
-        """Counts, and the headers of the last request; as soon as so many requests have come."""
-        answer = httpx.get(self._control, params={"requests": requests}, timeout=60)
-        state: dict[str, Any] = answer.raise_for_status().json()
+        """Counts, and the headers of the last request, once `requests` requests have arrived."""
+        response = httpx.get(self._control_url, params={"requests": requests}, timeout=60)
+        state: dict[str, Any] = response.raise_for_status().json()
         return state
 
     def lines(self) -> list[dict[str, Any]]:
-        """What was taken: `at` and `event`."""
+        """The accepted events, each with `at` and `event`."""
         return [json.loads(line) for line in self.file.read_text().splitlines()]
 
     def ids(self) -> list[str]:
         return [line["event"]["id"] for line in self.lines()]
 
     @property
-    def _control(self) -> str:
+    def _control_url(self) -> str:
         return self.url.replace("/events", "/control")
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Load a shop's events from its JSON Lines file into DuckDB, and answer three questions an analyst would ask.
 
-Run it as often as you like: it reads on where it stopped, and an event that comes twice changes nothing.
+Run it as often as you like: it continues where it stopped, and an event read twice changes nothing.
 It needs Python 3.11 or newer and the package `duckdb`.
 """
 
@@ -35,7 +35,7 @@ TABLES: Final = """
         last_line BLOB NOT NULL
     );
 """
-# A cancelled order stays cancelled, in whatever order its events come; of two that say the same, either will do.
+# A cancelled order stays cancelled in whatever order its events arrive; of two equal events, either will do.
 LOAD: Final = """
     INSERT INTO orders
     SELECT source, data.orderId, data.userId, data.status, data.items, data.amount, data.discount, data.total,
@@ -54,7 +54,7 @@ LOAD: Final = """
     ON CONFLICT (shop, order_id) DO UPDATE SET status = excluded.status, cancelled_at = excluded.cancelled_at
     WHERE excluded.status = 'cancelled'
 """
-REMEMBER: Final = """
+SAVE_POSITION: Final = """
     INSERT INTO files_read VALUES ($path, $bytes, $last_line)
     ON CONFLICT (path) DO UPDATE SET bytes = excluded.bytes, last_line = excluded.last_line
 """
@@ -86,71 +86,68 @@ BOUGHT_TOGETHER: Final = """
     GROUP BY ALL ORDER BY orders DESC, 1, 2 LIMIT $top
 """
 
-_BITE_BYTES: Final = 64 * 1024 * 1024
+_CHUNK_BYTES: Final = 64 * 1024 * 1024
 
 
 def main() -> int:
-    """Load what is new, and print the answers: the exit code."""
-    asked = _arguments()
+    """Load new events, print the answers, and return the exit code."""
+    options = _arguments()
     try:
-        with duckdb.connect(asked.database) as database:
+        with duckdb.connect(options.database) as database:
             database.execute(TABLES)
-            lines = [f"{load(database, asked.events):,} lines read"]
+            lines = [f"{load(database, options.events):,} lines read"]
             for (shop,) in database.execute("SELECT DISTINCT shop FROM orders ORDER BY shop").fetchall():
-                lines += _answers(database, shop, asked.zone, asked.top)
+                lines += _answers(database, shop, options.zone, options.top)
     except (OSError, duckdb.Error) as error:
-        print(f"load_events: {asked.events}: {error}", file=sys.stderr)
+        print(f"load_events: {options.events}: {error}", file=sys.stderr)
         return 1
     print("\n".join(lines))
     return 0
 
 
 def load(database: duckdb.DuckDBPyConnection, events: Path) -> int:
-    """Load the lines that the file has got since it was last read: how many.
-
-    They are loaded in bites, each of them whole or not at all.
-    """
+    """Load the lines that are new since the last run, in atomic chunks, and return how many there were."""
     lines = 0
     with events.open("rb") as file:
-        start = _read_so_far(database, file, events)
-        while bite := _whole_lines(file, start):
-            _load_bite(database, events, bite, start + len(bite))
-            start += len(bite)
-            lines += bite.count(b"\n")
+        start = _find_position(database, file, events)
+        while chunk := _whole_lines(file, start):
+            _load_chunk(database, events, chunk, start + len(chunk))
+            start += len(chunk)
+            lines += chunk.count(b"\n")
     return lines
 
 
-def _load_bite(database: duckdb.DuckDBPyConnection, events: Path, bite: bytes, end: int) -> None:
+def _load_chunk(database: duckdb.DuckDBPyConnection, events: Path, chunk: bytes, end: int) -> None:
     with TemporaryDirectory() as folder:
         copied = Path(folder, "events.jsonl")
-        copied.write_bytes(bite)
+        copied.write_bytes(chunk)
         database.begin()
         try:
             database.execute(LOAD, {"file": str(copied)})
-            last_line = _last_line(bite)
-            database.execute(REMEMBER, {"path": str(events.resolve()), "bytes": end, "last_line": last_line})
+            last_line = _last_line(chunk)
+            database.execute(SAVE_POSITION, {"path": str(events.resolve()), "bytes": end, "last_line": last_line})
             database.commit()
         except BaseException:
             database.rollback()
             raise
 
 
-def _read_so_far(database: duckdb.DuckDBPyConnection, file: BinaryIO, events: Path) -> int:
-    """Where to read on: at the beginning where it is another file than last time, as after a rotation of logs."""
-    found = database.execute(
+def _find_position(database: duckdb.DuckDBPyConnection, file: BinaryIO, events: Path) -> int:
+    """Return where to continue: at the beginning if it is another file than last time, as after a rotation."""
+    row = database.execute(
         "SELECT bytes, last_line FROM files_read WHERE path = $path", {"path": str(events.resolve())}
     ).fetchone()
-    if found is None:
+    if row is None:
         return 0
-    end, last_line = found
+    end, last_line = row
     file.seek(max(0, end - len(last_line)))
     return end if file.read(len(last_line)) == last_line else 0
 
 
 def _whole_lines(file: BinaryIO, start: int) -> bytes:
-    """The next lines, as many as are read at once; without the last one where its end isn't there yet."""
+    """Return the next chunk of lines, without a last one that has no line break yet."""
     file.seek(start)
-    read = file.read(_BITE_BYTES)
+    read = file.read(_CHUNK_BYTES)
     return read[: read.rfind(b"\n") + 1]
 
 
@@ -186,7 +183,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("events", type=Path, help="the file that the shop writes: shop.events.jsonl")
     parser.add_argument("--database", default="shop.duckdb", help="DuckDB's file (%(default)s)")
-    parser.add_argument("--zone", default="UTC", help="whose days are counted, such as Asia/Seoul (%(default)s)")
+    parser.add_argument("--zone", default="UTC", help="the time zone of the days, such as Asia/Seoul (%(default)s)")
     parser.add_argument("--top", type=int, default=10, help="rows of the second and third answer (%(default)s)")
     return parser.parse_args()
 

@@ -42,7 +42,7 @@ def platform_of(settings: Settings) -> str:
 
 
 def relay_of(settings: Settings, commands: Commands, reads: Reads, *, others_commit: bool) -> Relay:
-    """Build the relay of a shop. Raises CannotUse if the platform can't be used as named."""
+    """Build the relay of a shop. Raises InvalidPlatform if the platform can't be used as named."""
     platform = platform_of(settings)
     sink = open_sink(platform, settings.platform_secret, files_of(settings.database))
     lease_file = lease_file_of(settings.database)
@@ -60,7 +60,7 @@ class Shop:
     """One shop in one process, as an ASGI application."""
 
     def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
-        """Raises CannotOpen or CannotUse if the database or the platform can't be used as named."""
+        """Raises CannotOpen or InvalidPlatform if the database or the platform can't be used as named."""
         self.settings = settings
         self.storage = open_storage(settings.database)
         self.commands = Commands(self._writer(clock))

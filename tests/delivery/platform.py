@@ -1,4 +1,4 @@
-"""A platform in this process that does as a test tells it, and tells what it was sent."""
+"""A platform inside the test process: it behaves as the test says and records what it was sent."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Any
 
 from tests.faults.customers import fact
 
-Answer = Callable[[dict[str, Any]], str | None]
+Verdict = Callable[[dict[str, Any]], str | None]
 
 
 class Platform:
-    """A sink. `rejects` says why it rejects an event, or None; `fails` is raised instead of any answer."""
+    """A sink. `rejects` returns why an event is rejected, or None; `fails` is raised by every call if it is set."""
 
     def __init__(self) -> None:
-        self.rejects: Answer = lambda _: None
+        self.rejects: Verdict = lambda _: None
         self.fails: Exception | None = None
         self.sent: list[str] = []
-        """The facts that it has taken, in order."""
-        self.asked = 0
-        """How often it was sent something."""
+        """The facts of accepted events, in order."""
+        self.calls = 0
+        """How often `send` was called."""
         self._changed = threading.Condition()
 
     async def send(self, events: Sequence[bytes]) -> Mapping[int, str]:
         decoded = [json.loads(event) for event in events]
         with self._changed:
-            self.asked += 1
+            self.calls += 1
             self._changed.notify_all()
             if self.fails is not None:
                 raise self.fails
-            rejected = {place: why for place, event in enumerate(decoded) if (why := self.rejects(event))}
-            self.sent += [fact(event["id"]) for place, event in enumerate(decoded) if place not in rejected]
+            rejected = {index: reason for index, event in enumerate(decoded) if (reason := self.rejects(event))}
+            self.sent += [fact(event["id"]) for index, event in enumerate(decoded) if index not in rejected]
         orders = [event["subject"] for event in decoded]
         assert len(set(orders)) == len(orders), "two events of one order were sent together"
         return rejected
@@ -41,6 +41,6 @@ class Platform:
         with self._changed:
             self._changed.notify_all()
 
-    def wait_until(self, what: Callable[[Platform], bool]) -> None:
+    def wait_until(self, condition: Callable[[Platform], bool]) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: what(self), 30), (self.sent, self.asked)
+            assert self._changed.wait_for(lambda: condition(self), 30), (self.sent, self.calls)

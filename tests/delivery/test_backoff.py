@@ -1,4 +1,4 @@
-"""Pauses before a platform is asked again: longer each time up to a bound, by chance within half, never too short."""
+"""Exponential backoff with jitter: bounds, growth, reset, and the platform's own Retry-After."""
 
 from __future__ import annotations
 
@@ -7,42 +7,44 @@ from hypothesis import strategies as st
 
 from jangteo.delivery.backoff import FIRST_DELAY_S, MAX_DELAY_S, Backoff
 
-TIMES = 12
-"""More than it takes to come to the longest."""
+FAILURES = 12
+"""More failures than it takes to reach the longest delay."""
 
 
-def test_each_pause_is_between_a_half_and_the_whole_of_what_it_has_grown_to() -> None:
+def test_each_delay_is_between_half_and_all_of_the_doubled_one() -> None:
     backoff = Backoff()
-    grown_to = [min(FIRST_DELAY_S * 2**time, MAX_DELAY_S) for time in range(TIMES)]
-    assert grown_to[-1] == MAX_DELAY_S
-    for whole_s in grown_to:
-        assert whole_s / 2 <= backoff.next_delay_s(None) <= whole_s
+    doubled = [min(FIRST_DELAY_S * 2**failure, MAX_DELAY_S) for failure in range(FAILURES)]
+    assert doubled[-1] == MAX_DELAY_S
+    for full_s in doubled:
+        assert full_s / 2 <= backoff.next_delay_s(None) <= full_s
 
 
-def test_those_who_failed_together_do_not_come_together() -> None:
-    pauses = {Backoff().next_delay_s(None) for _ in range(100)}
-    assert len(pauses) > 50
-    assert max(pauses) - min(pauses) > FIRST_DELAY_S / 8
+def test_jitter_spreads_clients_that_failed_together() -> None:
+    delays = {Backoff().next_delay_s(None) for _ in range(100)}
+    assert len(delays) > 50
+    assert max(delays) - min(delays) > FIRST_DELAY_S / 8
 
 
-def test_it_begins_anew_when_it_worked() -> None:
+def test_a_success_resets_the_delay() -> None:
     backoff = Backoff()
-    for _ in range(TIMES):
+    for _ in range(FAILURES):
         backoff.next_delay_s(None)
     backoff.reset()
     assert backoff.next_delay_s(None) <= FIRST_DELAY_S
 
 
-@given(st.lists(st.none() | st.floats(0, 100), min_size=1, max_size=2 * TIMES))
-def test_it_is_never_shorter_than_asked_for_nor_longer_than_it_must_be(asked_for: list[float | None]) -> None:
+@given(st.lists(st.none() | st.floats(0, 100), min_size=1, max_size=2 * FAILURES))
+def test_a_delay_is_at_least_retry_after_and_at_most_the_longer_of_it_and_the_maximum(
+    retry_afters: list[float | None],
+) -> None:
     backoff = Backoff()
-    for asked_for_s in asked_for:
-        delay_s = backoff.next_delay_s(asked_for_s)
-        assert FIRST_DELAY_S / 2 <= delay_s <= max(MAX_DELAY_S, asked_for_s or 0)
-        assert delay_s >= (asked_for_s or 0)
+    for retry_after_s in retry_afters:
+        delay_s = backoff.next_delay_s(retry_after_s)
+        assert FIRST_DELAY_S / 2 <= delay_s <= max(MAX_DELAY_S, retry_after_s or 0)
+        assert delay_s >= (retry_after_s or 0)
 
 
-def test_what_was_asked_for_does_not_make_the_next_pause_longer() -> None:
+def test_retry_after_does_not_lengthen_the_next_delay() -> None:
     backoff = Backoff()
     assert backoff.next_delay_s(60) == 60
     assert backoff.next_delay_s(None) <= 2 * FIRST_DELAY_S

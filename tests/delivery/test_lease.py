@@ -1,4 +1,4 @@
-"""A turn is over when it could not be kept, whoever could not be asked; and nothing is sent without it."""
+"""A lease that isn't renewed expires, and nothing is sent without it."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ Answer = Callable[[Command], Awaitable[SerializedOutcome]]
 
 
 class Commands:
-    """Answers who asks for the turn as a test wants it."""
+    """Answers lease commands as the test outcome."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
-        self.asked: list[Command] = []
+        self.submitted: list[Command] = []
 
     def submit(self, command: Command) -> asyncio.Future[SerializedOutcome]:
-        self.asked.append(command)
+        self.submitted.append(command)
         return asyncio.ensure_future(self.answer(command))
 
 
-def says(*, held: bool) -> Answer:
+def outcome(*, held: bool) -> Answer:
     async def answer(_: Command) -> SerializedOutcome:
         return SerializedOutcome("LeaseOutcome", msgspec.json.encode(LeaseOutcome(held=held)), replayed=False)
 
@@ -51,76 +51,76 @@ async def fail(_: Command) -> SerializedOutcome:
 
 
 @pytest.fixture(autouse=True)
-def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "LEASE_TTL_S", 0.5)
-    monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.02)
-    monkeypatch.setattr(lease, "_MARGIN_S", 0.1)
+    monkeypatch.setattr(lease, "RENEW_INTERVAL_S", 0.02)
+    monkeypatch.setattr(lease, "_SAFETY_MARGIN_S", 0.1)
 
 
-async def begun(commands: Commands) -> DatabaseLease:
-    turn = DatabaseLease(commands)  # type: ignore[arg-type]  # all that it uses
-    turn.start()
-    await asyncio.wait_for(turn.wait(), 10)
-    return turn
+async def acquired(commands: Commands) -> DatabaseLease:
+    held_lease = DatabaseLease(commands)  # type: ignore[arg-type]  # a fake with all that it uses
+    held_lease.start()
+    await asyncio.wait_for(held_lease.wait_until_held(), 10)
+    return held_lease
 
 
-async def until_over(turn: DatabaseLease) -> None:
+async def until_expired(held_lease: DatabaseLease) -> None:
     async with asyncio.timeout(10):
-        while turn.left_s:  # noqa: ASYNC110 - it ends by the clock: nobody says so
-            await asyncio.sleep(min(turn.left_s, 0.02))
+        while held_lease.remaining_s:  # noqa: ASYNC110 - it expires by the clock, without an event
+            await asyncio.sleep(min(held_lease.remaining_s, 0.02))
 
 
-@pytest.mark.parametrize("later", [hang, fail, says(held=False)])
-def test_a_turn_that_is_not_renewed_is_over(later: Answer) -> None:
-    async def play() -> None:
-        commands = Commands(says(held=True))
-        turn = await begun(commands)
-        commands.answer = later
-        began = monotonic()
-        await until_over(turn)
-        assert monotonic() - began < 0.5
-        commands.answer = says(held=True)
-        await turn.release()
-        assert isinstance(commands.asked[-1], ReleaseLease)
+@pytest.mark.parametrize("answer", [hang, fail, outcome(held=False)])
+def test_a_lease_that_is_not_renewed_expires(answer: Answer) -> None:
+    async def scenario() -> None:
+        commands = Commands(outcome(held=True))
+        held_lease = await acquired(commands)
+        commands.answer = answer
+        started_at = monotonic()
+        await until_expired(held_lease)
+        assert monotonic() - started_at < 0.5
+        commands.answer = outcome(held=True)
+        await held_lease.release()
+        assert isinstance(commands.submitted[-1], ReleaseLease)
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
-def test_one_failed_renewal_ends_nothing() -> None:
-    async def play() -> None:
-        commands = Commands(says(held=True))
-        turn = await begun(commands)
+def test_a_failed_renewal_keeps_the_lease_until_it_expires() -> None:
+    async def scenario() -> None:
+        commands = Commands(outcome(held=True))
+        held_lease = await acquired(commands)
         commands.answer = fail
-        asked = len(commands.asked)
+        submitted = len(commands.submitted)
         async with asyncio.timeout(10):
-            while len(commands.asked) < asked + 3:  # noqa: ASYNC110 - what is asked is not an event
+            while len(commands.submitted) < submitted + 3:  # noqa: ASYNC110 - submitting sets no event
                 await asyncio.sleep(0)
-        assert turn.left_s
-        await turn.release()
+        assert held_lease.remaining_s
+        await held_lease.release()
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
-def test_an_answer_that_comes_too_late_is_for_a_turn_that_is_over() -> None:
+def test_an_answer_after_the_ttl_acquires_nothing() -> None:
     async def late(command: Command) -> SerializedOutcome:
         await asyncio.sleep(0.45)
-        return await says(held=True)(command)
+        return await outcome(held=True)(command)
 
-    async def play() -> None:
+    async def scenario() -> None:
         commands = Commands(late)
-        turn = DatabaseLease(commands)  # type: ignore[arg-type]  # all that it uses
-        turn.start()
+        held_lease = DatabaseLease(commands)  # type: ignore[arg-type]  # a fake with all that it uses
+        held_lease.start()
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(turn.wait(), 1)
-        assert len(commands.asked) > 1
-        commands.answer = says(held=True)
-        await turn.release()
+            await asyncio.wait_for(held_lease.wait_until_held(), 1)
+        assert len(commands.submitted) > 1
+        commands.answer = outcome(held=True)
+        await held_lease.release()
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
 class Stuck:
-    """A platform that takes as long as it takes."""
+    """A platform that never answers."""
 
     def __init__(self) -> None:
         self.was_cancelled = False
@@ -134,49 +134,49 @@ class Stuck:
         return {}
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing."""
 
 
-def test_what_is_being_sent_is_given_up_with_the_turn() -> None:
-    async def play() -> None:
-        commands, nobody = Commands(says(held=True)), object()
+def test_sending_is_cancelled_when_the_lease_expires() -> None:
+    async def scenario() -> None:
+        commands, no_reads = Commands(outcome(held=True)), object()
         platform = Stuck()
-        turn = await begun(commands)
-        sender = Sender(commands, nobody, platform, turn, "a platform")  # type: ignore[arg-type]  # not asked
+        held_lease = await acquired(commands)
+        sender = Sender(commands, no_reads, platform, held_lease, "a platform")  # type: ignore[arg-type]  # not used
         commands.answer = hang
         with pytest.raises(LeaseLost):
             await asyncio.wait_for(sender.send([b'{"subject":"1"}']), 10)
         assert platform.was_cancelled
-        commands.answer = says(held=True)
-        await turn.release()
+        commands.answer = outcome(held=True)
+        await held_lease.release()
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
-def test_a_file_is_locked_by_one_at_a_time(tmp_path: Path) -> None:
-    async def play() -> None:
+def test_a_file_lease_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    async def scenario() -> None:
         first, second = (FileLease(tmp_path / "shop.db.relay.lock") for _ in range(2))
         first.start()
-        await asyncio.wait_for(first.wait(), 10)
+        await asyncio.wait_for(first.wait_until_held(), 10)
         second.start()
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(second.wait(), 0.2)
+            await asyncio.wait_for(second.wait_until_held(), 0.2)
         await first.release()
-        await asyncio.wait_for(second.wait(), 10)
-        assert not first.left_s
+        await asyncio.wait_for(second.wait_until_held(), 10)
+        assert not first.remaining_s
         await second.release()
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
-def test_a_lock_that_cannot_be_had_is_asked_for_again(tmp_path: Path) -> None:
-    async def play() -> None:
-        turn: Any = FileLease(tmp_path / "later" / "relay.lock")
-        turn.start()
+def test_a_file_lease_is_requested_again_after_an_error(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        held_lease: Any = FileLease(tmp_path / "later" / "relay.lock")
+        held_lease.start()
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(turn.wait(), 0.1)
+            await asyncio.wait_for(held_lease.wait_until_held(), 0.1)
         (tmp_path / "later").mkdir()
-        await asyncio.wait_for(turn.wait(), 10)
-        await turn.release()
+        await asyncio.wait_for(held_lease.wait_until_held(), 10)
+        await held_lease.release()
 
-    asyncio.run(play())
+    asyncio.run(scenario())

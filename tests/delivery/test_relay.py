@@ -1,4 +1,4 @@
-"""Every paid and every cancelled order reaches the platform: at once, in order, whatever happens to the platform."""
+"""Every event of an order reaches the platform: soon, in order, whatever happens to the platform."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.serving import ServedShop
 
 
 class Watched(JsonLines):
-    """A file that tells when it was written, and fails as often as it is told to."""
+    """A file that records when it was written, and fails as often as the test says."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -45,7 +45,7 @@ class Watched(JsonLines):
         self.wanted = wanted
         if len(self.received) < wanted:
             self.enough.clear()
-            assert len(self.received) >= wanted or self.enough.wait(30), "the events didn't come"
+            assert len(self.received) >= wanted or self.enough.wait(30), "the events did not arrive"
         return [event for _, event in self.received]
 
     @property
@@ -70,7 +70,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[Watched]:
     return opened
 
 
-def test_an_order_is_told_whole_within_a_tenth_of_a_second(watched: list[Watched], shop: ServedShop) -> None:
+def test_an_order_is_sent_whole_within_a_tenth_of_a_second(watched: list[Watched], shop: ServedShop) -> None:
     http = shop.http
     user, product = http.user(balance=100_000), http.product(stock=100)
     delays: list[float] = []
@@ -89,11 +89,11 @@ def test_an_order_is_told_whole_within_a_tenth_of_a_second(watched: list[Watched
             "datacontenttype": "application/json",
             "data": order,
         }
-    # The middle of twenty: one that the machine itself held up proves nothing.
+    # The median of twenty: the machine itself may delay a single one.
     assert sorted(delays)[10] < 0.1
 
 
-def test_the_events_of_an_order_come_in_order(watched: list[Watched], shop: ServedShop) -> None:
+def test_events_of_an_order_arrive_in_order(watched: list[Watched], shop: ServedShop) -> None:
     http = shop.http
     user, product = http.user(balance=9_000), http.product()
     for number in range(1, 4):
@@ -106,7 +106,7 @@ def test_the_events_of_an_order_come_in_order(watched: list[Watched], shop: Serv
         assert cancelled["data"] == http.get(f"/orders/{number}").json()
 
 
-def test_what_is_refused_or_answered_again_is_not_told(watched: list[Watched], shop: ServedShop) -> None:
+def test_refused_and_repeated_requests_send_no_event(watched: list[Watched], shop: ServedShop) -> None:
     http = shop.http
     user, product = http.user(balance=2_000), http.product()
     for _ in range(3):
@@ -128,14 +128,14 @@ def test_a_failing_platform_delays_events_but_no_order(
     assert facts(watched[0].wait_for(5)) == [f"order-{number}-paid" for number in range(1, 6)]
 
 
-def test_the_relay_goes_on_after_a_restart_where_it_was(
+def test_the_relay_continues_after_a_restart(
     watched: list[Watched], open_shop: Callable[..., ServedShop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = open_shop()
     user, product = before.http.user(balance=9_000), before.http.product()
     before.http.order(user, (product, 1))
     watched[0].wait_for(1)
-    # The platform is gone; orders are taken, and the shop is closed before it is back.
+    # The platform fails; orders are accepted, and the shop is closed before the platform is back.
     watched[0].failures = 1_000_000
     for _ in range(3):
         assert before.http.order(user, (product, 1)).status_code == 201
@@ -157,7 +157,9 @@ def test_a_closing_shop_sends_what_is_left(watched: list[Watched], shop: ServedS
     assert watched[0].facts == [f"order-{number}-paid" for number in range(1, 10)]
 
 
-def test_a_full_queue_makes_no_event_come_twice(watched: list[Watched], open_shop: Callable[..., ServedShop]) -> None:
+def test_a_full_command_queue_sends_no_event_twice(
+    watched: list[Watched], open_shop: Callable[..., ServedShop]
+) -> None:
     shop = open_shop(queue_max=2)
     user, product = shop.http.user(balance=99_000), shop.http.product(stock=99)
     shop.http.order(user, (product, 1))
@@ -171,7 +173,7 @@ def test_a_full_queue_makes_no_event_come_twice(watched: list[Watched], open_sho
             raise Overloaded
         return submit(command, key)
 
-    shop.shop.commands.submit = often_full  # type: ignore[method-assign]  # to fill the queue at the right moment
+    shop.shop.commands.submit = often_full  # type: ignore[method-assign]  # makes the queue full for MarkSent only
     for _ in range(9):
         shop.http.order(user, (product, 1))
     shop.close()

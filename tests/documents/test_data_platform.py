@@ -1,4 +1,4 @@
-"""What docs/data-platform.md shows is what happens: its events, its SQL, its ways to verify a signature."""
+"""docs/data-platform.md is true: its events, its SQL, and its programs that verify a signature."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def blocks(language: str) -> list[str]:
 EVENTS: list[dict[str, Any]] = [json.loads(block) for block in blocks("json")]
 
 
-def test_the_events_shown_are_as_the_schemas_say() -> None:
+def test_the_events_match_the_schemas() -> None:
     assert [address(event["type"]) for event in EVENTS] == list(event_schemas())
     for event in EVENTS:
         schema = json.loads(json.dumps(event_schemas()[address(event["type"])]))
         Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(event)
 
 
-def test_every_field_has_its_row() -> None:
+def test_every_field_has_a_row() -> None:
     rows = set(re.findall(r"^\| `([\w\[\].]+)` \|", PAGE, re.MULTILINE))
     _, cancelled = EVENTS
     order = cancelled["data"]
@@ -62,7 +62,7 @@ def test_the_sql_keeps_a_cancelled_order_cancelled() -> None:
     database.close()
 
 
-def test_the_sql_knows_an_event_that_it_has_seen() -> None:
+def test_the_sql_recognizes_a_duplicate() -> None:
     _, seen = blocks("sql")
     create, insert = seen.split(";", 1)
     database = sqlite3.connect(":memory:")
@@ -75,10 +75,10 @@ def test_the_sql_knows_an_event_that_it_has_seen() -> None:
 
 
 @pytest.mark.parametrize("program", blocks("python"), ids=["standardwebhooks", "by hand"])
-def test_a_signature_is_verified_in_either_way(program: str) -> None:
-    known: dict[str, Any] = {}
-    exec(compile(program, "docs/data-platform.md", "exec"), known)
-    read_events = known["read_events"]
+def test_both_programs_verify_signatures(program: str) -> None:
+    namespace: dict[str, Any] = {}
+    exec(compile(program, "docs/data-platform.md", "exec"), namespace)
+    read_events = namespace["read_events"]
     body = json.dumps(EVENTS, separators=(",", ":")).encode()
     headers = signed(body, datetime.now(UTC))
     assert read_events(SECRET, headers, body) == EVENTS

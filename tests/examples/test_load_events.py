@@ -1,4 +1,4 @@
-"""The analysts' example says what the shop says, however often and from whatever file it is run."""
+"""The analysts' example agrees with the shop, however often and on whichever file it runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def database(sqlite_database: str) -> str:
 
 @pytest.fixture
 def sold(shop: ServedShop) -> list[dict[str, Any]]:
-    """The orders of a closed shop as its API shows them: three days, some with coupons, some cancelled."""
+    """The orders of a closed shop as its API returns them: three days, some with coupons, some cancelled."""
     http, random = shop.http, Random(11)
     users = [http.user(balance=10_000_000) for _ in range(6)]
     products = [http.product(price=price, stock=1_000) for price in (900, 1_700, 2_500, 40_000)]
@@ -52,14 +52,14 @@ def sold(shop: ServedShop) -> list[dict[str, Any]]:
 
 
 def load(events: Path) -> tuple[int, Answers]:
-    """Run the program beside the file: how many lines it has read, and the answers of the only shop."""
+    """Run the program in the file's folder; return how many lines it read, and the only shop's answers."""
     lines, shops = load_shops(events)
     assert len(shops) <= 1
     return lines, next(iter(shops.values()), {})
 
 
 def load_shops(events: Path, *options: str) -> tuple[int, dict[str, Answers]]:
-    """Run the program beside the file: how many lines it has read, and the rows of its tables."""
+    """Run the program in the file's folder; return how many lines it read, and its tables' rows."""
     command = [sys.executable, str(PROGRAM), events.name, "--top", "1000", *options]
     run = subprocess.run(command, cwd=events.parent, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (0, "")
@@ -111,7 +111,7 @@ def _bought_together(paid: list[dict[str, Any]]) -> list[list[str]]:
     return [[str(one), str(other), str(count)] for (one, other), count in ranked]
 
 
-def test_it_says_what_the_shop_says(shop: ServedShop, sold: list[dict[str, Any]]) -> None:
+def test_the_answers_agree_with_the_shop(shop: ServedShop, sold: list[dict[str, Any]]) -> None:
     assert {order["status"] for order in sold} == {"paid", "cancelled"}
     assert any(order["discount"] for order in sold)
     lines, answers = load(shop.events_file)
@@ -119,7 +119,7 @@ def test_it_says_what_the_shop_says(shop: ServedShop, sold: list[dict[str, Any]]
     assert answers == expected(sold)
 
 
-def test_days_are_those_of_the_zone(shop: ServedShop, sold: list[dict[str, Any]]) -> None:
+def test_days_are_in_the_given_time_zone(shop: ServedShop, sold: list[dict[str, Any]]) -> None:
     # Whatever the hour is now: in one of these two the day is another than in UTC.
     for zone, hours in {"Etc/GMT-12": 12, "Etc/GMT+12": -12}.items():
         local = [
@@ -130,13 +130,13 @@ def test_days_are_those_of_the_zone(shop: ServedShop, sold: list[dict[str, Any]]
         assert [answers[f"Sales by day ({zone})"] for answers in shops.values()] == [_by_day(local)]
 
 
-def test_a_second_run_reads_nothing_and_says_the_same(shop: ServedShop, sold: list[dict[str, Any]]) -> None:
+def test_a_second_run_reads_nothing_and_prints_the_same(shop: ServedShop, sold: list[dict[str, Any]]) -> None:
     first = load(shop.events_file)
     assert load(shop.events_file) == (0, first[1])
     assert first[1] == expected(sold)
 
 
-def test_a_file_that_grows_is_read_on_behind_its_last_whole_line(shop: ServedShop, sold: list[dict[str, Any]]) -> None:
+def test_a_growing_file_is_continued_after_its_last_whole_line(shop: ServedShop, sold: list[dict[str, Any]]) -> None:
     whole = shop.events_file.read_bytes()
     growing = shop.events_file.with_name("growing.jsonl")
     read = 0
@@ -148,7 +148,7 @@ def test_a_file_that_grows_is_read_on_behind_its_last_whole_line(shop: ServedSho
     assert answers == expected(sold)
 
 
-def test_a_torn_last_line_is_read_when_it_is_whole(shop: ServedShop, sold: list[dict[str, Any]]) -> None:
+def test_a_torn_last_line_is_read_once_it_is_whole(shop: ServedShop, sold: list[dict[str, Any]]) -> None:
     whole = shop.events_file.read_bytes()
     shop.events_file.write_bytes(whole + b'{"specversion":"1.0","id":"')
     lines, answers = load(shop.events_file)
@@ -166,7 +166,7 @@ AGAIN: dict[str, Callable[[list[bytes]], list[bytes]]] = {
 
 
 @pytest.mark.parametrize("again", AGAIN.values(), ids=AGAIN)
-def test_what_comes_again_or_late_changes_nothing(
+def test_duplicate_and_late_events_change_nothing(
     shop: ServedShop, sold: list[dict[str, Any]], again: Callable[[list[bytes]], list[bytes]]
 ) -> None:
     lines = shop.events_file.read_bytes().splitlines(keepends=True)
@@ -180,7 +180,7 @@ def test_what_comes_again_or_late_changes_nothing(
     assert load(first) == (len(again(lines)), expected(sold))
 
 
-def test_a_cancelled_order_stays_so_when_its_payment_is_told_again(
+def test_a_cancelled_order_stays_cancelled_when_its_paid_event_is_repeated(
     shop: ServedShop, sold: list[dict[str, Any]]
 ) -> None:
     paid = [line for line in shop.events_file.read_bytes().splitlines(keepends=True) if b'"status":"paid"' in line]
@@ -190,7 +190,7 @@ def test_a_cancelled_order_stays_so_when_its_payment_is_told_again(
     assert load(shop.events_file) == (len(paid), expected(sold))
 
 
-def test_a_file_begun_anew_is_read_from_its_beginning(shop: ServedShop, sold: list[dict[str, Any]]) -> None:
+def test_a_rotated_file_is_read_from_its_beginning(shop: ServedShop, sold: list[dict[str, Any]]) -> None:
     lines = shop.events_file.read_bytes().splitlines(keepends=True)
     half = len(lines) // 2
     shop.events_file.write_bytes(b"".join(lines[:half]))
@@ -199,7 +199,7 @@ def test_a_file_begun_anew_is_read_from_its_beginning(shop: ServedShop, sold: li
     assert load(shop.events_file) == (len(lines) - half, expected(sold))
 
 
-def test_what_it_does_not_know_is_left_alone(shop: ServedShop, sold: list[dict[str, Any]]) -> None:
+def test_unknown_fields_and_types_are_ignored(shop: ServedShop, sold: list[dict[str, Any]]) -> None:
     event = json.loads(shop.events_file.read_bytes().splitlines()[0])
     event["data"]["currency"] = event["traceparent"] = "new"
     unknown = {**event, "type": "jangteo.order.shipped", "data": {"orderId": 1, "parcels": [1, 2]}}
@@ -222,7 +222,7 @@ def test_two_shops_are_kept_apart(shop: ServedShop, sold: list[dict[str, Any]]) 
 @pytest.mark.parametrize(
     "damaged", [b"not JSON\n", b'{"source":"/jangteo/1","type":"jangteo.order.paid","data":{"orderId":1}}\n'], ids=repr
 )
-def test_a_line_that_is_no_event_ends_it_and_nothing_is_loaded(tmp_path: Path, damaged: bytes) -> None:
+def test_a_line_that_is_no_event_ends_the_run_and_loads_nothing(tmp_path: Path, damaged: bytes) -> None:
     events = tmp_path / "events.jsonl"
     events.write_bytes(damaged)
     for _ in range(2):
@@ -233,7 +233,7 @@ def test_a_line_that_is_no_event_ends_it_and_nothing_is_loaded(tmp_path: Path, d
         assert "Traceback" not in run.stderr
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     command = [sys.executable, str(PROGRAM), "absent.jsonl"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr.count("\n")) == (1, 1)

@@ -1,4 +1,4 @@
-"""Relays beside a server that sends nothing: one sends, and another takes over, whatever becomes of it."""
+"""Relays beside servers without one: the leader sends, and another takes over whatever happens to it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.faults.cutting import CuttingProxy
 from tests.postgres import Server
 from tests.serving import Http, ServerProcess, audit, relay_in_process, serve_in_process
 
-TAKEN_OVER_WITHIN_S = 10
+TAKEOVER_WITHIN_S = 10
 
 
 class Shopping:
-    """A server without a relay, and orders as wanted."""
+    """A server without a relay, and a client that orders."""
 
     def __init__(self, database: str) -> None:
         self.server = serve_in_process(database, "--no-relay")
@@ -44,7 +44,9 @@ def relays(database: str, folder: Path) -> dict[Path, ServerProcess]:
     return {file: relay_in_process(database, f"file:{file}") for file in files}
 
 
-def test_one_of_two_sends_and_the_other_when_it_is_killed(database: str, shopping: Shopping, tmp_path: Path) -> None:
+def test_the_other_relay_takes_over_when_the_leader_is_killed(
+    database: str, shopping: Shopping, tmp_path: Path
+) -> None:
     shopping.order(5)
     running = relays(database, tmp_path)
     until_told(list(running), shopping.orders)
@@ -53,47 +55,47 @@ def test_one_of_two_sends_and_the_other_when_it_is_killed(database: str, shoppin
     killed_at = monotonic()
     later = shopping.order(5)
     until_told(list(running), later)
-    assert monotonic() - killed_at < TAKEN_OVER_WITHIN_S
+    assert monotonic() - killed_at < TAKEOVER_WITHIN_S
     assert told([sending]) == {f"order-{order}-paid" for order in shopping.orders if order not in later}
     for process in (*running.values(), shopping.server):
         assert process.interrupt()[0] == 0
     assert audit(database).returncode == 0
 
 
-def test_one_that_is_told_to_stop_leaves_its_turn_at_once(database: str, shopping: Shopping, tmp_path: Path) -> None:
+def test_a_stopped_leader_releases_its_lease_at_once(database: str, shopping: Shopping, tmp_path: Path) -> None:
     shopping.order(2)
     running = relays(database, tmp_path)
     until_told(list(running), shopping.orders)
     (sending,) = (file for file in running if told([file]))
     code, printed = running.pop(sending).interrupt()
-    assert (code, "What was not sent is sent at the next start." in printed) == (0, True)
+    assert (code, "Unsent events are sent at the next start." in printed) == (0, True)
     stopped_at = monotonic()
     until_told(list(running), shopping.order(2))
-    # It is asked for every second or two, and has not to run out first.
+    # The other relay requests it every second or two, and need not wait for it to expire.
     assert monotonic() - stopped_at < 5
 
 
-def test_one_that_stands_still_loses_its_turn_and_marks_nothing_new(postgres_database: str, tmp_path: Path) -> None:
+def test_a_suspended_leader_loses_its_lease_and_sends_nothing_more(postgres_database: str, tmp_path: Path) -> None:
     shopping = Shopping(postgres_database)
     shopping.order(2)
     running = relays(postgres_database, tmp_path)
     until_told(list(running), shopping.orders)
-    (still,) = (file for file in running if told([file]))
-    (other,) = (file for file in running if file != still)
-    running[still].process.send_signal(signal.SIGSTOP)
+    (suspended,) = (file for file in running if told([file]))
+    (other,) = (file for file in running if file != suspended)
+    running[suspended].process.send_signal(signal.SIGSTOP)
     stopped_at = monotonic()
     until_told([other], shopping.order(5))
-    assert monotonic() - stopped_at < TAKEN_OVER_WITHIN_S
-    running[still].process.send_signal(signal.SIGCONT)
-    # It finds out before it sends anything: from here on it is the other's turn.
-    before = told([still])
+    assert monotonic() - stopped_at < TAKEOVER_WITHIN_S
+    running[suspended].process.send_signal(signal.SIGCONT)
+    # It notices before it sends anything that the other is the leader.
+    before = told([suspended])
     until_told([other], shopping.order(5))
-    assert told([still]) == before
+    assert told([suspended]) == before
     for process in running.values():
         assert process.interrupt()[0] == 0
 
 
-def test_one_that_is_cut_off_from_the_database_is_replaced(
+def test_a_leader_cut_off_from_the_database_is_replaced(
     postgres: Server, postgres_database: str, tmp_path: Path
 ) -> None:
     shopping = Shopping(postgres_database)
@@ -107,7 +109,7 @@ def test_one_that_is_cut_off_from_the_database_is_replaced(
     cut_at = monotonic()
     later = shopping.order(5)
     until_told([near], later)
-    assert monotonic() - cut_at < TAKEN_OVER_WITHIN_S
+    assert monotonic() - cut_at < TAKEOVER_WITHIN_S
     assert not told([far]) & {f"order-{order}-paid" for order in later}
     cut_off.kill()
     proxy.close()
@@ -115,7 +117,7 @@ def test_one_that_is_cut_off_from_the_database_is_replaced(
     assert audit(postgres_database).returncode == 0
 
 
-def test_a_relay_of_its_own_goes_on_without_a_server(sqlite_database: str, tmp_path: Path) -> None:
+def test_a_separate_relay_sends_without_a_server(sqlite_database: str, tmp_path: Path) -> None:
     shopping = Shopping(sqlite_database)
     shopping.order(3)
     assert shopping.server.interrupt()[0] == 0
@@ -129,7 +131,7 @@ def test_a_relay_of_its_own_goes_on_without_a_server(sqlite_database: str, tmp_p
     assert relay.interrupt()[0] == 0
 
 
-def test_servers_and_relays_of_one_file_send_each_event_once(sqlite_database: str, tmp_path: Path) -> None:
+def test_a_server_and_a_relay_of_one_file_send_each_event_once(sqlite_database: str, tmp_path: Path) -> None:
     server = serve_in_process(sqlite_database, "--platform", f"file:{tmp_path / 'served.jsonl'}")
     relay = relay_in_process(sqlite_database, f"file:{tmp_path / 'relayed.jsonl'}")
     with Http(base_url=server.address, timeout=30) as http:

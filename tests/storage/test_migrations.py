@@ -121,7 +121,7 @@ def test_everything_is_kept_and_bundles_have_the_moment_of_their_orders(old: str
         assert waiting is not None
         assert waiting.event_batches == (3, 4)
         assert waiting.lines.splitlines() == [event for *_, event in before["events"][4:]], "with the ids that they had"
-        assert [event.place for event in shop.look(read_events_of, 1)] == [4, 1]
+        assert [event.outbox_id for event in shop.look(read_events_of, 1)] == [4, 1]
 
 
 def test_orders_are_placed_afterwards(old: str) -> None:
@@ -133,7 +133,7 @@ def test_orders_are_placed_afterwards(old: str) -> None:
         ((event,),) = shop.rows("SELECT event FROM outbox WHERE order_id = 5")
         assert f'"id":"{name}-order-5-paid"' in event
         assert shop.wrong() == []
-        assert [event.place for event in shop.look(read_events_of, 3)] == [9, 3]
+        assert [event.outbox_id for event in shop.look(read_events_of, 3)] == [9, 3]
 
 
 def test_best_sellers_are_counted_directly_until_their_window_is_built(old: str) -> None:

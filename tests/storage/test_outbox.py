@@ -1,4 +1,4 @@
-"""What waits to be sent: whole event_batches, none skipped that commits late, and found without a search."""
+"""The outbox: whole event batches wait, late commits are not skipped, and reading needs no scan."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jangteo.core.orders import PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct
 from jangteo.core.relay import MarkSent
 from jangteo.core.wallets import ChargeBalance, RegisterUser
-from jangteo.engine.batch import Submission, apply, commit
+from jangteo.engine.batch import Failed, Submission, apply, commit
 from jangteo.storage import outbox
 from jangteo.storage.outbox import EventBatches
 from jangteo.storage.port import Connection
@@ -23,9 +23,10 @@ from jangteo.storage.urls import open_storage
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
 
-def done(connection: Connection, *commands: Command) -> list[Any]:
-    answers = commit(connection, [Submission(command) for command in commands], lambda: NOW).outcomes
-    return [getattr(answer, "outcome", answer) for answer in answers]
+def submit(connection: Connection, *commands: Command) -> list[Any]:
+    """The outcomes of one batch, decoded; none of them failed."""
+    outcomes = commit(connection, [Submission(command) for command in commands], lambda: NOW).outcomes
+    return [msgspec.json.decode(outcome.body) for outcome in outcomes if not isinstance(outcome, Failed)]
 
 
 def waiting(connection: Connection, *sent: int, limit: int = 1_000) -> EventBatches | None:
@@ -43,55 +44,57 @@ def order(user: int, product: int) -> PlaceOrder:
 
 
 def set_up(connection: Connection) -> None:
-    done(connection, *(RegisterUser(None) for _ in range(3)), *(AddProduct("rice", 1, 9) for _ in range(3)))
-    done(connection, *(ChargeBalance(user, 100) for user in (1, 2, 3)))
+    submit(connection, *(RegisterUser(None) for _ in range(3)), *(AddProduct("rice", 1, 9) for _ in range(3)))
+    submit(connection, *(ChargeBalance(user, 100) for user in (1, 2, 3)))
 
 
-def test_bundles_wait_whole_until_they_are_marked(database: str) -> None:
+def test_event_batches_wait_whole_until_they_are_marked(database: str) -> None:
     with closing(open_storage(database).connect()) as connection:
         set_up(connection)
         assert waiting(connection) is None
-        done(connection, order(1, 1), order(2, 1), order(3, 1))
-        done(connection, order(3, 2))
+        submit(connection, order(1, 1), order(2, 1), order(3, 1))
+        submit(connection, order(3, 2))
         first = waiting(connection, limit=2)
         assert first is not None
-        assert users_of(first) == [1, 2, 3], "a event_batch is never divided"
+        assert users_of(first) == [1, 2, 3], "an event batch is never split"
         assert users_of(waiting(connection)) == [1, 2, 3, 3]
-        assert users_of(waiting(connection, *first.event_batches)) == [3], "nothing is sent again before it is marked"
-        done(connection, MarkSent(first.event_batches))
+        assert users_of(waiting(connection, *first.event_batches)) == [3], (
+            "a sent batch is not returned again before it is marked"
+        )
+        submit(connection, MarkSent(first.event_batches))
         assert users_of(waiting(connection)) == [3]
 
 
-def test_a_mark_for_nothing_or_twice_disturbs_nobody(database: str) -> None:
+def test_marking_an_unknown_batch_or_one_twice_changes_nothing_else(database: str) -> None:
     with closing(open_storage(database).connect()) as connection:
         set_up(connection)
-        done(connection, order(1, 1))
+        submit(connection, order(1, 1))
         found = waiting(connection)
         assert found is not None
-        # A event_batch that a standby didn't have when it took over, and one that is marked twice in one batch.
-        told = done(
+        # An event batch that a promoted standby lacks, and one that two commands of a batch mark.
+        outcomes = submit(
             connection, MarkSent((10**9,)), MarkSent(found.event_batches), MarkSent(found.event_batches), order(2, 1)
         )
-        assert [getattr(outcome, "user_id", outcome) for outcome in told] == [None, None, None, 2]
+        assert [outcome and outcome["userId"] for outcome in outcomes] == [None, None, None, 2]
         assert users_of(waiting(connection)) == [2]
 
 
-def test_what_commits_late_is_not_skipped(postgres_database: str) -> None:
+def test_a_late_commit_is_not_skipped(postgres_database: str) -> None:
     storage = open_storage(postgres_database)
     with closing(storage.connect()) as early, closing(storage.connect()) as late:
         set_up(early)
         with late.transaction() as session:
-            # It has its ids already, lower ones than the next, which commits before it.
+            # It has lower ids than the next, which commits first.
             apply(session, [Submission(order(1, 1))], NOW)
-            done(early, order(2, 2))
+            submit(early, order(2, 2))
             found = waiting(early)
             assert found is not None
             assert users_of(found) == [2]
-            done(early, MarkSent(found.event_batches))
+            submit(early, MarkSent(found.event_batches))
         assert users_of(waiting(early)) == [1]
 
 
-def test_sqlite_finds_events_without_looking_through_the_outbox(sqlite_database: str) -> None:
+def test_sqlite_reads_events_without_scanning_the_outbox(sqlite_database: str) -> None:
     with closing(sqlite3.connect(sqlite_database.removeprefix("sqlite:///"))) as raw:
         steps = [row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {outbox._EVENTS.replace('(:ids)', '(1, 2)')}")]
     assert any(step.startswith("SEARCH outbox USING INTEGER PRIMARY KEY") for step in steps), steps

@@ -1,6 +1,6 @@
-"""JSON Schema of the events for the data platform, one for each type, made from the very types that they are sent as.
+"""JSON Schemas of the events for the data platform, one for each type, generated from the types that are sent.
 
-Whoever receives events may check them against it. Fields that it doesn't name are allowed: later versions may add some.
+Receivers may validate events with them. They allow unknown fields, because later versions may add some.
 """
 
 from datetime import timedelta
@@ -15,19 +15,19 @@ from jangteo.core.events import Event, order_cancelled, order_paid
 from jangteo.storage.outbox import CloudEvent, cloud_event
 
 EVENTS: Final = "/schema/events"
-"""Where all of them are listed."""
+"""The path of the list of schemas."""
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _SHOP: Final = "7d1f0c2a9b3e"
-# A shop of an early version had no name, and its events of that time are as they were.
+# Shops of early versions had no name; their events from that time keep their ids and source.
 _ID: Final = r"^([0-9a-f]{12}-)?order-[1-9][0-9]{0,15}-"
 _SOURCE: Final = r"^/jangteo(/[0-9a-f]{12})?$"
 _SUBJECT: Final = r"^[1-9][0-9]{0,15}$"
 _ORDER: Final[Order] = ANSWERS[Order]
-_LATER: Final = _ORDER.created_at + timedelta(hours=2)
+_CANCELLED_AT: Final = _ORDER.created_at + timedelta(hours=2)
 EXAMPLES: Final = (
     order_paid(_ORDER, _ORDER.created_at),
-    order_cancelled(replace(_ORDER, status="cancelled", cancelled_at=_LATER), _LATER),
+    order_cancelled(replace(_ORDER, status="cancelled", cancelled_at=_CANCELLED_AT), _CANCELLED_AT),
 )
 """One event of each type."""
 
@@ -35,22 +35,22 @@ _TITLES: Final = {
     "jangteo.order.paid": "An order was placed and paid",
     "jangteo.order.cancelled": "An order was cancelled and its money returned",
 }
-_ABOUT: Final = {
+_DESCRIPTIONS: Final = {
     "CloudEvent": {
         "specversion": "The version of CloudEvents.",
-        "id": "Which fact this is: the same however often it is sent, and never that of another.",
-        "source": "Which shop tells it, by the name that it was given once.",
+        "id": "The event's id: the same however often it is sent, and unique.",
+        "source": "The shop, by the name it got when it was created.",
         "type": "What happened.",
-        "subject": "The order that it happened to.",
+        "subject": "The order's id.",
         "time": "When it happened. RFC 3339, UTC.",
-        "datacontenttype": "What `data` is.",
-        "data": "The whole order, as it was right afterwards.",
+        "datacontenttype": "The media type of `data`.",
+        "data": "The whole order right after the event.",
     },
     "Order": {
-        "orderId": "Which order.",
-        "userId": "Who ordered, and paid.",
-        "status": "Where the order stands after this event.",
-        "items": "What was ordered, a product at most once.",
+        "orderId": "The order's id.",
+        "userId": "The user who ordered and paid.",
+        "status": "The order's status after this event.",
+        "items": "The ordered products, each at most once.",
         "amount": "The sum of the items' amounts. In the currency's minor unit.",
         "discount": "What the coupon took off; 0 without one. In the currency's minor unit.",
         "total": "What the user paid: `amount` less `discount`. In the currency's minor unit.",
@@ -61,24 +61,24 @@ _ABOUT: Final = {
     "OrderItem": {
         "productId": "The product.",
         "quantity": "How many of it.",
-        "unitPrice": "The price of one, at the moment of the order. In the currency's minor unit.",
+        "unitPrice": "The price of one when it was ordered. In the currency's minor unit.",
         "amount": "`unitPrice` times `quantity`. In the currency's minor unit.",
     },
 }
 
 
 def address(event_type: str) -> str:
-    """Where the schema of a type of events is."""
+    """Return the path of an event type's schema."""
     return f"{EVENTS}/{event_type}.json"
 
 
 def event_schemas() -> dict[str, dict[str, Any]]:
-    """The schemas by their addresses, ready to be encoded as JSON."""
+    """Return the schemas by their paths, ready to be encoded as JSON."""
     return {address(example.type): _schema(example) for example in EXAMPLES}
 
 
 def index() -> dict[str, Any]:
-    """What there is, for programs that look for it."""
+    """Return the list of schemas, for programs."""
     return {
         "events": [
             {"type": example.type, "description": _TITLES[example.type], "schema": address(example.type)}
@@ -89,9 +89,9 @@ def index() -> dict[str, Any]:
 
 def _schema(example: Event) -> dict[str, Any]:
     _, definitions = msgspec.json.schema_components([CloudEvent], ref_template="#/$defs/{name}")
-    for name, abouts in _ABOUT.items():
-        for field, about in abouts.items():
-            _describe(definitions[name]["properties"], field, about)
+    for name, descriptions in _DESCRIPTIONS.items():
+        for field, description in descriptions.items():
+            _describe(definitions[name]["properties"], field, description)
     _narrow_order(definitions["Order"], example.order)
     event = definitions.pop("CloudEvent")
     _narrow_envelope(event["properties"], example)
@@ -106,18 +106,18 @@ def _schema(example: Event) -> dict[str, Any]:
     }
 
 
-def _describe(properties: dict[str, Any], field: str, about: str) -> None:
+def _describe(properties: dict[str, Any], field: str, description: str) -> None:
     schema = properties[field]
     for choice in schema.get("anyOf", ()):
         choice.pop("description", None)
     properties[field] = {
-        "description": about,
+        "description": description,
         **{name: value for name, value in schema.items() if name != "description"},
     }
 
 
 def _narrow_order(schema: dict[str, Any], order: Order) -> None:
-    """Only orders of the example's status: which has a moment of its cancelling, or has none."""
+    """Allow only the example's status, and `cancelledAt` only for cancelled orders."""
     properties = schema["properties"]
     del schema["description"]
     properties["items"]["minItems"] = 1

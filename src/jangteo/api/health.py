@@ -1,4 +1,4 @@
-"""Whether the process is up, and whether the shop can take orders."""
+"""Liveness and readiness."""
 
 from typing import Literal
 
@@ -14,10 +14,10 @@ class Live(Struct, frozen=True):
 
 
 def live() -> Live:
-    """Tell that the process is up."""
+    """Return that the process is up."""
     return Live()
 
 
 def ready() -> CheckWritable:
-    """Tell whether the database can be written just now: it is written to find out."""
+    """Write to the database to find out whether it can be written."""
     return CheckWritable()

@@ -13,7 +13,7 @@ from jangteo.cli.migrate import migrate
 from jangteo.cli.relay import relay
 from jangteo.cli.serve import serve
 from jangteo.cli.top import top
-from jangteo.delivery.sinks.base import CannotUse
+from jangteo.delivery.sinks.base import InvalidPlatform
 from jangteo.storage.copying import BooksNotRight
 from jangteo.storage.errors import StorageError
 
@@ -66,7 +66,7 @@ def main() -> None:
         code = _complain(told(), USAGE_ERROR)
     except BooksNotRight as error:
         code = _complain(str(error), BOOKS_NOT_RIGHT)
-    except (StorageError, CannotUse) as error:
+    except (StorageError, InvalidPlatform) as error:
         code = _complain(str(error), USAGE_ERROR)
     except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED

@@ -1,4 +1,4 @@
-"""`jangteo relay`: send a shop's events from a process of its own, beside servers that don't."""
+"""`jangteo relay`: sends a shop's events from a process of its own, for servers that run without a relay."""
 
 import asyncio
 import signal
@@ -24,7 +24,7 @@ def relay(
     platform_secret: PlatformSecret = None,
     keep_events: KeepEvents = Settings.keep_events_days,
 ) -> None:
-    """Send the shop's events until told to stop; servers with --no-relay leave that to it.
+    """Send the shop's events until stopped, for servers that run with --no-relay.
 
     Several may run: one sends, and another takes over when it ends.
     """
@@ -36,22 +36,22 @@ def relay(
     storage.check()
     gc_tuning.tune_gc()
     uvloop.run(_run(settings, storage))
-    typer.echo("Closed. What was not sent is sent at the next start.")
+    typer.echo("Closed. Unsent events are sent at the next start.")
 
 
 async def _run(settings: Settings, storage: Storage) -> None:
     commands = Commands(WriterThread(storage, system_clock, batch_max=settings.batch_max, queue_max=settings.queue_max))
     reads = reads_of(settings, storage, system_clock)
-    sending = relay_of(settings, commands, reads, others_commit=True)
+    event_relay = relay_of(settings, commands, reads, others_commit=True)
     closing = asyncio.Event()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signal_number, closing.set)
     await commands.start()
     reads.start()
-    sending.start()
+    event_relay.start()
     typer.echo(f"The relay of {shown(settings.database)} sends to {shown_platform(platform_of(settings))}")
     typer.echo("Ctrl-C closes it.")
     await closing.wait()
-    await sending.stop()
+    await event_relay.stop()
     await commands.stop()
     await reads.stop()

@@ -1,4 +1,4 @@
-"""How far a replay is, until it is done; Ctrl-C ends it."""
+"""Committing an operator's commands, and following a replay until it is finished or Ctrl-C ends it."""
 
 from collections.abc import Iterator
 from time import sleep
@@ -11,31 +11,31 @@ from jangteo.cli.progress import shown
 from jangteo.core.book import Command
 from jangteo.core.relay import RecordReplayProgress
 from jangteo.engine.batch import Failed, Submission, commit
-from jangteo.storage.chores import Replay, read_replay, read_replayed
 from jangteo.storage.errors import Unavailable
 from jangteo.storage.port import Connection
+from jangteo.storage.replays import Replay, read_replay, read_replayed
 
-_LOOK_EVERY_S: Final = 0.2
+_POLL_INTERVAL_S: Final = 0.2
 
 
-def done(connection: Connection, command: Command) -> None:
-    """Have a command of an operator's done. Raises Unavailable."""
-    (answer,) = commit(connection, [Submission(command)], system_clock).outcomes
-    if isinstance(answer, Failed):
-        raise Unavailable(answer.reason)
+def submit(connection: Connection, command: Command) -> None:
+    """Commit an operator's command. Raises Unavailable."""
+    (outcome,) = commit(connection, [Submission(command)], system_clock).outcomes
+    if isinstance(outcome, Failed):
+        raise Unavailable(outcome.reason)
 
 
 def follow(connection: Connection, count: int) -> None:
-    """Show the progress of the replay that is under way, of so many events. Raises KeyboardInterrupt, and ends it."""
+    """Show the progress of the unfinished replay of `count` events. Ctrl-C ends it and raises KeyboardInterrupt."""
     try:
-        # Whoever reads this may press Ctrl-C already.
+        # Inside `try`: Ctrl-C may come as soon as this is printed.
         typer.echo(f"{count:,} events to be sent again.")
-        with shown("sending again", lambda done: f"{done:,.0f} of {count:,} sent again", count=count) as tell:
+        with shown("sending again", lambda done: f"{done:,.0f} of {count:,} sent again", count=count) as show:
             for replay in _steps(connection):
-                tell(replay.events)
+                show(replay.sent_events)
     except KeyboardInterrupt:
         _end(connection)
-        typer.echo("Ended: the rest is not sent again.")
+        typer.echo("Replay ended: the rest is not sent again.")
         raise
     with connection.snapshot(system_clock()) as snapshot:
         typer.echo(f"{read_replayed(snapshot):,} events sent again.")
@@ -48,12 +48,13 @@ def _steps(connection: Connection) -> Iterator[Replay]:
         if replay is None:
             return
         yield replay
-        # Another process is at it: nobody says so here.
-        sleep(_LOOK_EVERY_S)
+        # Another process replays, without notifying this one.
+        sleep(_POLL_INTERVAL_S)
 
 
 def _end(connection: Connection) -> None:
     with connection.snapshot(system_clock()) as snapshot:
         replay = read_replay(snapshot)
     if replay is not None:
-        done(connection, RecordReplayProgress(replay.replay, replay.last_batch, replay.events, finished=True))
+        progress = RecordReplayProgress(replay.replay_id, replay.last_batch, replay.sent_events, finished=True)
+        submit(connection, progress)

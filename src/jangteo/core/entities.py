@@ -170,13 +170,12 @@ class BestSeller(Struct, frozen=True, rename="camel"):
 
 
 class FailedEvent(Struct, frozen=True):
-    """An event that the platform rejected, or one that is blocked by a rejected event of the same order."""
+    """An event that the platform rejected, or that waits for a failed event of the same order."""
 
-    event: int
-    """Its outbox id."""
+    outbox_id: int
     order_id: int
     attempts: int
-    """How often it was sent."""
+    """How often it was sent; 0 while it only waits for another."""
     reason: str
     next_attempt_in_s: float | None
-    """Seconds until the next attempt; None: it is a dead letter, which stays until an operator retries it."""
+    """None: it is a dead letter until an operator retries it."""

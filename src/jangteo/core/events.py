@@ -1,4 +1,4 @@
-"""Facts that happened and that the data platform is told, one for each paid and each cancelled order."""
+"""Events for the data platform: one for each paid and each cancelled order."""
 
 from typing import Literal
 
@@ -19,15 +19,15 @@ class Event(Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        """Which fact of this shop it is: the same whoever tells it, and however often."""
+        """The event's id within this shop: the same however often the event is sent."""
         return f"order-{self.order.order_id}-{self.order.status}"
 
 
 def order_paid(order: Order, at: Timestamp) -> Event:
-    """The order was placed and paid."""
+    """Return the event of a paid order."""
     return Event("jangteo.order.paid", order, at)
 
 
 def order_cancelled(order: Order, at: Timestamp) -> Event:
-    """The order was cancelled and its money returned."""
+    """Return the event of a cancelled and refunded order."""
     return Event("jangteo.order.cancelled", order, at)

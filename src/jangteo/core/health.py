@@ -1,4 +1,4 @@
-"""Readiness: whether the database can be written just now."""
+"""Readiness: whether the database can be written now."""
 
 from typing import Literal
 
@@ -8,15 +8,15 @@ from jangteo.core.book import Book, Command
 
 
 class Ready(Struct, frozen=True):
-    """The database was written just now."""
+    """The database can be written."""
 
     status: Literal["ready"] = "ready"
 
 
 class CheckWritable(Command, frozen=True):
-    """Write one row, to see that the database can be written."""
+    """Write one row, to find out whether the database can be written."""
 
     def decide(self, book: Book) -> Ready:
-        """Never refused; the database may fail."""
+        """Never refused; the commit fails when the database can't be written."""
         book.checked_at = book.now
         return Ready()

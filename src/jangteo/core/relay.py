@@ -1,6 +1,7 @@
-"""What the relay has the shop remember: sent events, the lease, failures. No business is decided here.
+"""Commands of the relay and of operators: sent events, the lease, failures, replays, platform status, purges.
 
-All but the lease is noted as it is, and never refused. Each may be noted twice without harm.
+Only the lease is decided here; storage writes everything else as it is recorded. Every command is idempotent, because a
+relay repeats one whose outcome it did not learn.
 """
 
 from datetime import datetime, timedelta
@@ -12,11 +13,11 @@ from jangteo.core.book import Book, Command, Needs, RecordedCommand
 from jangteo.core.entities import FailedEvent, Lease
 
 RELAY_LEASE: Final = 1
-"""The id of the only lease: there is one platform."""
+"""The id of the only lease: a shop has one platform."""
 
 
 class MarkSent(Command, frozen=True):
-    """Remember that the platform has been sent these event_batches of events."""
+    """Mark event batches as sent."""
 
     event_batches: tuple[int, ...]
 
@@ -26,19 +27,19 @@ class MarkSent(Command, frozen=True):
 
 
 class LeaseOutcome(Struct, frozen=True):
-    """Whether the relay that asked holds the lease now."""
+    """Whether the relay that sent the command holds the lease now."""
 
     held: bool
 
 
 class AcquireLease(Command, frozen=True):
-    """A relay wants the lease: it gets it unless another relay holds one that has not expired."""
+    """Acquire the lease, unless another relay holds it and it has not expired."""
 
     holder: str
     ttl_s: float
 
     def name_needs(self, needs: Needs) -> None:
-        """The lease as it stands."""
+        """Needs the lease."""
         needs.relay_lease = True
 
     def decide(self, book: Book) -> LeaseOutcome:
@@ -51,13 +52,13 @@ class AcquireLease(Command, frozen=True):
 
 
 class RenewLease(Command, frozen=True):
-    """The holder wants more time: it gets it unless another relay has acquired the lease since."""
+    """Extend the holder's lease, unless another relay has acquired it since."""
 
     holder: str
     ttl_s: float
 
     def name_needs(self, needs: Needs) -> None:
-        """The lease as it stands."""
+        """Needs the lease."""
         needs.relay_lease = True
 
     def decide(self, book: Book) -> LeaseOutcome:
@@ -70,16 +71,16 @@ class RenewLease(Command, frozen=True):
 
 
 class ReleaseLease(Command, frozen=True):
-    """The holder gives the lease back, so that another relay need not wait until it expires."""
+    """Expire the holder's lease now, so that another relay need not wait for it."""
 
     holder: str
 
     def name_needs(self, needs: Needs) -> None:
-        """The lease as it stands."""
+        """Needs the lease."""
         needs.relay_lease = True
 
     def decide(self, book: Book) -> LeaseOutcome:
-        """Never refused; a lease that is another relay's stays as it is."""
+        """Never refused: another relay's lease stays as it is."""
         lease = book.leases.get(RELAY_LEASE)
         if lease is not None and lease.holder == self.holder:
             _extend(book, self.holder, 0)
@@ -91,56 +92,56 @@ def _extend(book: Book, holder: str, ttl_s: float) -> None:
 
 
 class RecordFailures(RecordedCommand, frozen=True):
-    """These are not sent with their event_batches, but by themselves."""
+    """Put events into the retry queue, or update them there."""
 
     events: tuple[FailedEvent, ...]
 
 
 class RecordDelivered(RecordedCommand, frozen=True):
-    """These were rejected before, and have been sent now."""
+    """Remove failed events that have been delivered from the retry queue."""
 
-    events: tuple[int, ...]
+    outbox_ids: tuple[int, ...]
 
 
 class RetryEvents(RecordedCommand, frozen=True):
-    """An operator wants these to be tried again now, as if for the first time."""
+    """Make failed events due now, with their attempts reset. Operators submit it."""
 
-    events: tuple[int, ...]
+    outbox_ids: tuple[int, ...]
 
 
 class StartReplay(RecordedCommand, frozen=True):
-    """An operator wants what happened in a span of time to be sent again, unless a replay is under way."""
+    """Start sending the events of a span of time again, unless a replay is unfinished. Operators submit it."""
 
     since: datetime
     until: datetime
 
 
 class RecordReplayProgress(RecordedCommand, frozen=True):
-    """How far a replay has come; never back."""
+    """Record how far a replay has got; it never moves back."""
 
-    replay: int
+    replay_id: int
     done_batch: int
-    events: int
+    sent_events: int
     finished: bool
 
 
 class RecordPlatformStatus(RecordedCommand, frozen=True):
-    """What the relay has to say to operators."""
+    """Record what the relay reports about the platform."""
 
     name: str
     failure: str | None
     stopped: bool
     sent_events: int
     within_s: float
-    """So many were sent within so long, up to now."""
+    """`sent_events` were sent in the last `within_s` seconds."""
 
 
 class ResumePlatform(RecordedCommand, frozen=True):
-    """An operator wants a platform that stopped the relay to be asked again."""
+    """Send to a platform again that has stopped the relay. Operators submit it."""
 
 
 class PurgeEvents(RecordedCommand, frozen=True):
-    """These event_batches, as far as they were sent so long ago and nothing of them was rejected, need not be kept."""
+    """Delete event batches that were sent longer than the retention ago and have no failed event."""
 
     event_batches: tuple[int, ...]
     retention_s: float

@@ -1,1 +1,1 @@
-"""From the outbox to the data platform, outside: at once, every event, in order, however often it takes."""
+"""The relay: delivers every event in the outbox to the data platform, at least once and in order for each order."""

@@ -1,7 +1,7 @@
-"""Whose turn it is to tell the platform: one relay's of all that serve a shop, and another's when that one is gone.
+"""The relay's lease: of all relays of a shop only the leader sends, and another takes over when it is gone.
 
-A turn is kept by a task of its own, whatever else the relay waits for, and is over when it could not be kept: nobody
-has to be asked for that.
+A task of its own renews the lease, whatever else the relay waits for. A leader that can't renew it stops sending when
+the lease expires, without asking anyone. Expiry is measured with the local monotonic clock.
 """
 
 import asyncio
@@ -25,113 +25,113 @@ from jangteo.storage.errors import Unavailable
 log = structlog.get_logger()
 
 LEASE_TTL_S: Final = 5.0
-RENEW_EVERY_S: Final = 1.5
-_MARGIN_S: Final = 0.5
-"""So much earlier it ends here than there."""
+RENEW_INTERVAL_S: Final = 1.5
+_SAFETY_MARGIN_S: Final = 0.5
+"""The leader regards its lease as expired this much before the database does."""
 
 
 class RelayLease:
-    """One relay's way to its turn. What differs is how it is asked for."""
+    """One relay's lease. Subclasses say how it is acquired, renewed and released."""
 
     def __init__(self) -> None:
-        self._until = -math.inf
-        self._taken = asyncio.Event()
-        self._keeping: asyncio.Task[None] | None = None
+        self._expires_at = -math.inf
+        self._acquired = asyncio.Event()
+        self._renewing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Ask for it from here on, again and again."""
-        self._keeping = asyncio.create_task(self._keep())
+        """Acquire the lease as soon as it is free, and keep renewing it."""
+        self._renewing = asyncio.create_task(self._acquire_and_renew())
 
     @property
-    def left_s(self) -> float:
-        """So long it is ours yet; 0 where it is not."""
-        return max(self._until - monotonic(), 0.0)
+    def remaining_s(self) -> float:
+        """Seconds until the lease expires; 0 when this relay doesn't hold it."""
+        return max(self._expires_at - monotonic(), 0.0)
 
-    async def wait(self) -> None:
-        """Until it is ours."""
-        while not self.left_s:
-            self._taken.clear()
-            await self._taken.wait()
+    async def wait_until_held(self) -> None:
+        """Wait until this relay holds the lease."""
+        while not self.remaining_s:
+            self._acquired.clear()
+            await self._acquired.wait()
 
     async def release(self) -> None:
-        """Another may have it at once. Never raises."""
-        if self._keeping is None:
+        """Stop renewing, and let another relay acquire the lease at once. Never raises."""
+        if self._renewing is None:
             return
-        self._keeping.cancel()
-        await asyncio.gather(self._keeping, return_exceptions=True)
-        self._until = -math.inf
-        await self._let_go()
+        self._renewing.cancel()
+        await asyncio.gather(self._renewing, return_exceptions=True)
+        self._expires_at = -math.inf
+        await self._release()
 
-    async def _keep(self) -> None:
+    async def _acquire_and_renew(self) -> None:
         while True:
             try:
-                # Whoever doesn't answer is asked anew: what he was asked before comes to nothing then.
-                until = await asyncio.wait_for(self._ask(), LEASE_TTL_S)
+                # A request without an answer within the ttl is repeated: the lease it may have got has expired by then.
+                expires_at = await asyncio.wait_for(self._request(), LEASE_TTL_S)
             except Stopped:
                 return
-            except Exception as error:  # noqa: BLE001 - whatever it is: it is asked for again as long as this lives
-                log.warning("the relay's turn was not asked for", reason=str(error) or type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt may succeed
+                log.warning("lease request failed", reason=str(error) or type(error).__name__)
             else:
-                if until is None and self.left_s:
-                    log.warning("another relay has taken over")
-                self._until = -math.inf if until is None else until
-                if self.left_s:
-                    self._taken.set()
-            await asyncio.sleep(RENEW_EVERY_S)
+                if expires_at is None and self.remaining_s:
+                    log.warning("lease lost to another relay")
+                self._expires_at = -math.inf if expires_at is None else expires_at
+                if self.remaining_s:
+                    self._acquired.set()
+            await asyncio.sleep(RENEW_INTERVAL_S)
 
-    async def _ask(self) -> float | None:
-        """Until when it is ours, on this machine's clock; None where it is another's."""
+    async def _request(self) -> float | None:
+        """Acquire or renew: return when the lease expires by the monotonic clock; None if another relay holds it."""
         raise NotImplementedError
 
-    async def _let_go(self) -> None:
+    async def _release(self) -> None:
         raise NotImplementedError
 
 
 class DatabaseLease(RelayLease):
-    """A turn in the database, for some seconds, renewed as long as its holder lives and reaches the database."""
+    """A lease in the database that expires a few seconds after its holder dies or loses the database."""
 
     def __init__(self, commands: Commands) -> None:
         super().__init__()
         self._commands = commands
-        self._name = uuid4().hex
+        self._holder = uuid4().hex
 
-    async def _ask(self) -> float | None:
+    async def _request(self) -> float | None:
         requested_at = monotonic()
-        command = RenewLease if self.left_s else AcquireLease
-        told = await self._commands.submit(command(self._name, LEASE_TTL_S))
-        held = msgspec.json.decode(told.body, type=LeaseOutcome).held
-        return requested_at + LEASE_TTL_S - _MARGIN_S if held else None
+        command = RenewLease if self.remaining_s else AcquireLease
+        outcome = await self._commands.submit(command(self._holder, LEASE_TTL_S))
+        held = msgspec.json.decode(outcome.body, type=LeaseOutcome).held
+        return requested_at + LEASE_TTL_S - _SAFETY_MARGIN_S if held else None
 
-    async def _let_go(self) -> None:
-        # Where that can't be done it ends by itself.
+    async def _release(self) -> None:
+        # If that fails, the lease expires by itself.
         with suppress(Overloaded, Stopped, Unavailable):
-            await self._commands.submit(ReleaseLease(self._name))
+            await self._commands.submit(ReleaseLease(self._holder))
 
 
 class FileLease(RelayLease):
-    """A turn by the lock of a file, for a shop that is one file itself: free as soon as its holder has ended."""
+    """A lease by locking a file, for a shop in one file: it never expires, and is free as soon as its holder ends."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
-        self._lock: int | None = None
+        self._descriptor: int | None = None
 
-    async def _ask(self) -> float | None:
-        if self._lock is not None:
+    async def _request(self) -> float | None:
+        if self._descriptor is not None:
             return math.inf
-        lock = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(lock)
+            os.close(descriptor)
             return None
         except BaseException:
-            os.close(lock)
+            os.close(descriptor)
             raise
-        self._lock = lock
+        self._descriptor = descriptor
         return math.inf
 
-    async def _let_go(self) -> None:
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            os.close(lock)
+    async def _release(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)

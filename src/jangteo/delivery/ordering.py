@@ -1,7 +1,7 @@
-"""Events to one sink: those of one order one after the other, and which were not taken."""
+"""Per-key ordering: events of one order are sent one after the other, and a failed one blocks the later ones."""
 
-from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -11,57 +11,57 @@ from jangteo.delivery.sinks.base import Sink
 _CANCELLED: Final = b'"type":"jangteo.order.cancelled"'
 
 
-class _Head(Struct):
+class _Subject(Struct):
     subject: str
 
 
-class Unsent(NamedTuple):
-    """An event that the platform doesn't have now: its place among those to be sent, its order, and why."""
+class Unsent(Struct, frozen=True):
+    """An event that the platform has not accepted: its index among the events to send, and its order."""
 
-    place: int
+    index: int
     order_id: int
     reason: str | None
-    """What the platform said of it; None: an earlier event of its order has to be sent first."""
+    """Why the platform rejected it; None when it is blocked by an earlier event of its order."""
 
 
-_head = msgspec.json.Decoder(_Head).decode
+_decode_subject = msgspec.json.Decoder(_Subject).decode
 
 
 def order_of(event: bytes) -> int:
-    """The order that an event tells of."""
-    return int(_head(event).subject)
+    """Return the id of the order that an event is about."""
+    return int(_decode_subject(event).subject)
 
 
 async def dispatch(sink: Sink, events: Sequence[bytes]) -> list[Unsent]:
-    """Send all of these, in order where they are of one order: those that were not sent. Raises Later and Gone."""
+    """Send the events and return those not accepted. Raises PlatformUnavailable and PlatformGone."""
     unsent: list[Unsent] = []
     for wave in _waves(events):
-        held = _blocked(events, wave, {each.order_id for each in unsent})
-        unsent += held
-        waiting = {each.place for each in held}
-        places = [place for place in wave if place not in waiting]
-        if places:
-            rejected = await sink.send([events[place] for place in places])
-            unsent += (Unsent(places[at], order_of(events[places[at]]), reason) for at, reason in rejected.items())
+        blocked = _blocked(events, wave, {each.order_id for each in unsent})
+        unsent += blocked
+        blocked_indexes = {each.index for each in blocked}
+        indexes = [index for index in wave if index not in blocked_indexes]
+        if indexes:
+            rejected = await sink.send([events[index] for index in indexes])
+            unsent += (Unsent(indexes[at], order_of(events[indexes[at]]), reason) for at, reason in rejected.items())
     return unsent
 
 
-def _blocked(events: Sequence[bytes], places: Sequence[int], orders: set[int]) -> list[Unsent]:
-    """Those of the events that are of these orders."""
-    if not orders:
+def _blocked(events: Sequence[bytes], indexes: Sequence[int], order_ids: Collection[int]) -> list[Unsent]:
+    """Return those of the events that belong to these orders."""
+    if not order_ids:
         return []
-    found = ((place, order_of(events[place])) for place in places)
-    return [Unsent(place, order_id, None) for place, order_id in found if order_id in orders]
+    orders = ((index, order_of(events[index])) for index in indexes)
+    return [Unsent(index, order_id, None) for index, order_id in orders if order_id in order_ids]
 
 
 def _waves(events: Sequence[bytes]) -> Iterator[Sequence[int]]:
-    """The places of events, in waves that lock one of each order at most."""
-    # Only what becomes of an order makes it come a second time.
+    """Split the events' indexes into waves with at most one event of each order."""
+    # Only a cancellation is a second event of its order.
     if len(events) == 1 or not any(_CANCELLED in event for event in events):
         yield range(len(events))
         return
-    left = [(place, order_of(event)) for place, event in enumerate(events)]
+    left = [(index, order_of(event)) for index, event in enumerate(events)]
     while left:
-        first = {order_id: place for place, order_id in reversed(left)}
+        first = {order_id: index for index, order_id in reversed(left)}
         yield sorted(first.values())
-        left = [(place, order_id) for place, order_id in left if first[order_id] != place]
+        left = [(index, order_id) for index, order_id in left if first[order_id] != index]

@@ -1,7 +1,6 @@
-"""Publisher the platform what is new: event_batch by event_batch, the oldest first, each marked as sent when it was."""
+"""The publisher: sends new event batches, oldest first, and marks each as sent afterwards."""
 
 import asyncio
-from contextlib import suppress
 from time import monotonic
 from typing import Final
 
@@ -17,88 +16,87 @@ log = structlog.get_logger()
 
 BATCH_MAX: Final = 2_000
 PACE_S: Final = 0.02
-"""Events go out no more often than this; the first after a quiet moment goes at once."""
-RUSH: Final = 100
-RUSH_PACE_S: Final = 0.05
-"""The pace while more than RUSH events go out at once: each time takes what the orders need themselves."""
-LOOK_EVERY_S: Final = 0.02
-"""Where others commit too, nobody says so: so often the relay whose turn it is looks for events."""
-LOOK_SOMETIMES_S: Final = 5.0
-"""So often it looks where it is told."""
-PENDING_RETRIES_MAX: Final = 100_000
-"""With events of so many orders rejected and not set aside yet, it is the platform that is waited for."""
+"""The least time between two sends; the first events after an idle time are sent at once."""
+BUSY_EVENTS: Final = 100
+BUSY_PACE_S: Final = 0.05
+"""The pace while a send has more than BUSY_EVENTS: each send takes time that the orders need themselves."""
+POLL_INTERVAL_S: Final = 0.02
+"""How often the leader reads the outbox when other processes commit too, which nobody notifies it of."""
+FALLBACK_POLL_INTERVAL_S: Final = 5.0
+"""How often it reads the outbox when every commit notifies it."""
+BLOCKED_ORDERS_MAX: Final = 100_000
+"""With so many blocked orders, nothing new is sent until the platform has accepted or finally rejected some."""
 
 
 class Publisher:
-    """One of the relay's tasks."""
+    """The relay's loop that sends new events."""
 
     def __init__(self, sender: Sender, *, others_commit: bool) -> None:
-        """`others_commit`: events may come also where nobody says so here."""
+        """`others_commit`: other processes commit events too, without a notification here."""
         self._sender = sender
-        self._look_every_s = LOOK_EVERY_S if others_commit else LOOK_SOMETIMES_S
-        self._sent: set[int] = set()
-        """EventBatches that were sent and are not marked yet."""
+        self._poll_interval_s = POLL_INTERVAL_S if others_commit else FALLBACK_POLL_INTERVAL_S
+        self._unmarked: set[int] = set()
+        """Event batches that were sent and are not marked as sent yet."""
         self._marking: asyncio.Task[bool] | None = None
-        self._begun_at = 0.0
+        self._started_at = 0.0
 
     async def step(self) -> int:
-        """Send the events that have waited longest, and have them marked: how many there were.
+        """Send the oldest events, start marking them as sent, and return how many there were.
 
         Raises what sending raises.
         """
-        self._begun_at = monotonic()
-        # Cleared before looking: what is told from here on is found now or makes `rest` end at once.
-        self._sender.events_committed.clear()
-        async with self._sender.at_work:
+        self._started_at = monotonic()
+        # Cleared before reading: an event committed from here on is either read now or ends the next `rest` at once.
+        self._sender.clear_wake()
+        async with self._sender.lock:
             await self._sender.get_ready()
-            if self._sender.stopped or len(self._sender.retries) >= PENDING_RETRIES_MAX:
+            if self._sender.stopped or len(self._sender.blocked) >= BLOCKED_ORDERS_MAX:
                 return 0
-            waiting = await self._sender.query(outbox.read_waiting, frozenset(self._sent), BATCH_MAX)
+            batches = await self._sender.query(outbox.read_waiting, frozenset(self._unmarked), BATCH_MAX)
             events = 0
-            if waiting is not None:
-                self._sender.failing = True
-                events = await self._sender.send_batches(waiting, outbox.read_outbox_ids)
-                self._sent.update(waiting.event_batches)
-            self._sender.failing = False
-        self._mark()
+            if batches is not None:
+                self._sender.mark_failing()
+                events = await self._sender.send_batches(batches, outbox.read_outbox_ids)
+                self._unmarked.update(batches.event_batches)
+            self._sender.mark_delivered()
+        self._start_marking()
         return events
 
     async def rest(self, events: int) -> None:
-        """Let the next events gather, after so many; without any, until there may be some."""
+        """After a step that sent events, keep the pace; otherwise wait for events."""
         if events:
-            await asyncio.sleep(max(self._begun_at + _pace_s(events) - monotonic(), 0))
-            return
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._sender.events_committed.wait(), self._look_every_s)
+            await asyncio.sleep(max(self._started_at + _pace_s(events) - monotonic(), 0))
+        else:
+            await self._sender.wait_for_events(self._poll_interval_s)
 
     async def finish(self) -> None:
-        """Have marked what was sent."""
-        while self._marking is not None or self._sent:
-            self._mark()
+        """Mark what was sent; give up at the first failure."""
+        while self._marking is not None or self._unmarked:
+            self._start_marking()
             if self._marking is not None and not await self._marking:
                 return
 
-    def _mark(self) -> None:
-        """Have it marked what was sent, while the next events are looked for: those are not looked at again."""
-        if self._sent and self._marking is None:
-            self._marking = asyncio.create_task(self._mark_now(frozenset(self._sent)))
+    def _start_marking(self) -> None:
+        """Mark sent event batches while the next ones are being read and sent."""
+        if self._unmarked and self._marking is None:
+            self._marking = asyncio.create_task(self._mark(frozenset(self._unmarked)))
 
-    async def _mark_now(self, event_batches: frozenset[int]) -> bool:
+    async def _mark(self, event_batches: frozenset[int]) -> bool:
         try:
             await self._sender.submit(MarkSent(tuple(sorted(event_batches))))
         except (Overloaded, Stopped, Unavailable) as error:
-            # They are marked with the next ones.
-            log.warning("events not marked as sent yet", event_batches=len(event_batches), reason=repr(error))
+            # They are marked together with the next ones.
+            log.warning("marking as sent postponed", event_batches=len(event_batches), reason=repr(error))
             return False
         else:
-            self._sent -= event_batches
+            self._unmarked -= event_batches
             return True
         finally:
             self._marking = None
 
 
 def _pace_s(events: int) -> float:
-    """Where there were as many as can be, what waits goes at once."""
+    """Return the pace after a send of so many events; after a full one more are waiting, so there is no pause."""
     if events >= BATCH_MAX:
         return 0
-    return RUSH_PACE_S if events > RUSH else PACE_S
+    return BUSY_PACE_S if events > BUSY_EVENTS else PACE_S

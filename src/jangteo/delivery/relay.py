@@ -1,13 +1,14 @@
-"""The relay: events go out as soon as they are committed, in order, and are marked when they were sent.
+"""The relay: sends events as soon as they are committed, in order, and marks them as sent afterwards.
 
-They are marked after sending, so after a crash the last events may be sent again, with the same ids; none is ever left
-out. Orders don't wait for the relay, and don't notice when the platform is gone.
+After a crash between sending and marking the last events are sent again, with the same ids; none is ever left out.
+Orders don't wait for the relay, and go on when the platform is unavailable.
 
-It is two tasks, so that nothing that an old event does holds up a new one: `Publisher` and `Maintenance`. Both go on as long
-as this relay holds the lease, whatever becomes of them.
+Two loops share the sender, so that work on old events doesn't delay new ones: `Publisher` and `Maintenance`. Both run
+for as long as this relay holds the lease, whatever errors they meet.
 """
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final, Protocol
@@ -19,31 +20,34 @@ from jangteo.delivery.maintenance import Maintenance
 from jangteo.delivery.publisher import Publisher
 from jangteo.delivery.reports import Reports
 from jangteo.delivery.sender import LeaseLost, Sender
-from jangteo.delivery.sinks.base import Gone, Later
+from jangteo.delivery.sinks.base import PlatformGone, PlatformUnavailable
 from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.storage.errors import Unavailable
 
 log = structlog.get_logger()
 
 SHUTDOWN_TIMEOUT_S: Final = 2.0
-"""So long a closing shop waits for the platform to take what is left; and again for what is under way to give up."""
+"""How long a closing relay waits for the loops to send what is left; and, once they are cancelled, to end."""
 
 
-class Task(Protocol):
-    """Something that is done again and again."""
+class Loop(Protocol):
+    """Work in repeated steps."""
 
     async def step(self) -> Any:
-        """Some of it: something true where there may be more."""
+        """Do a part of the work; a true result means that there may be more."""
 
-    async def rest(self, done: Any, /) -> None:
-        """Until the next step, after what the last one said."""
+    async def rest(self, result: Any, /) -> None:
+        """Pause until the next step, given the result of the last one."""
 
 
 class Relay:
-    """Sends what is in the outbox."""
+    """Moves events from the outbox to the platform."""
 
     def __init__(self, sender: Sender, *, retention: timedelta, others_commit: bool) -> None:
-        """`retention`: so long events are kept after they were sent. `others_commit`: also where nobody says so here."""
+        """Events are kept for `retention` after they were sent.
+
+        `others_commit`: other processes commit events too, without a notification here.
+        """
         self._sender = sender
         self._reports = Reports(sender)
         self._publisher = Publisher(sender, others_commit=others_commit)
@@ -52,67 +56,66 @@ class Relay:
         self._closing = asyncio.Event()
 
     def start(self) -> None:
-        """Go on where the outbox was left."""
-        self._sender.lease.start()
-        self._running = {asyncio.create_task(self._run(task)) for task in (self._publisher, self._maintenance)}
+        """Acquire the lease and start both loops."""
+        self._sender.start()
+        self._running = {asyncio.create_task(self._run(loop)) for loop in (self._publisher, self._maintenance)}
 
     async def stop(self) -> None:
-        """Send what is left, if the platform takes it soon; fallback it waits in the outbox for the next start."""
+        """Send what is left within the shutdown timeout; what isn't sent waits in the outbox for the next start."""
         self._closing.set()
-        self._sender.events_committed.set()
+        self._sender.wake()
         if self._running:
             _, late = await asyncio.wait(self._running, timeout=SHUTDOWN_TIMEOUT_S)
             for task in late:
                 task.cancel()
             if late and (await asyncio.wait(late, timeout=SHUTDOWN_TIMEOUT_S))[1]:
-                # A file that hangs can't be told to give up; and what it may yet do, nobody else must do meanwhile.
-                log.error("the platform is stuck: it is left as it is")
+                # A hanging file system can't be interrupted. The lease is kept: this process may still write.
+                log.error("platform hangs, relay not closed")
                 return
         with suppress(TimeoutError):
             await asyncio.wait_for(self._publisher.finish(), SHUTDOWN_TIMEOUT_S)
-        await self._sender.lease.release()
         await self._sender.close()
 
-    async def _run(self, task: Task) -> None:
+    async def _run(self, loop: Loop) -> None:
         backoff = Backoff()
         while True:
             closing = self._closing.is_set()
-            if closing and task is self._maintenance:
+            if closing and loop is self._maintenance:
                 return
             try:
-                done = await task.step()
+                result = await loop.step()
                 backoff.reset()
-                if closing and not done:
+                if closing and not result:
                     return
-                await self._until_closing(task.rest(done))
+                await self._until_closing(loop.rest(result))
             except Stopped:
                 return
             except LeaseLost:
                 if closing:
                     return
-                await self._until_closing(self._sender.lease.wait())
-            except Exception as error:  # noqa: BLE001 - a defect holds events up, and is told; it doesn't end the relay
+                await self._until_closing(self._sender.wait_for_lease())
+            except Exception as error:  # noqa: BLE001 - a defect delays events and is logged; it doesn't end the relay
                 if closing:
                     return
                 await self._back_off(error, backoff)
 
     async def _back_off(self, error: Exception, backoff: Backoff) -> None:
-        """Wait, longer each time. Never raises."""
-        delay_s = backoff.next_delay_s(error.after_s if isinstance(error, Later) else None)
-        if isinstance(error, Gone):
-            self._sender.stopped = True
-        elif not isinstance(error, Later):
-            self._sender.forget()
+        """Log and report the error, then wait. Never raises."""
+        delay_s = backoff.next_delay_s(error.retry_after_s if isinstance(error, PlatformUnavailable) else None)
+        if isinstance(error, PlatformGone):
+            self._sender.mark_stopped()
+        elif not isinstance(error, PlatformUnavailable):
+            self._sender.invalidate()
         _log(error, delay_s)
         try:
-            if isinstance(error, Gone | Later):
-                await self._reports.failure(str(error), stopped=isinstance(error, Gone))
-        except Exception as untold:  # noqa: BLE001 - whoever can't be told can't be told
-            log.warning("operators not told", reason=repr(untold))
+            if isinstance(error, PlatformGone | PlatformUnavailable):
+                await self._reports.report_failure(str(error), stopped=isinstance(error, PlatformGone))
+        except Exception as unreported:  # noqa: BLE001 - the report is for operators; the relay goes on without it
+            log.warning("platform status not recorded", reason=repr(unreported))
         await self._until_closing(asyncio.sleep(delay_s))
 
-    async def _until_closing(self, waiting: Any) -> None:
-        """Wait for it, but no longer than until the shop closes."""
+    async def _until_closing(self, waiting: Awaitable[None]) -> None:
+        """Wait, but no longer than until the relay closes."""
         ends = [asyncio.ensure_future(waiting), asyncio.ensure_future(self._closing.wait())]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -124,9 +127,9 @@ class Relay:
 
 
 def _log(error: Exception, delay_s: float) -> None:
-    if isinstance(error, Gone):
-        log.error("the platform wants no more events", reason=str(error))
-    elif isinstance(error, Later | Overloaded | Unavailable):
-        log.warning("events wait", reason=str(error) or type(error).__name__, next_attempt_in_s=round(delay_s, 3))
+    if isinstance(error, PlatformGone):
+        log.error("platform stopped the relay", reason=str(error))
+    elif isinstance(error, PlatformUnavailable | Overloaded | Unavailable):
+        log.warning("retrying batch", reason=str(error) or type(error).__name__, delay_s=round(delay_s, 3))
     else:
         log.error("defect", exc_info=error)

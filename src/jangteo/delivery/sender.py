@@ -1,4 +1,4 @@
-"""What everything that sends has in common: the way to the platform, only while this relay holds the lease."""
+"""The sender: the way to the platform for everything that sends, open only while this relay holds the lease."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -6,127 +6,185 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import structlog
+from msgspec.structs import replace
 
 from jangteo.core.book import Command
 from jangteo.core.entities import FailedEvent
 from jangteo.core.relay import RecordFailures
+from jangteo.delivery.blocked_orders import BlockedOrders
 from jangteo.delivery.lease import RelayLease
 from jangteo.delivery.ordering import Unsent, dispatch
-from jangteo.delivery.retry_schedule import PendingRetries
+from jangteo.delivery.retry_schedule import failed_event
 from jangteo.delivery.sinks.base import Sink
 from jangteo.engine.commands import Commands
 from jangteo.engine.reads import Reads
-from jangteo.storage import chores as stored
+from jangteo.storage import platform_status, retry_queue
 from jangteo.storage.outbox import EventBatches
 from jangteo.storage.port import Query
 
 log = structlog.get_logger()
 
-Answer = TypeVar("Answer")
-_NOTED_AT_ONCE: Final = 100
+Result = TypeVar("Result")
+_FAILURES_PER_COMMAND: Final = 100
 
 
 class LeaseLost(Exception):
-    """Another relay holds the lease."""
+    """The lease is not, or no longer, held by this relay."""
 
 
 class Sender:
-    """One platform, and the shop whose events it is told.
+    """One platform and the shop whose events it receives.
 
-    Whoever sends holds `at_work` from looking what there is to send until it is remembered what became of it.
+    Whoever sends holds `lock` from reading what to send until the result is recorded.
     """
 
     def __init__(self, commands: Commands, reads: Reads, sink: Sink, lease: RelayLease, platform: str) -> None:
-        """`platform`: its name, as operators are told it."""
+        """`platform` is the name that operators see."""
         self._commands = commands
         self._reads = reads
         self._sink = sink
-        self.lease = lease
-        self.platform = platform
-        self.at_work = asyncio.Lock()
-        self.retries = PendingRetries()
-        self.stopped = False
-        """Whether the platform wants no more, and no operator has said fallback."""
-        self.failing = False
-        """Whether it couldn't be told what is new when it was tried last."""
-        self.sent_events = 0
-        """So many were sent since this program began."""
-        self._knows = False
+        self._lease = lease
+        self._platform = platform
+        self._lock = asyncio.Lock()
+        self._blocked = BlockedOrders()
+        self._stopped = False
+        self._failing = False
+        self._sent_events = 0
+        self._is_loaded = False
 
     @property
-    def events_committed(self) -> asyncio.Event:
-        """Set whenever a batch with events has been committed here."""
-        return self._commands.events_committed
+    def lock(self) -> asyncio.Lock:
+        """Held by whoever sends."""
+        return self._lock
+
+    @property
+    def platform(self) -> str:
+        """The platform's name, as operators see it."""
+        return self._platform
+
+    @property
+    def blocked(self) -> BlockedOrders:
+        """The orders whose events must wait for the retry queue."""
+        return self._blocked
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the platform wants no more events, and no operator has resumed it."""
+        return self._stopped
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last attempt to publish new events failed."""
+        return self._failing
+
+    @property
+    def sent_events(self) -> int:
+        """How many events were sent since this process started."""
+        return self._sent_events
+
+    def start(self) -> None:
+        """Start acquiring the lease."""
+        self._lease.start()
+
+    async def wait_for_lease(self) -> None:
+        """Wait until this relay holds the lease."""
+        await self._lease.wait_until_held()
+
+    def wake(self) -> None:
+        """End the current or next `wait_for_events`."""
+        self._commands.notify()
+
+    def clear_wake(self) -> None:
+        """Disregard earlier commits and wakes: call it before reading the outbox, which shows what they were about."""
+        self._commands.clear_notification()
+
+    async def wait_for_events(self, timeout_s: float) -> None:
+        """Wait until events are committed in this process, or `wake` is called, since `clear_wake`; or the timeout."""
+        await self._commands.wait_for_events(timeout_s)
+
+    def mark_stopped(self, *, stopped: bool = True) -> None:
+        """The platform wants no more events; or, with `stopped=False`, an operator has resumed it."""
+        self._stopped = stopped
+
+    def mark_failing(self) -> None:
+        """New events are on their way: until `mark_delivered`, the platform counts as failing."""
+        self._failing = True
+
+    def mark_delivered(self) -> None:
+        """The platform has taken all new events there were."""
+        self._failing = False
 
     async def get_ready(self) -> None:
-        """Know what others may have left. Raises LeaseLost, and as `ask`."""
-        if not self.lease.left_s:
-            self.forget()
+        """Load what other relays may have changed. Raises LeaseLost, and what `query` raises."""
+        if not self._lease.remaining_s:
+            self.invalidate()
             raise LeaseLost
-        if not self._knows:
-            known = await self.query(stored.read_known, self.platform)
-            self.retries.load(known.pending_retries)
-            self.stopped = known.stopped
-            self._knows = True
+        if not self._is_loaded:
+            self._blocked.load(await self.query(retry_queue.read_pending))
+            self._stopped = await self.query(platform_status.read_stopped, self._platform)
+            self._is_loaded = True
 
-    def forget(self) -> None:
-        """What is known here may not be so any more: it is looked at again."""
-        self._knows = False
+    def invalidate(self) -> None:
+        """Have `get_ready` load everything again."""
+        self._is_loaded = False
 
-    async def query(self, read: Callable[..., Answer], *arguments: Any) -> Answer:
-        """Read something. Raises Overloaded, Stopped and Unavailable."""
+    async def query(self, read: Callable[..., Result], *arguments: Any) -> Result:
+        """Read from the database. Raises Overloaded, Stopped and Unavailable."""
         return await self._reads.run(Query(read, arguments, cost="batch"))
 
     async def submit(self, command: Command) -> None:
-        """Have something remembered. Raises Overloaded, Stopped and Unavailable."""
+        """Have a command committed. Raises Overloaded, Stopped and Unavailable."""
         await self._commands.submit(command)
 
     async def record_failures(self, events: Sequence[FailedEvent]) -> None:
-        """Have failed_events remembered, a few at a time."""
-        for start in range(0, len(events), _NOTED_AT_ONCE):
-            await self.submit(RecordFailures(tuple(events[start : start + _NOTED_AT_ONCE])))
+        """Put events into the retry queue, or update them there. Raises what `submit` raises."""
+        for event in events:
+            self._blocked.update(event)
+        for start in range(0, len(events), _FAILURES_PER_COMMAND):
+            await self.submit(RecordFailures(tuple(events[start : start + _FAILURES_PER_COMMAND])))
 
-    async def send_batches(self, some: EventBatches, read_outbox_ids: Callable[..., list[int]]) -> int:
-        """Send event_batches of events, and have remembered which were not taken: how many events they are.
+    async def send_batches(self, batches: EventBatches, read_outbox_ids: Callable[..., list[int]]) -> int:
+        """Send event batches, record the events that weren't accepted, and return how many events there were.
 
-        `read_outbox_ids` finds their places in the outbox. Raises as `send`, `ask` and `note`.
+        `read_outbox_ids` finds the events' outbox ids. Raises what `send`, `query` and `submit` raise.
         """
-        events = some.lines.encode().split(b"\n") if some.lines else []
-        held = self.retries.blocked(events)
-        waiting = {each.place for each in held}
-        free = [place for place in range(len(events)) if place not in waiting]
-        unsent = await self.send([events[place] for place in free])
-        if unsent or held:
-            log.warning("events not taken", events=len(unsent), blocked=len(held))
-            places = await self.query(read_outbox_ids, some.event_batches)
-            unsent = [*held, *(each._replace(place=free[each.place]) for each in unsent)]
-            await self.record_failures(self.retries.remember(unsent, places))
+        events = batches.lines.encode().split(b"\n") if batches.lines else []
+        blocked = self._blocked.select(events)
+        blocked_indexes = {each.index for each in blocked}
+        free = [index for index in range(len(events)) if index not in blocked_indexes]
+        unsent = await self.send([events[index] for index in free])
+        if unsent or blocked:
+            log.warning("events not accepted", events=len(unsent), blocked=len(blocked))
+            outbox_ids = await self.query(read_outbox_ids, batches.event_batches)
+            unsent = [*blocked, *(replace(each, index=free[each.index]) for each in unsent)]
+            await self.record_failures([failed_event(each, outbox_ids[each.index], attempts=0) for each in unsent])
         return len(events)
 
     async def send(self, events: Sequence[bytes]) -> list[Unsent]:
-        """Send these, only while this relay holds the lease: those that were not taken.
+        """Send events while this relay holds the lease, and return those that weren't accepted.
 
-        Raises Later, Gone and LeaseLost.
+        Raises PlatformUnavailable, PlatformGone and LeaseLost.
         """
         if not events:
             return []
         sending = asyncio.create_task(dispatch(self._sink, events))
         try:
             while not sending.done():
-                left_s = self.lease.left_s
-                if not left_s:
-                    self.forget()
+                remaining_s = self._lease.remaining_s
+                if not remaining_s:
+                    self.invalidate()
                     raise LeaseLost
-                await asyncio.wait({sending}, timeout=min(left_s, 1.0))
+                await asyncio.wait({sending}, timeout=min(remaining_s, 1.0))
         finally:
             if not sending.done():
                 sending.cancel()
                 with suppress(Exception, asyncio.CancelledError):
                     await sending
         unsent = sending.result()
-        self.sent_events += len(events) - len(unsent)
+        self._sent_events += len(events) - len(unsent)
         return unsent
 
     async def close(self) -> None:
-        """Let go of the platform."""
+        """Release the lease, then close the connection to the platform."""
+        await self._lease.release()
         await self._sink.close()

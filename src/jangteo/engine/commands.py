@@ -6,6 +6,7 @@ server.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from jangteo.core.book import Command
@@ -43,12 +44,11 @@ class Commands:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self.events_committed = asyncio.Event()
-        """Set whenever a batch with events has been committed; whoever waits for it clears it."""
+        self._events_committed = asyncio.Event()
 
     async def start(self) -> None:
         """Start the writer."""
-        await self._writer.start(self.events_committed.set)
+        await self._writer.start(self.notify)
 
     async def stop(self) -> None:
         """Commit and answer everything accepted, then stop the writer."""
@@ -61,3 +61,16 @@ class Commands:
         whether it was committed.
         """
         return self._writer.submit(Submission(command, key))
+
+    def notify(self) -> None:
+        """Notify whoever waits for events, now or next: called after each commit of a batch with events."""
+        self._events_committed.set()
+
+    def clear_notification(self) -> None:
+        """Make the next `wait_for_events` wait for a later `notify`."""
+        self._events_committed.clear()
+
+    async def wait_for_events(self, timeout_s: float) -> None:
+        """Wait until `notify` is called, if it wasn't since the notification was cleared; at most the timeout."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._events_committed.wait(), timeout_s)

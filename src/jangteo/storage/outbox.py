@@ -1,7 +1,7 @@
-"""Events on their way to the data platform, and how far it has been told.
+"""The outbox: events for the data platform, and which event batches have been sent.
 
-An event is stored as it is sent, CloudEvents 1.0 in JSON without a line break: however often and however late it is
-sent, it is the same.
+An event is stored as the text that is sent, CloudEvents 1.0 in one line of JSON, so it is the same however often and
+however late it is sent.
 """
 
 from collections.abc import Iterable
@@ -22,18 +22,19 @@ _SHOP: Final = "SELECT name FROM shops WHERE id = 1"
 _NEW_EVENTS = Insert(schema.outbox, ("id", "event_batch_id", "order_id", "type", "event"))
 _NEW_BATCHES = Insert(schema.event_batches, ("id", "first_event", "last_event", "created_at"))
 _SENT = GuardedChange(schema.event_batches, ("sent_at",), ())
-# Bundle by event_batch, which CROSS JOIN says to SQLite: it would rather look through the whole outbox.
+# CROSS JOIN makes SQLite go from batch to batch; left to itself it scans the whole outbox.
 _EVENTS = """
     SELECT outbox.id AS id, outbox.event AS text
     FROM event_batches CROSS JOIN outbox
-    WHERE event_batches.id IN (:ids) AND outbox.id BETWEEN first_event AND last_event AND outbox.event_batch_id = event_batches.id
+    WHERE event_batches.id IN (:ids) AND outbox.id BETWEEN first_event AND last_event
+        AND outbox.event_batch_id = event_batches.id
 """
-_NOT_REJECTED = f"{_EVENTS} AND NOT EXISTS (SELECT 1 FROM failed_events WHERE failed_events.id = outbox.id)"
+_NOT_FAILED = f"{_EVENTS} AND NOT EXISTS (SELECT 1 FROM failed_events WHERE failed_events.id = outbox.id)"
 _encode = Encoder().encode
 
 
 class CloudEvent(Struct, frozen=True):
-    """An event with the attributes that CloudEvents 1.0 names."""
+    """An event with the attributes of CloudEvents 1.0."""
 
     specversion: str
     id: str
@@ -46,14 +47,14 @@ class CloudEvent(Struct, frozen=True):
 
 
 class EventBatches(NamedTuple):
-    """Events to be sent, in order: one JSON text a line; and the event_batches that they are."""
+    """The events of some event batches, in order, one JSON text a line; and the ids of the batches."""
 
     lines: str
     event_batches: tuple[int, ...]
 
 
 def save(session: Session, book: Book) -> None:
-    """The events of the batch, in the order they happened, as one event_batch; and which event_batches have been sent."""
+    """Add the batch's events as one event batch, in the order they happened, and mark sent event batches."""
     if book.events:
         shop: str = session.constant(_SHOP)[0][0]
         event_batch_id = next(book.new_event_batch_ids)
@@ -71,14 +72,14 @@ def save(session: Session, book: Book) -> None:
         session.insert(_NEW_BATCHES, [(event_batch_id, rows[0][0], rows[-1][0], to_micros(book.now))])
     if book.sent_event_batches:
         at = to_micros(book.now)
-        # Each once, also where two that marked it have come into one batch.
+        # Two commands of one batch may mark the same event batch.
         session.change(_SENT, [(at, event_batch_id) for event_batch_id in sorted(set(book.sent_event_batches))])
 
 
 def read_waiting(snapshot: Snapshot, sent: frozenset[int], limit: int) -> EventBatches | None:
-    """Events that wait to be sent, the oldest event_batches first; None where none wait but those `sent` and not yet marked.
+    """Return the oldest event batches that are not marked as sent, without those in `sent`; None if there are none.
 
-    At most `limit` events, but always a whole event_batch.
+    Returns whole event batches: at least one, otherwise at most `limit` events together.
     """
     sizes = snapshot.rows(
         """
@@ -96,9 +97,9 @@ def read_waiting(snapshot: Snapshot, sent: frozenset[int], limit: int) -> EventB
 def read_sent(
     snapshot: Snapshot, span: tuple[datetime, datetime], after: int, last: int, limit: int
 ) -> EventBatches | None:
-    """Events of a span of time that were sent, from the event_batch behind `after` to `last`; None where there are no more.
+    """Return sent event batches of a span of time, with ids above `after` and up to `last`; None if there are none.
 
-    Without those that the platform has rejected. At most `limit` events, but always a whole event_batch.
+    Leaves out failed events. Returns whole event batches: at least one, otherwise at most `limit` events together.
     """
     since, until = span
     sizes = snapshot.rows(
@@ -114,23 +115,23 @@ def read_sent(
         count=limit,
     )
     event_batches = _up_to(limit, sizes)
-    return EventBatches(snapshot.lines(_NOT_REJECTED, event_batches), event_batches) if event_batches else None
+    return EventBatches(snapshot.lines(_NOT_FAILED, event_batches), event_batches) if event_batches else None
 
 
-def read_outbox_ids(snapshot: Snapshot, event_batches: tuple[int, ...], *, without_rejected: bool = False) -> list[int]:
-    """The places in the outbox of the events of these event_batches, in order."""
-    events = _NOT_REJECTED if without_rejected else _EVENTS
-    places = events.replace("outbox.event AS text", "CAST(outbox.id AS TEXT) AS text")
-    return [int(place) for place in snapshot.lines(places, event_batches).splitlines()]
+def read_outbox_ids(snapshot: Snapshot, event_batches: tuple[int, ...], *, without_failed: bool = False) -> list[int]:
+    """Return the outbox ids of the events of these event batches, in order."""
+    events = _NOT_FAILED if without_failed else _EVENTS
+    ids = events.replace("outbox.event AS text", "CAST(outbox.id AS TEXT) AS text")
+    return [int(outbox_id) for outbox_id in snapshot.lines(ids, event_batches).splitlines()]
 
 
 def read_outbox_ids_of_sent(snapshot: Snapshot, event_batches: tuple[int, ...]) -> list[int]:
-    """The places in the outbox of the events of these event_batches that `read_sent` finds, in order."""
-    return read_outbox_ids(snapshot, event_batches, without_rejected=True)
+    """Return the outbox ids of the events that `read_sent` returns for these event batches, in order."""
+    return read_outbox_ids(snapshot, event_batches, without_failed=True)
 
 
 def _up_to(limit: int, sizes: Iterable[Row]) -> tuple[int, ...]:
-    """The first event_batches of so many events together; at least one, where there is any."""
+    """Return the first event batches with at most `limit` events together, but at least one if there are any."""
     event_batches: list[int] = []
     events = 0
     for event_batch_id, size in sizes:
@@ -142,10 +143,10 @@ def _up_to(limit: int, sizes: Iterable[Row]) -> tuple[int, ...]:
 
 
 def cloud_event(shop: str, event: Event) -> CloudEvent:
-    """An event of the shop of this name, as it is sent."""
+    """Return an event as it is sent by the shop of this name."""
     return CloudEvent(
         specversion="1.0",
-        # Platforms that know an event by its id alone must not take one shop's for another's.
+        # Some platforms identify an event by its id alone, so the id names the shop too.
         id=f"{shop}-{event.id}",
         source=f"/jangteo/{shop}",
         type=event.type,

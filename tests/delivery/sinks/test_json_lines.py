@@ -1,3 +1,5 @@
+"""The file platform: one event a line, whole lines only, whatever happens to the file."""
+
 from __future__ import annotations
 
 import asyncio
@@ -8,21 +10,21 @@ from threading import Event
 
 import pytest
 
-from jangteo.delivery.sinks.base import Later
+from jangteo.delivery.sinks.base import PlatformUnavailable
 from jangteo.delivery.sinks.json_lines import JsonLines
 
 
 def send(path: Path, *batches: list[bytes]) -> None:
-    async def sent() -> None:
+    async def scenario() -> None:
         sink = JsonLines(path)
         for events in batches:
             assert await sink.send(events) == {}
         await sink.close()
 
-    asyncio.run(sent())
+    asyncio.run(scenario())
 
 
-def test_events_are_appended_one_a_line(tmp_path: Path) -> None:
+def test_each_event_is_appended_as_a_line(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     send(path, [b'{"id":1}', b'{"id":2}'])
     send(path, [b'{"id":3}'])
@@ -30,7 +32,7 @@ def test_events_are_appended_one_a_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 70_000, 200_000])
-def test_a_line_that_a_crash_has_torn_is_cut_off(tmp_path: Path, size: int) -> None:
+def test_a_line_torn_by_a_crash_is_removed(tmp_path: Path, size: int) -> None:
     path = tmp_path / "events.jsonl"
     torn = b'{"id":2' + b" " * size
     path.write_bytes(b'{"id":1}\n' + torn)
@@ -44,10 +46,10 @@ def test_a_line_that_a_crash_has_torn_is_cut_off(tmp_path: Path, size: int) -> N
     assert path.read_bytes() == b'{"precious": true}\n{"id":2}\n'
 
 
-def test_a_file_that_was_rotated_away_is_begun_anew(tmp_path: Path) -> None:
+def test_a_rotated_file_is_created_again(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
 
-    async def rotated() -> None:
+    async def scenario() -> None:
         sink = JsonLines(path)
         await sink.send([b'{"id":1}'])
         path.rename(tmp_path / "events.1")
@@ -56,12 +58,12 @@ def test_a_file_that_was_rotated_away_is_begun_anew(tmp_path: Path) -> None:
         await sink.send([b'{"id":3}'])
         await sink.close()
 
-    asyncio.run(rotated())
+    asyncio.run(scenario())
     assert (tmp_path / "events.1").read_bytes() == b'{"id":1}\n'
     assert path.read_bytes() == b'{"id":3}\n'
 
 
-def test_a_full_disk_is_for_later_and_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_unavailable_and_leaves_no_torn_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "events.jsonl"
     write = os.write
 
@@ -70,36 +72,34 @@ def test_a_full_disk_is_for_later_and_leaves_no_half_line(tmp_path: Path, monkey
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(file, data[:5])
 
-    async def filled() -> None:
+    async def scenario() -> None:
         sink = JsonLines(path)
         monkeypatch.setattr(os, "write", write_a_little)
-        with pytest.raises(Later, match="No space left"):
+        with pytest.raises(PlatformUnavailable, match="No space left"):
             await sink.send([b'{"id":1}'])
         monkeypatch.setattr(os, "write", write)
         await sink.send([b'{"id":1}'])
         await sink.close()
 
-    asyncio.run(filled())
+    asyncio.run(scenario())
     assert path.read_bytes() == b'{"id":1}\n'
 
 
-def test_a_cancelled_send_is_written_to_its_end_before_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cancelled_send_is_finished_before_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "events.jsonl"
-    begun, go_on = Event(), Event()
+    started, go_on = Event(), Event()
     flush = os.fdatasync
 
     def flush_slowly(file: int) -> None:
-        begun.set()
+        started.set()
         assert go_on.wait(30)
         flush(file)
 
-    async def cancelled() -> None:
+    async def scenario() -> None:
         sink = JsonLines(path)
         monkeypatch.setattr(os, "fdatasync", flush_slowly)
         sending = asyncio.ensure_future(sink.send([b'{"id":1}']))
-        assert await asyncio.to_thread(begun.wait, 30)
+        assert await asyncio.to_thread(started.wait, 30)
         sending.cancel()
         go_on.set()
         with pytest.raises(asyncio.CancelledError):
@@ -107,5 +107,5 @@ def test_a_cancelled_send_is_written_to_its_end_before_the_next(
         await sink.send([b'{"id":2}'])
         await sink.close()
 
-    asyncio.run(cancelled())
+    asyncio.run(scenario())
     assert path.read_bytes() == b'{"id":1}\n{"id":2}\n'

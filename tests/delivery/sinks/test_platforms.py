@@ -1,4 +1,4 @@
-"""A platform is named by a URL; what can't be used is told in one line, without what is secret in it."""
+"""Platform URLs: which are valid, one-line errors for the others, and no secret in any output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jangteo.delivery.sinks.base import CannotUse
+from jangteo.delivery.sinks.base import InvalidPlatform
 from jangteo.delivery.sinks.platforms import Nowhere, open_sink, shown_platform
 from jangteo.delivery.sinks.urls import parse_address
 
@@ -17,7 +17,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 @pytest.mark.parametrize(
-    ("url", "says"),
+    ("url", "reason"),
     [
         ("ftp://x", "must be named as one of file:PATH"),
         ("nonsense", "must be named as one of file:PATH"),
@@ -25,22 +25,22 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
         ("file:", "file:PATH"),
         ("file:{folder}", "is no file"),
         ("file:/dev/null", "is no file"),
-        ("file:{folder}/taken", "own database"),
+        ("file:{folder}/shop-file", "own database"),
         ("file:{folder}/missing/events.jsonl", "create it first"),
         ("file:{folder}/shop.db", "no JSON Lines file; nothing was changed"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_told_in_one_line(tmp_path: Path, url: str, says: str) -> None:
+def test_an_unusable_file_is_an_error_in_one_line(tmp_path: Path, url: str, reason: str) -> None:
     (tmp_path / "shop.db").write_bytes(b"SQLite format 3\x00")
-    with pytest.raises(CannotUse) as refused:
-        open_sink(url.format(folder=tmp_path), taken=[tmp_path / "taken"])
-    assert says in str(refused.value)
-    assert "\n" not in str(refused.value)
+    with pytest.raises(InvalidPlatform) as error:
+        open_sink(url.format(folder=tmp_path), shop_files=[tmp_path / "shop-file"])
+    assert reason in str(error.value)
+    assert "\n" not in str(error.value)
     assert (tmp_path / "shop.db").read_bytes() == b"SQLite format 3\x00"
 
 
 @pytest.mark.parametrize(
-    ("url", "says"),
+    ("url", "reason"),
     [
         ("http://", "needs a host"),
         ("https://:443/x", "needs a host"),
@@ -76,27 +76,27 @@ def test_a_file_that_cannot_be_used_is_told_in_one_line(tmp_path: Path, url: str
         ("kafka://ann@host:9092/orders", "user and password"),
     ],
 )
-def test_what_is_malformed_is_told_in_one_line_without_its_password(url: str, says: str) -> None:
-    with pytest.raises(CannotUse) as refused:
+def test_a_malformed_url_is_an_error_in_one_line_without_its_password(url: str, reason: str) -> None:
+    with pytest.raises(InvalidPlatform) as error:
         open_sink(url)
-    assert says in str(refused.value)
-    assert "\n" not in str(refused.value)
-    assert "pa55" not in str(refused.value)
+    assert reason in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "pa55" not in str(error.value)
     assert "pa55" not in shown_platform(url)
 
 
 @pytest.mark.parametrize("url", ["none", "file:events.jsonl", "nats://host/orders", "kafka://host:9092/orders"])
-def test_a_secret_is_only_for_what_is_signed(url: str) -> None:
-    with pytest.raises(CannotUse, match="a secret is for a platform that is reached over HTTP"):
+def test_a_secret_needs_an_http_platform(url: str) -> None:
+    with pytest.raises(InvalidPlatform, match="a secret is only for an HTTP platform"):
         open_sink(url, SECRET)
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_pa55!pa55", "whsec_ä"])
-def test_a_secret_must_look_like_one(secret: str) -> None:
-    with pytest.raises(CannotUse) as refused:
+def test_a_malformed_secret_is_an_error(secret: str) -> None:
+    with pytest.raises(InvalidPlatform) as error:
         open_sink("https://host/x", secret)
-    assert "the secret must be whsec_ and the base64" in str(refused.value)
-    assert "pa55" not in str(refused.value)
+    assert "the secret must be whsec_ and the base64" in str(error.value)
+    assert "pa55" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -112,18 +112,18 @@ def test_a_secret_must_look_like_one(secret: str) -> None:
         "kafka://ann:p%40ss@one:9092/orders?security=sasl_plaintext&mechanism=scram-sha-256",
     ],
 )
-def test_opening_reaches_nothing(url: str) -> None:
+def test_opening_does_not_connect(url: str) -> None:
     asyncio.run(open_sink(url).close())
 
 
-def test_nowhere_takes_everything() -> None:
+def test_nowhere_accepts_everything() -> None:
     sink = open_sink("none")
     assert isinstance(sink, Nowhere)
     assert asyncio.run(sink.send([b"{}"])) == {}
     asyncio.run(sink.close())
 
 
-def test_an_address_is_decoded_and_shows_no_credentials() -> None:
+def test_an_address_has_decoded_credentials_and_does_not_show_them() -> None:
     address = parse_address("nats://a%40n:p%3Aa%2C55@one:1,a%40n:p%3Aa%2C55@[::2]/orders")
     assert (address.user, address.password) == ("a@n", "p:a,55")
     assert [str(host) for host in address.hosts] == ["one:1", "[::2]"]
@@ -149,7 +149,7 @@ def test_an_address_is_decoded_and_shows_no_credentials() -> None:
         ),
     ],
 )
-def test_a_platform_is_shown_without_what_is_secret(url: str, shown: str) -> None:
+def test_a_platform_is_shown_without_its_secrets(url: str, shown: str) -> None:
     assert shown_platform(url) == shown
 
 
@@ -163,16 +163,16 @@ def test_a_platform_is_shown_without_what_is_secret(url: str, shown: str) -> Non
     ],
 )
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, url: str, client: str, extra: str) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == client or name in OF_CLIENTS]:
+    for name in [name for name in sys.modules if name.partition(".")[0] == client or name in CLIENT_MODULES]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, client, None)
-    with pytest.raises(CannotUse) as refused:
+    with pytest.raises(InvalidPlatform) as error:
         open_sink(url)
     kind = url.partition(":")[0]
-    assert str(refused.value) == f"{kind}:// needs the extra \"{extra}\": pip install 'jangteo[{extra}]'"
+    assert str(error.value) == f"{kind}:// needs the extra \"{extra}\": pip install 'jangteo[{extra}]'"
 
 
-OF_CLIENTS = {
+CLIENT_MODULES = {
     f"jangteo.delivery.sinks.{name}"
     for name in (
         "http_responses",
@@ -187,10 +187,10 @@ OF_CLIENTS = {
 }
 
 
-def test_a_shop_that_names_none_of_them_loads_no_client() -> None:
+def test_a_file_platform_imports_no_client() -> None:
     program = (
         "import sys; from jangteo.delivery.sinks.platforms import open_sink; open_sink('file:x.jsonl'); "
         "print({'aiohttp', 'nats', 'confluent_kafka'} & set(sys.modules))"
     )
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "set()"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"

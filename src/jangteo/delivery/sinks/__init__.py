@@ -1,1 +1,1 @@
-"""One sink for each kind of platform. Owns how events reach it, not what is sent, when, or in which order."""
+"""One sink for each kind of platform: how events reach it. What is sent, when and in which order isn't decided here."""

@@ -1,46 +1,46 @@
-"""What a platform is to the relay: something that takes events, and may say no to one or ask for backoff."""
+"""The sink protocol, and the errors that every sink raises."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
-_LONGEST_REASON: Final = 500
+_REASON_CHARACTERS: Final = 500
 
 
-class CannotUse(Exception):
-    """The platform can't be used as it was named; the message is one line for the operator."""
+class InvalidPlatform(Exception):
+    """The platform's URL, secret or client library is unusable; the message is one line for the operator."""
 
 
-class Later(Exception):
-    """The platform can't take events now, whichever they are; the message says why, in one line.
+class PlatformUnavailable(Exception):
+    """The platform can't take any events now; the message says why, in one line.
 
-    All that were sent are sent again, with the same ids, though some may have arrived.
+    All events of the call are sent again, with the same ids, though some may have arrived.
     """
 
-    def __init__(self, reason: str, after_s: float | None = None) -> None:
-        """`after_s`: so long the platform has asked to be left alone."""
+    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+        """`retry_after_s`: how long the platform has asked to be left alone."""
         super().__init__(reason)
-        self.after_s = after_s
+        self.retry_after_s = retry_after_s
 
 
-class Gone(Exception):
-    """The platform wants no more events, ever; the message says how it said so, in one line."""
+class PlatformGone(Exception):
+    """The platform wants no more events, ever; the message quotes its answer, in one line."""
 
 
 class Sink(Protocol):
-    """A platform that takes events. It is asked by one task at a time."""
+    """Delivers events to one platform. It serves one call at a time."""
 
     async def send(self, events: Sequence[bytes]) -> Mapping[int, str]:
-        """Deliver these, each a CloudEvent in JSON; no two of them are of one order.
+        """Deliver events, each a CloudEvent in JSON and no two of one order.
 
-        All but those in the answer have been delivered durably: it names the places of events that the platform
-        rejects for what they are, each with the reason in one line. May be cancelled. Raises Later and Gone.
+        Returns the indexes of the events that the platform rejected, each with its reason in one line; all others
+        have been delivered durably. May be cancelled. Raises PlatformUnavailable and PlatformGone.
         """
 
     async def close(self) -> None:
-        """Let go of it."""
+        """Close what is open to the platform."""
 
 
 def one_line(reason: str) -> str:
-    """What a platform has said, as a database can keep it and an operator can read it: printable, and not endless."""
-    printable = "".join(each if each.isprintable() else " " for each in reason[: 4 * _LONGEST_REASON])
-    return " ".join(printable.split())[:_LONGEST_REASON]
+    """Return a platform's message as one line of printable characters, short enough to be stored and read."""
+    printable = "".join(each if each.isprintable() else " " for each in reason[: 4 * _REASON_CHARACTERS])
+    return " ".join(printable.split())[:_REASON_CHARACTERS]

@@ -1,18 +1,18 @@
-"""What a sink reads of an event's text."""
+"""Decoders of the fields that sinks read from an event's text."""
 
 from typing import Final
 
 from msgspec import Raw, Struct, json
 
 
-class Named(Struct):
-    """An event by its id alone."""
+class EventId(Struct):
+    """An event's id alone."""
 
     id: str
 
 
-class Parts(Struct):
-    """An event's attributes, and its data as the text it is."""
+class EventFields(Struct):
+    """An event's attributes, and its data as JSON text."""
 
     specversion: str
     id: str
@@ -24,5 +24,5 @@ class Parts(Struct):
     data: Raw
 
 
-READ_ID: Final = json.Decoder(Named).decode
-READ_PARTS: Final = json.Decoder(Parts).decode
+READ_ID: Final = json.Decoder(EventId).decode
+READ_FIELDS: Final = json.Decoder(EventFields).decode

@@ -1,4 +1,4 @@
-"""What an HTTP platform's answers, and the lack of one, mean: in one line, without any secret."""
+"""What an HTTP platform's responses and connection errors mean, in one line and without secrets."""
 
 import os
 import time
@@ -7,44 +7,43 @@ from typing import Final, NamedTuple
 
 import aiohttp
 
-LONGEST_WAIT_S: Final = 3_600.0
-"""Whatever a platform asks for, it is asked again after this."""
-_TOLD_CHARACTERS: Final = 200
+RETRY_AFTER_MAX_S: Final = 3_600.0
+"""The longest wait that a platform can ask for."""
+_DESCRIBED_CHARACTERS: Final = 200
 
 
-class Answer(NamedTuple):
-    """A status, its Retry-After as it was sent, and the beginning of the body."""
+class HttpResponse(NamedTuple):
+    """A status, its Retry-After header as it was sent, and the beginning of the body."""
 
     status: int
     retry_after: str | None
     body: bytes
 
-    @property
-    def told(self) -> str:
-        """Like `HTTP 422: the body's text`, in one line."""
+    def describe(self) -> str:
+        """Return a line like `HTTP 422: the body's text`."""
         text = "".join(
             character if character.isprintable() else " " for character in self.body.decode(errors="replace")
         )
-        return f"HTTP {self.status}: {' '.join(text.split())[:_TOLD_CHARACTERS]}".rstrip(": ")
+        return f"HTTP {self.status}: {' '.join(text.split())[:_DESCRIBED_CHARACTERS]}".rstrip(": ")
 
 
-def wait_asked_for(retry_after: str | None) -> float | None:
-    """The seconds of a Retry-After, at most an hour; None where there is none that can be understood."""
+def parse_retry_after(retry_after: str | None) -> float | None:
+    """Return the seconds of a Retry-After header, at most an hour; None if it is missing or can't be parsed."""
     if retry_after is None:
         return None
     text = retry_after.strip()
     if text.isascii() and text.isdigit():
-        # More digits than any sensible wait has are not even read.
-        return min(float(text[:9]), LONGEST_WAIT_S) if len(text) <= len("999999999") else LONGEST_WAIT_S
+        # Longer numbers exceed the maximum anyway; converting them could take long.
+        return min(float(text[:9]), RETRY_AFTER_MAX_S) if len(text) <= len("999999999") else RETRY_AFTER_MAX_S
     try:
         seconds = parsedate_to_datetime(text).timestamp() - time.time()
     except (ValueError, OverflowError):
         return None
-    return min(max(seconds, 0.0), LONGEST_WAIT_S)
+    return min(max(seconds, 0.0), RETRY_AFTER_MAX_S)
 
 
-def why_no_answer(error: Exception) -> str:  # noqa: PLR0911 - one for each kind of trouble
-    """In our own words: what a client's error says may lock the URL."""
+def describe_error(error: Exception) -> str:  # noqa: PLR0911 - one for each kind of error
+    """Return why there was no response, in our own words: the client's may quote the URL and its secrets."""
     match error:
         case aiohttp.ClientConnectorDNSError():
             return "the host's name can't be resolved"
@@ -53,17 +52,17 @@ def why_no_answer(error: Exception) -> str:  # noqa: PLR0911 - one for each kind
                 f"the certificate can't be trusted: {getattr(error.certificate_error, 'verify_message', 'no reason')}"
             )
         case aiohttp.ClientSSLError():
-            return "there is no TLS where it was looked for"
+            return "the server doesn't speak TLS"
         case aiohttp.ClientConnectorError():
             return f"can't connect: {_reason(error.os_error)}"
         case aiohttp.ServerDisconnectedError():
-            return "the connection was closed without an answer"
+            return "the connection was closed without a response"
         case aiohttp.ClientPayloadError():
-            return "the answer was cut off"
+            return "the response was cut off"
         case OSError():
             return f"the connection broke: {_reason(error)}"
         case _:
-            return f"no proper HTTP answer ({type(error).__name__})"
+            return f"no valid HTTP response ({type(error).__name__})"
 
 
 def _reason(error: OSError) -> str:

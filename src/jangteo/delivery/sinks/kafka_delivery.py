@@ -1,4 +1,4 @@
-"""What becomes of a batch that is given to Kafka: every record acknowledged or rejected. For a thread: it blocks."""
+"""Delivers batches of events to Kafka, every record acknowledged or rejected. It blocks, so it runs in a thread."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -9,11 +9,12 @@ from typing import Any, Final
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from jangteo.delivery.sinks.event_fields import READ_PARTS, Parts
-from jangteo.delivery.sinks.kafka_producer import Failed, NotedProducer, told
+from jangteo.delivery.sinks.base import PlatformUnavailable
+from jangteo.delivery.sinks.event_fields import READ_FIELDS, EventFields
+from jangteo.delivery.sinks.kafka_producer import KafkaProducer, describe
 
-_LOOK_EVERY_S: Final = 0.1
-"""So often the thread looks whether it is still wanted."""
+_POLL_INTERVAL_S: Final = 0.1
+"""How often the thread looks whether it was cancelled."""
 _RECORD_ERRORS: Final = frozenset(
     {
         KafkaError.MSG_SIZE_TOO_LARGE,
@@ -22,124 +23,128 @@ _RECORD_ERRORS: Final = frozenset(
         KafkaError.INVALID_RECORD,
         KafkaError.INVALID_TIMESTAMP,
         KafkaError.RECORD_LIST_TOO_LARGE,
-        KafkaError._INVALID_DIFFERENT_RECORD,  # noqa: SLF001 - the client's name for what a neighbour has caused
+        KafkaError._INVALID_DIFFERENT_RECORD,  # noqa: SLF001 - the client's name for an error of another record
     }
 )
-"""What is wrong with a record, or with one that went out beside it; anything else is the cluster's trouble."""
+"""Errors of a record, or of another one in its request; all others are errors of the cluster."""
 _NO_TOPIC: Final = frozenset(
     {
         KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - what the client itself has found out
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - the client's name for what it found out itself
     }
 )
 
 
 class Delivery:
-    """Delivers batches, one after the other, over one producer; after a failure that is ended, and this not used again.
+    """Delivers one batch after the other with one producer. After a failure it is closed and must not be used again.
 
-    `settings` are those of the client that differ from shop to shop.
+    `settings` are the client's settings for this platform.
     """
 
     def __init__(self, settings: Mapping[str, Any], topic: str) -> None:
         self._settings = settings
         self._topic = topic
-        self._producer: NotedProducer | None = None
+        self._producer: KafkaProducer | None = None
         self._unreported: set[int] = set()
         self._errors: dict[int, KafkaError] = {}
         self._rejected: dict[int, str] = {}
-        self._unwanted = Event()
+        self._cancelled = Event()
 
-    def deliver(self, events: Sequence[bytes], deadline_s: float) -> Mapping[int, str]:
-        """Wait until every record is acknowledged, or rejected, within so many seconds. Raises Failed.
+    def deliver(self, events: Sequence[bytes], timeout_s: float) -> Mapping[int, str]:
+        """Send the events, wait until each is acknowledged or rejected, and return the rejected ones' indexes.
 
-        A record that was refused together with others is sent again alone: what is wrong may be wrong with another.
+        A record that was rejected together with others is sent again alone: the error may be another's. Raises
+        PlatformUnavailable.
         """
-        until = time.monotonic() + deadline_s
+        deadline = time.monotonic() + timeout_s
         self._rejected = {}
         try:
-            self._producer = self._producer or NotedProducer(self._settings)
+            self._producer = self._producer or KafkaProducer(self._settings)
             records = self._read(events)
-            refused = self._round(self._producer, records, until)
-            if refused:
-                self._again_alone({place: records[place] for place in refused}, until)
+            errors = self._produce_all(self._producer, records, deadline)
+            if errors:
+                self._send_alone({index: records[index] for index in errors}, deadline)
         except BaseException:
-            self.end()
+            self.close()
             raise
         return self._rejected
 
-    def give_up(self) -> None:
-        """From another thread: end soon what `deliver` is doing."""
-        self._unwanted.set()
+    def cancel(self) -> None:
+        """Make `deliver` fail soon. Called from another thread."""
+        self._cancelled.set()
 
-    def end(self) -> None:
-        """Let nothing that is still held be delivered."""
+    def close(self) -> None:
+        """Close the producer, so that no record it still holds is delivered."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            producer.end()
+            producer.close()
 
-    def _again_alone(self, records: Mapping[int, Parts], until: float) -> None:
-        alone = NotedProducer({**self._settings, "batch.num.messages": 1})
+    def _send_alone(self, records: Mapping[int, EventFields], deadline: float) -> None:
+        producer = KafkaProducer({**self._settings, "batch.num.messages": 1})
         try:
-            refused = self._round(alone, records, until)
+            errors = self._produce_all(producer, records, deadline)
         finally:
-            alone.end()
-        self._rejected |= {place: told(error) for place, error in refused.items()}
+            producer.close()
+        self._rejected |= {index: describe(error) for index, error in errors.items()}
 
-    def _round(self, producer: NotedProducer, records: Mapping[int, Parts], until: float) -> dict[int, KafkaError]:
-        """Send these and wait for all reports: the errors of those refused for what they are. Raises Failed."""
-        producer.forget_trouble()
+    def _produce_all(
+        self, producer: KafkaProducer, records: Mapping[int, EventFields], deadline: float
+    ) -> dict[int, KafkaError]:
+        """Send records, wait for all delivery reports, and return the errors of records. Raises PlatformUnavailable."""
+        producer.clear_error()
         self._unreported, self._errors = set(records), {}
-        for place, record in records.items():
-            self._produce(producer, place, record, until)
+        for index, record in records.items():
+            self._produce(producer, index, record, deadline)
         while self._unreported:
-            self._wait(producer, until)
+            self._wait(producer, deadline)
         for error in self._errors.values():
             if error.code() not in _RECORD_ERRORS:
-                raise Failed(self._told(error))
+                raise PlatformUnavailable(self._describe(error))
         return self._errors
 
-    def _wait(self, producer: NotedProducer, until: float) -> None:
-        producer.wait(_LOOK_EVERY_S)
-        if self._unwanted.is_set():
-            raise Failed("no longer wanted")
-        if self._unreported and (producer.is_hopeless or time.monotonic() >= until):
-            raise Failed(f"Kafka didn't acknowledge all events: {producer.trouble or 'no answer in time'}")
+    def _wait(self, producer: KafkaProducer, deadline: float) -> None:
+        producer.wait(_POLL_INTERVAL_S)
+        if self._cancelled.is_set():
+            raise PlatformUnavailable("sending was cancelled")
+        if self._unreported and (producer.has_failed or time.monotonic() >= deadline):
+            reason = producer.last_error or "no answer in time"
+            raise PlatformUnavailable(f"Kafka didn't acknowledge all events: {reason}")
 
-    def _produce(self, producer: NotedProducer, place: int, record: Parts, until: float) -> None:
+    def _produce(self, producer: KafkaProducer, index: int, record: EventFields, deadline: float) -> None:
         while True:
             try:
-                producer.produce(self._topic, record, partial(self._hear, place))
+                producer.produce(self._topic, record, partial(self._on_delivery, index))
             except BufferError:
-                # Its queue is full: room comes with the reports.
-                self._wait(producer, until)
+                # The producer's queue is full: delivery reports make room.
+                self._wait(producer, deadline)
             except KafkaException as error:
-                self._refuse(place, error.args[0])
+                self._reject(index, error.args[0])
                 return
             else:
                 return
 
-    def _refuse(self, place: int, error: KafkaError) -> None:
-        """What the producer itself doesn't take has nothing to do with other records."""
+    def _reject(self, index: int, error: KafkaError) -> None:
+        """Reject a record that the producer itself refused: that has nothing to do with other records."""
         if error.code() not in _RECORD_ERRORS:
-            raise Failed(self._told(error))
-        self._unreported.discard(place)
-        self._rejected[place] = told(error)
+            raise PlatformUnavailable(self._describe(error))
+        self._unreported.discard(index)
+        self._rejected[index] = describe(error)
 
-    def _hear(self, place: int, error: KafkaError | None, _: Message) -> None:
+    def _on_delivery(self, index: int, error: KafkaError | None, _: Message) -> None:
         if error is not None:
-            self._errors[place] = error
-        self._unreported.discard(place)
+            self._errors[index] = error
+        self._unreported.discard(index)
 
-    def _read(self, events: Sequence[bytes]) -> dict[int, Parts]:
-        records: dict[int, Parts] = {}
-        for place, event in enumerate(events):
+    def _read(self, events: Sequence[bytes]) -> dict[int, EventFields]:
+        records: dict[int, EventFields] = {}
+        for index, event in enumerate(events):
             try:
-                records[place] = READ_PARTS(event)
+                records[index] = READ_FIELDS(event)
             except msgspec.DecodeError as error:
-                self._rejected[place] = f"it is no CloudEvent: {error}"
+                self._rejected[index] = f"it is no CloudEvent: {error}"
         return records
 
-    def _told(self, error: KafkaError) -> str:
+    def _describe(self, error: KafkaError) -> str:
         if error.code() in _NO_TOPIC:
             return f"Kafka has no topic {self._topic}: create it"
-        return f"Kafka: {told(error)}"
+        return f"Kafka: {describe(error)}"

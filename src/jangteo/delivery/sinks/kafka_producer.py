@@ -1,4 +1,4 @@
-"""A Kafka producer that remembers what troubles it. All of it blocks: it is for a thread."""
+"""A Kafka producer that remembers its connection's last error. It blocks, so it runs in a thread."""
 
 from collections.abc import Callable, Mapping
 from logging import Handler, LogRecord, getLogger
@@ -7,84 +7,82 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from jangteo.delivery.sinks.event_fields import Parts
+from jangteo.delivery.sinks.base import PlatformUnavailable
+from jangteo.delivery.sinks.event_fields import EventFields
 
-SHUTDOWN_TIMEOUT_S: Final = 0.1
-"""So long it may take to hear of what was thrown away."""
-_TOPIC_SOUGHT_MS: Final = 5_000
-_ALL_DOWN: Final = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - so named by the client, as are all errors of its own
-_HOPELESS: Final = frozenset({_ALL_DOWN, KafkaError._AUTHENTICATION, KafkaError._FATAL})  # noqa: SLF001 - as above
+CLOSE_TIMEOUT_S: Final = 0.1
+"""How long a closing producer waits for the reports of purged records."""
+_TOPIC_LOOKUP_MS: Final = 5_000
+_ALL_DOWN: Final = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - the client names its own errors like this
+_FATAL: Final = frozenset({_ALL_DOWN, KafkaError._AUTHENTICATION, KafkaError._FATAL})  # noqa: SLF001 - as above
 _LOGGER: Final = getLogger(__name__)
 
 log = structlog.get_logger()
 
 
-class Failed(Exception):
-    """Not all was acknowledged; the message is one line."""
+class KafkaProducer:
+    """A producer whose records are acknowledged by all in-sync replicas and stay in order within a partition.
 
-
-class NotedProducer:
-    """A producer whose records all replicas in sync acknowledge, and that keeps the order within a partition.
-
-    `settings` are the client's own. Raises Failed where it can't be made of them.
+    `settings` are the client's own. Raises PlatformUnavailable if the client refuses them.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        self.trouble: str | None = None
-        """What it last told of outside of delivery reports."""
-        self.is_hopeless = False
-        """Whether that is nothing to wait out."""
+        self.last_error: str | None = None
+        """The last error that is not one of a single record."""
+        self.has_failed = False
+        """Whether such an error makes waiting pointless."""
         try:
-            self._producer: Producer | None = Producer({**_SETTINGS, **settings, "error_cb": self._note})
+            self._producer: Producer | None = Producer({**_SETTINGS, **settings, "error_cb": self._on_error})
         except KafkaException as error:
-            raise Failed(f"Kafka: {told(error.args[0])}") from error
+            raise PlatformUnavailable(f"Kafka: {describe(error.args[0])}") from error
 
-    def produce(self, topic: str, record: Parts, hear: Callable[[KafkaError | None, Message], None]) -> None:
-        """Queue a record; `hear` gets its delivery report. Raises BufferError, and KafkaException."""
-        self._made().produce(
+    def produce(self, topic: str, record: EventFields, report: Callable[[KafkaError | None, Message], None]) -> None:
+        """Queue a record; `report` is called with its delivery report. Raises BufferError, and KafkaException."""
+        self._open_producer().produce(
             topic,
             value=bytes(record.data),
             key=record.subject,
             headers=_headers(record),
-            on_delivery=hear,
+            on_delivery=report,
         )
 
-    def wait(self, seconds: float) -> None:
-        """Hear delivery reports, until there are no more to come or the time is over."""
-        self._made().flush(seconds)
+    def wait(self, timeout_s: float) -> None:
+        """Call back with delivery reports, until no record is waiting for one or the time is over."""
+        self._open_producer().flush(timeout_s)
 
-    def forget_trouble(self) -> None:
-        """What was told while nothing was sent, like the end of an idle connection, is no reason to give up."""
-        self._made().poll(0)
-        self.trouble, self.is_hopeless = None, False
+    def clear_error(self) -> None:
+        """Disregard errors from before a batch, such as the end of an idle connection."""
+        self._open_producer().poll(0)
+        self.last_error, self.has_failed = None, False
 
-    def end(self) -> None:
-        """Throw away what it holds, so that none of it is ever delivered, and end it: here, and not on some other
-        thread that finds it unused, since that may take its time.
+    def close(self) -> None:
+        """Drop unsent records, so that none is delivered later, and destroy the producer.
+
+        It is destroyed here, since that may take long for whichever thread collects it as garbage.
         """
         if self._producer is not None:
             self._producer.purge()
-            self._producer.flush(SHUTDOWN_TIMEOUT_S)
+            self._producer.flush(CLOSE_TIMEOUT_S)
             self._producer = None
 
-    def _made(self) -> Producer:
+    def _open_producer(self) -> Producer:
         if self._producer is None:
-            raise Failed("the producer was ended")
+            raise PlatformUnavailable("the Kafka producer is closed")
         return self._producer
 
-    def _note(self, error: KafkaError) -> None:
-        # That all are down comes after the reason of each.
-        if error.code() != _ALL_DOWN or self.trouble is None:
-            self.trouble = told(error)
-        self.is_hopeless |= error.fatal() or error.code() in _HOPELESS
+    def _on_error(self, error: KafkaError) -> None:
+        # "All brokers are down" comes after the reason of each.
+        if error.code() != _ALL_DOWN or self.last_error is None:
+            self.last_error = describe(error)
+        self.has_failed |= error.fatal() or error.code() in _FATAL
 
 
-def told(error: KafkaError) -> str:
-    """What is wrong, in one line."""
+def describe(error: KafkaError) -> str:
+    """Return the client's message in one line."""
     return " ".join(error.str().split())
 
 
-def _headers(record: Parts) -> list[tuple[str, str | bytes | None]]:
+def _headers(record: EventFields) -> list[tuple[str, str | bytes | None]]:
     """CloudEvents' binary mode: the attributes are headers, the value is the data alone."""
     return [
         ("ce_specversion", record.specversion),
@@ -97,22 +95,22 @@ def _headers(record: Parts) -> list[tuple[str, str | bytes | None]]:
     ]
 
 
-class _Told(Handler):
-    """What the client would print, in our own log; the reason of a failure is told by whoever sends."""
+class _LogHandler(Handler):
+    """Logs the client's own lines at debug level; the relay logs the reason of a failure."""
 
     def emit(self, record: LogRecord) -> None:
-        log.debug("Kafka client", says=record.getMessage())
+        log.debug("Kafka client", message=record.getMessage())
 
 
-_LOGGER.addHandler(_Told())
+_LOGGER.addHandler(_LogHandler())
 _LOGGER.propagate = False
 _SETTINGS: Final[Mapping[str, Any]] = {
     "acks": "all",
     "enable.idempotence": True,
     "client.id": "jangteo",
-    # As the Java clients do, so that all who key by order find the same partition.
+    # As in the Java clients, so that all producers that use the order as key choose the same partition.
     "partitioner": "murmur2_random",
     "reconnect.backoff.max.ms": 1_000,
-    "topic.metadata.propagation.max.ms": _TOPIC_SOUGHT_MS,
+    "topic.metadata.propagation.max.ms": _TOPIC_LOOKUP_MS,
     "logger": _LOGGER,
 }

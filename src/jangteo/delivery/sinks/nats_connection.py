@@ -1,6 +1,6 @@
-"""One connection to NATS: publishes many events at once and hears of each what the stream says.
+"""One connection to NATS: publishes many events at once and receives the stream's acknowledgement of each.
 
-It subscribes to an inbox of its own and has every event answered there: measured, that takes 12 µs an event, where the
+It subscribes to an inbox of its own, to which every event is acknowledged. Measured, that takes 12 µs an event; the
 client's own `publish_async` takes 28 and its `publish` 41.
 """
 
@@ -14,17 +14,18 @@ from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from jangteo.delivery.sinks.base import PlatformUnavailable
 from jangteo.delivery.sinks.event_fields import READ_ID
-from jangteo.delivery.sinks.nats_login import Refused, Secured, credentials_of
+from jangteo.delivery.sinks.nats_login import TlsContext, login_options
 from jangteo.delivery.sinks.urls import Address
 
-_ATTEMPT_S: Final = 5
+_CONNECT_TIMEOUT_S: Final = 5
 _YIELD_EVERY: Final = 100
-"""After so many events others have their turn on the event loop."""
+"""After so many events other tasks run."""
 _CONTENT_TYPE: Final = "application/cloudevents+json; charset=utf-8"
 _MESSAGE_TOO_LARGE: Final = 10054
 _HEADER_TOO_LARGE: Final = 10097
-_FOR_WHAT_IT_IS: Final = frozenset({_MESSAGE_TOO_LARGE, _HEADER_TOO_LARGE})
+_EVENT_ERRORS: Final = frozenset({_MESSAGE_TOO_LARGE, _HEADER_TOO_LARGE})
 _NO_RESPONDERS: Final = "503"
 _HEADER_BYTES: Final = len(f"NATS/1.0\r\nNats-Msg-Id: \r\nContent-Type: {_CONTENT_TYPE}\r\n\r\n")
 
@@ -38,7 +39,7 @@ class _Error(Struct):
 
 
 class _Ack(Struct):
-    """What a stream answers: where it keeps the event (`duplicate`: already did), or why it doesn't."""
+    """A stream's reply: the stream that keeps the event, also if it already did; or an error."""
 
     stream: str | None = None
     error: _Error | None = None
@@ -48,7 +49,7 @@ _READ_ACK: Final = msgspec.json.Decoder(_Ack).decode
 
 
 class Connection:
-    """Opened once, used for one window of events at a time, closed when anything has gone wrong."""
+    """Opened once, used for one window of events at a time, and closed after any error."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
@@ -57,84 +58,85 @@ class Connection:
         self._unacknowledged: set[int] = set()
         self._rejected: dict[int, str] = {}
         self._subject = ""
-        self._window_over: asyncio.Future[str | None] | None = None
-        """BatchResult when all of a window is acknowledged, with None, or can't be: with the reason."""
-        self._trouble: str | None = None
-        """What the client has last told of."""
+        self._window_end: asyncio.Future[str | None] | None = None
+        """Result: None once every event of the window is acknowledged or rejected, or the error that ended it."""
+        self._client_error: str | None = None
+        """The client's last error."""
 
     @property
     def is_lost(self) -> bool:
-        """Whether it serves no more."""
+        """Whether the connection is closed."""
         return self._client.is_closed
 
     async def open(self) -> None:
-        """Connect to one of the hosts. Raises Refused, and what the client raises."""
-        secured = Secured() if self._address.kind == "tls" else None
+        """Connect to one of the hosts. Raises PlatformUnavailable, and what the client raises."""
+        tls = TlsContext() if self._address.kind == "tls" else None
         try:
             await self._client.connect(
                 servers=[f"{self._address.kind}://{host}" for host in self._address.hosts],
                 name="jangteo",
-                tls=secured,
-                connect_timeout=_ATTEMPT_S,
-                # A lost connection is told at once, and replaced by whoever uses it; nothing is kept for later.
+                tls=tls,
+                connect_timeout=_CONNECT_TIMEOUT_S,
+                # A lost connection fails at once, and its user replaces it; nothing is buffered meanwhile.
                 allow_reconnect=False,
                 max_reconnect_attempts=1,
                 reconnect_time_wait=0,
                 pending_size=0,
-                error_cb=self._hear_of_trouble,
-                closed_cb=self._hear_of_closing,
-                **credentials_of(self._address, secured),
+                error_cb=self._on_client_error,
+                closed_cb=self._on_closed,
+                **login_options(self._address, tls),
             )
         except Exception as error:
-            raise Refused(f"can't connect to NATS: {self._trouble or told_of(error)}") from error
-        if secured is not None:
-            secured.check()
+            raise PlatformUnavailable(f"can't connect to NATS: {self._client_error or describe(error)}") from error
+        if tls is not None:
+            tls.check_handshake()
         self._inbox = f"{self._client.new_inbox()}."
-        await self._client.subscribe(f"{self._inbox}*", cb=self._hear)
+        await self._client.subscribe(f"{self._inbox}*", cb=self._on_ack)
 
     async def publish(self, subject: str, events: Sequence[bytes], first: int, rejected: dict[int, str]) -> None:
-        """Publish, and wait until all are acknowledged; notes those `rejected` by their places, counted from `first`.
+        """Publish events, and wait until all are acknowledged; adds those that aren't to `rejected`.
 
-        Raises Refused, and what the client raises. May be cancelled, and must then be closed.
+        Their indexes are counted from `first`. Raises PlatformUnavailable, and what the client raises. May be
+        cancelled; after any exception the connection must be closed.
         """
         self._subject, self._rejected = subject, rejected
         self._unacknowledged = set(range(first, first + len(events)))
-        self._window_over = asyncio.get_running_loop().create_future()
-        for place, event in enumerate(events, first):
-            await self._publish_one(place, event)
-            if place % _YIELD_EVERY == _YIELD_EVERY - 1:
+        self._window_end = asyncio.get_running_loop().create_future()
+        for index, event in enumerate(events, first):
+            await self._publish_one(index, event)
+            if index % _YIELD_EVERY == _YIELD_EVERY - 1:
                 await asyncio.sleep(0)
-                if self._window_over.done():
+                if self._window_end.done():
                     break
-        self._end_window_if_all_is_heard()
-        reason = await self._window_over
+        self._end_complete_window()
+        reason = await self._window_end
         if reason is not None:
-            raise Refused(reason)
+            raise PlatformUnavailable(reason)
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection. Never raises."""
         try:
             await self._client.close()
-        except Exception as error:  # noqa: BLE001 - whatever a broken connection still has to say: it is let go of
-            log.debug("NATS connection not closed properly", error=str(error))
+        except Exception as error:  # noqa: BLE001 - a broken connection may fail to close in any way
+            log.debug("NATS connection not closed cleanly", error=str(error))
 
-    async def _publish_one(self, place: int, event: bytes) -> None:
+    async def _publish_one(self, index: int, event: bytes) -> None:
         try:
             event_id = READ_ID(event).id
         except msgspec.DecodeError as error:
-            self._reject(place, f"it is no CloudEvent: {error}")
+            self._reject(index, f"it is no CloudEvent: {error}")
             return
-        # The server closes the connection on what is larger: it must not get there.
+        # The server would close the connection on a larger message.
         size = _HEADER_BYTES + len(event_id.encode()) + len(event)
         if size > self._client.max_payload:
-            self._reject(place, f"{size} bytes are more than the server's max_payload, {self._client.max_payload}")
+            self._reject(index, f"{size} bytes are more than the server's max_payload, {self._client.max_payload}")
             return
         headers = {"Nats-Msg-Id": event_id, "Content-Type": _CONTENT_TYPE}
-        await self._client.publish(self._subject, event, reply=f"{self._inbox}{place}", headers=headers)
+        await self._client.publish(self._subject, event, reply=f"{self._inbox}{index}", headers=headers)
 
-    async def _hear(self, message: Msg) -> None:
-        """One event's acknowledgement, or what is said instead."""
-        place = int(message.subject[len(self._inbox) :])
+    async def _on_ack(self, message: Msg) -> None:
+        """Handle one event's acknowledgement, or the error in its place."""
+        index = int(message.subject[len(self._inbox) :])
         if message.headers and message.headers.get("Status") == _NO_RESPONDERS:
             self._fail(f"no stream takes the subject {self._subject}: create one for it, on a server with JetStream")
             return
@@ -143,44 +145,44 @@ class Connection:
         except msgspec.DecodeError:
             ack = _Ack()
         if ack.error is not None:
-            self._hear_of_error(place, ack.error)
+            self._on_stream_error(index, ack.error)
         elif ack.stream is None:
             self._fail(f"what answers on the subject {self._subject} is no stream")
         else:
-            self._unacknowledged.discard(place)
-            self._end_window_if_all_is_heard()
+            self._unacknowledged.discard(index)
+            self._end_complete_window()
 
-    def _hear_of_error(self, place: int, error: _Error) -> None:
-        told = f"{error.description} ({error.err_code})"
-        if error.err_code in _FOR_WHAT_IT_IS:
-            self._reject(place, told)
-            self._end_window_if_all_is_heard()
+    def _on_stream_error(self, index: int, error: _Error) -> None:
+        description = f"{error.description} ({error.err_code})"
+        if error.err_code in _EVENT_ERRORS:
+            self._reject(index, description)
+            self._end_complete_window()
         else:
-            self._fail(f"the stream says: {told}")
+            self._fail(f"the stream says: {description}")
 
-    def _reject(self, place: int, reason: str) -> None:
-        self._rejected[place] = " ".join(reason.split())
-        self._unacknowledged.discard(place)
+    def _reject(self, index: int, reason: str) -> None:
+        self._rejected[index] = " ".join(reason.split())
+        self._unacknowledged.discard(index)
 
-    def _end_window_if_all_is_heard(self) -> None:
-        if not self._unacknowledged and self._window_over is not None and not self._window_over.done():
-            self._window_over.set_result(None)
+    def _end_complete_window(self) -> None:
+        if not self._unacknowledged and self._window_end is not None and not self._window_end.done():
+            self._window_end.set_result(None)
 
     def _fail(self, reason: str) -> None:
-        if self._window_over is not None and not self._window_over.done():
-            self._window_over.set_result(reason)
+        if self._window_end is not None and not self._window_end.done():
+            self._window_end.set_result(reason)
 
-    async def _hear_of_trouble(self, error: Exception) -> None:
-        """In place of the client's own, which prints tracebacks."""
-        told = told_of(error)
-        log.debug("NATS client", error=told)
-        self._fail(f"NATS: {told}")
-        self._trouble = told
+    async def _on_client_error(self, error: Exception) -> None:
+        """Replaces the client's own handler, which prints tracebacks."""
+        description = describe(error)
+        log.debug("NATS client", error=description)
+        self._fail(f"NATS: {description}")
+        self._client_error = description
 
-    async def _hear_of_closing(self) -> None:
-        self._fail(f"NATS: {self._trouble or 'the connection was closed'}")
+    async def _on_closed(self) -> None:
+        self._fail(f"NATS: {self._client_error or 'the connection was closed'}")
 
 
-def told_of(error: Exception) -> str:
-    """What the client says, in one line."""
+def describe(error: Exception) -> str:
+    """Return the client's message in one line."""
     return " ".join((str(error) or type(error).__name__).removeprefix("nats: ").split())

@@ -1,54 +1,54 @@
-"""Who we are to NATS, told only over a connection that is as safe as it was named."""
+"""Logging in to NATS: with tls://, credentials are only sent over TLS."""
 
 import ssl
+from collections.abc import Callable
 from typing import Any, Self
 
+from jangteo.delivery.sinks.base import PlatformUnavailable
 from jangteo.delivery.sinks.urls import Address
 
 
-class Refused(Exception):
-    """The stream, or NATS, takes nothing now; the message is one line."""
+class TlsContext(ssl.SSLContext):
+    """Knows whether the TLS handshake was begun: the client goes on unencrypted if a server doesn't ask for TLS.
 
-
-class Secured(ssl.SSLContext):
-    """Knows whether TLS was begun: the client itself goes on in the clear where a server doesn't ask for it.
-
-    For one connection: a host whose TLS fails ends the attempt, so none is tried after it in the clear.
+    For one connection only: a host whose TLS fails ends the attempt, so no other host is tried unencrypted after it.
     """
 
-    begun: bool
+    has_begun: bool
 
     def __new__(cls) -> Self:
-        """One that trusts whom the system trusts, or SSL_CERT_FILE names."""
+        """Make a context that trusts the system's certificate authorities, or those in SSL_CERT_FILE."""
         context = super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
         context.load_default_certs()
-        context.begun = False
+        context.has_begun = False
         return context
 
     def wrap_bio(self, *args: Any, **named: Any) -> ssl.SSLObject:
-        """As the event loop has it when it begins TLS."""
-        self.begun = True
+        """Called by the event loop when it begins the handshake."""
+        self.has_begun = True
         return super().wrap_bio(*args, **named)
 
-    def check(self) -> None:
-        """Raises Refused where the connection is in the clear."""
-        if not self.begun:
-            raise Refused("the server doesn't ask for TLS: its address is nats://…, or TLS must be set up there")
+    def check_handshake(self) -> None:
+        """Raises PlatformUnavailable if the connection is not encrypted."""
+        if not self.has_begun:
+            raise PlatformUnavailable(
+                "the server doesn't ask for TLS: its address is nats://…, or TLS must be set up there"
+            )
 
 
-def credentials_of(address: Address, secured: Secured | None) -> dict[str, Any]:
-    """Submission for when the connection stands, and only given where it is as safe as it should be."""
+def login_options(address: Address, tls: TlsContext | None) -> dict[str, Any]:
+    """Return the client's options for user and password, or token: callbacks that check the connection's TLS first."""
 
-    def given(what: str | None) -> Any:
-        def give() -> str | None:
-            if secured is not None:
-                secured.check()
-            return what
+    def callback(value: str | None) -> Callable[[], str | None]:
+        def get() -> str | None:
+            if tls is not None:
+                tls.check_handshake()
+            return value
 
-        return give
+        return get
 
     if address.user is None:
         return {}
     if address.password is None:
-        return {"token": given(address.user)}
-    return {"user": given(address.user), "password": given(address.password)}
+        return {"token": callback(address.user)}
+    return {"user": callback(address.user), "password": callback(address.password)}

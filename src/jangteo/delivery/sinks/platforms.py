@@ -1,10 +1,10 @@
-"""From a platform's URL to its sink."""
+"""Opens the sink for a platform's URL."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from jangteo.delivery.sinks.base import CannotUse, Sink
+from jangteo.delivery.sinks.base import InvalidPlatform, Sink
 from jangteo.delivery.sinks.json_lines import JsonLines
 from jangteo.delivery.sinks.urls import Address, parse_address, shown_platform
 
@@ -12,47 +12,47 @@ __all__ = ["Nowhere", "open_sink", "shown_platform"]
 
 
 class Nowhere:
-    """No platform: every event counts as delivered at once, and is kept as long as others are."""
+    """No platform: every event counts as delivered at once, and is kept for its retention."""
 
     async def send(self, events: Sequence[bytes]) -> Mapping[int, str]:  # noqa: ARG002 - the protocol's own signature
-        """Nothing is sent."""
+        """Accept every event."""
         return {}
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing."""
 
 
-def open_sink(url: str, secret: str | None = None, taken: Collection[Path] = ()) -> Sink:
-    """The sink at a URL; `secret` signs what goes to an HTTP platform.
+def open_sink(url: str, secret: str | None = None, shop_files: Collection[Path] = ()) -> Sink:
+    """Return the sink for a URL; `secret` signs what is sent to an HTTP platform.
 
-    Raises CannotUse where there is no such kind, it can't be used as named, its extra isn't installed, or it is one of
-    the files taken. Reaches nothing yet: a platform that isn't there may come.
+    Raises InvalidPlatform if the kind is unknown, the URL or secret is unusable, the kind's extra isn't installed, or
+    the file is one of `shop_files`. Doesn't connect: a platform that isn't up now may be up later.
     """
     kind = url.partition(":")[0].lower()
-    if secret is not None and kind not in _SIGNING:
-        raise CannotUse("a secret is for a platform that is reached over HTTP")
+    if secret is not None and kind not in _SIGNED:
+        raise InvalidPlatform("a secret is only for an HTTP platform")
     if url == "none":
         return Nowhere()
     if kind == "file":
-        return _open_file(url, taken)
-    if kind not in _REACHED or not url[len(kind) :].startswith("://"):
-        raise CannotUse(f"the platform must be named as one of {_NAMES}")
-    extra, open_reached = _REACHED[kind]
+        return _open_file(url, shop_files)
+    if kind not in _NETWORK_SINKS or not url[len(kind) :].startswith("://"):
+        raise InvalidPlatform(f"the platform must be named as one of {_FORMS}")
+    extra, open_network_sink = _NETWORK_SINKS[kind]
     address = parse_address(url)
     try:
-        return open_reached(address, secret)
-    except ModuleNotFoundError as missing:
-        if (missing.name or "").partition(".")[0] not in _CLIENTS:
+        return open_network_sink(address, secret)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _CLIENTS:
             raise
-        raise CannotUse(f"{kind}:// needs the extra \"{extra}\": pip install 'jangteo[{extra}]'") from None
+        raise InvalidPlatform(f"{kind}:// needs the extra \"{extra}\": pip install 'jangteo[{extra}]'") from None
 
 
-def _open_file(url: str, taken: Collection[Path]) -> Sink:
+def _open_file(url: str, shop_files: Collection[Path]) -> Sink:
     path = url[len("file:") :]
     if not path:
-        raise CannotUse("the platform needs a path: file:PATH")
+        raise InvalidPlatform("the platform needs a path: file:PATH")
     sink = JsonLines(Path(path))
-    sink.check(taken)
+    sink.check(shop_files)
     return sink
 
 
@@ -74,16 +74,16 @@ def _open_kafka(address: Address, _: str | None) -> Sink:
     return Kafka(address)
 
 
-_REACHED: Final[Mapping[str, tuple[str, Callable[[Address, str | None], Sink]]]] = {
+_NETWORK_SINKS: Final[Mapping[str, tuple[str, Callable[[Address, str | None], Sink]]]] = {
     "http": ("http", _open_webhook),
     "https": ("http", _open_webhook),
     "nats": ("nats", _open_jetstream),
     "tls": ("nats", _open_jetstream),
     "kafka": ("kafka", _open_kafka),
 }
-"""By the URL's kind: the extra that brings its client, and what opens it."""
-_SIGNING: Final = frozenset({"http", "https"})
+"""By the URL's kind: the extra with its client library, and the function that opens its sink."""
+_SIGNED: Final = frozenset({"http", "https"})
 _CLIENTS: Final = frozenset({"aiohttp", "nats", "confluent_kafka"})
-_NAMES: Final = (
+_FORMS: Final = (
     "file:PATH, none, http://…, https://…, nats://HOST/SUBJECT, tls://HOST/SUBJECT (NATS) or kafka://HOST:PORT/TOPIC"
 )

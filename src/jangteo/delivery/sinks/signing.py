@@ -1,4 +1,4 @@
-"""Standard Webhooks: a receiver can tell that a body is from us, and not an old one sent again."""
+"""Standard Webhooks signatures: a receiver can verify that a body is ours and recent."""
 
 import base64
 import hmac
@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
 
-from jangteo.delivery.sinks.base import CannotUse
+from jangteo.delivery.sinks.base import InvalidPlatform
 
 _PREFIX: Final = "whsec_"
 
 
 def read_secret(text: str) -> bytes:
-    """The key in `whsec_<base64>`; its padding may be left out. Raises CannotUse, which doesn't quote it."""
+    """Return the key in `whsec_<base64>`; its padding is optional. Raises InvalidPlatform, which doesn't quote it."""
     try:
         encoded = text.removeprefix(_PREFIX).rstrip("=")
         key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except ValueError:
         key = b""
     if not key or not text.startswith(_PREFIX):
-        raise CannotUse(
+        raise InvalidPlatform(
             f"the secret must be {_PREFIX} and the base64 of some random bytes; make one: "
             f'echo "{_PREFIX}$(openssl rand -base64 32)"'
         )
@@ -27,7 +27,7 @@ def read_secret(text: str) -> bytes:
 
 
 def signature_headers(key: bytes, body: bytes, now: int) -> Mapping[str, str]:
-    """The headers that go with a body; `now` in whole seconds. The same body has the same id."""
+    """Return the headers that sign a body; `now` is in whole seconds. The same body has the same id."""
     message_id = f"msg_{sha256(body).hexdigest()[:32]}"
     signed = hmac.new(key, f"{message_id}.{now}.".encode(), sha256)
     signed.update(body)

@@ -1,4 +1,4 @@
-"""The HTTP platform: batches of CloudEvents by POST, signed as Standard Webhooks has it."""
+"""The HTTP platform: POSTs batches of CloudEvents, signed according to Standard Webhooks."""
 
 import asyncio
 import base64
@@ -10,56 +10,56 @@ from typing import Final
 
 import aiohttp
 
-from jangteo.delivery.sinks.base import CannotUse, Gone, Later
-from jangteo.delivery.sinks.http_responses import Answer, wait_asked_for, why_no_answer
+from jangteo.delivery.sinks.base import InvalidPlatform, PlatformGone, PlatformUnavailable
+from jangteo.delivery.sinks.http_responses import HttpResponse, describe_error, parse_retry_after
 from jangteo.delivery.sinks.signing import read_secret, signature_headers
 from jangteo.delivery.sinks.urls import Address
 
-DEADLINE_S: Final = 30.0
-"""A request must be answered, to the answer's end, within this."""
+TIMEOUT_S: Final = 30.0
+"""For one request, up to the end of its response."""
 _CONTENT_TYPE: Final = "application/cloudevents-batch+json; charset=utf-8"
 _READ_BYTES: Final = 65_536
-"""So much of an answer is read."""
-_SIGNED_BESIDE_BYTES: Final = 131_072
-"""From this size on a body is hashed in a thread: it takes longer than handing it over."""
-_REFUSED_FOR_WHAT_IT_IS: Final = frozenset({400, 413, 422})
-_ASKS_FOR_PATIENCE: Final = frozenset({429, 503})
-_CLOSED_MEANWHILE: Final = frozenset({None, errno.ECONNRESET, errno.EPIPE})
-"""No number at all: it was found closed before anything was written."""
+"""How much of a response is read."""
+_SIGN_IN_THREAD_BYTES: Final = 131_072
+"""From this size on a body is hashed in a thread, which then costs less than blocking the event loop."""
+_REJECTED: Final = frozenset({400, 413, 422})
+_RETRY_AFTER: Final = frozenset({429, 503})
+_CLOSED_WHILE_IDLE: Final = frozenset({None, errno.ECONNRESET, errno.EPIPE})
+"""None: the client found the connection closed before it wrote anything."""
 
 
 class Webhook:
-    """One URL that takes events by POST. `secret` is a Standard Webhooks secret; times are in seconds."""
+    """POSTs to one URL. `secret` is a Standard Webhooks secret."""
 
-    def __init__(self, address: Address, secret: str | None = None, *, deadline_s: float = DEADLINE_S) -> None:
-        """Raises CannotUse where address or secret aren't such."""
+    def __init__(self, address: Address, secret: str | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
+        """Raises InvalidPlatform if the address or the secret is malformed."""
         self._url = _url(address)
         self._key = None if secret is None else read_secret(secret)
         self._headers = {"content-type": _CONTENT_TYPE, "accept-encoding": "identity", **_authorization(address)}
-        self._deadline_s = deadline_s
+        self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
-        self._most: int | None = None
-        """No more events a request than this, since one was too large."""
+        self._events_max: int | None = None
+        """The most events in a request, since one was too large."""
 
     async def send(self, events: Sequence[bytes]) -> Mapping[int, str]:
-        """POST the events; a batch that is refused is halved until what is refused stands alone.
+        """POST the events; a rejected batch is halved until each rejected event is alone.
 
-        Raises Later and Gone.
+        Raises PlatformUnavailable and PlatformGone.
         """
         rejected: dict[int, str] = {}
-        waiting = _parts(range(len(events)), self._most or len(events))
-        while waiting:
-            part = waiting.pop()
-            answer = await self._post([events[place] for place in part])
-            if answer.status not in _REFUSED_FOR_WHAT_IT_IS:
+        parts = _parts(range(len(events)), self._events_max or len(events))
+        while parts:
+            part = parts.pop()
+            response = await self._post([events[index] for index in part])
+            if response.status not in _REJECTED:
                 continue
             if len(part) == 1:
-                rejected[part[0]] = answer.told
+                rejected[part[0]] = response.describe()
                 continue
             half = len(part) // 2
-            if answer.status == 413:  # noqa: PLR2004 - Content Too Large, by its own number
-                self._most = min(half, self._most or half)
-            waiting += [part[half:], part[:half]]
+            if response.status == 413:  # noqa: PLR2004 - Content Too Large, by its own number
+                self._events_max = min(half, self._events_max or half)
+            parts += [part[half:], part[:half]]
         return rejected
 
     async def close(self) -> None:
@@ -68,46 +68,45 @@ class Webhook:
         if session is not None:
             await session.close()
 
-    async def _post(self, events: Sequence[bytes]) -> Answer:
-        """The answer, where it is that the events are delivered, or refused for what they are."""
+    async def _post(self, events: Sequence[bytes]) -> HttpResponse:
+        """Return the response, if it is that the events are delivered or rejected; otherwise raise."""
         body = b"[%b]" % b",".join(events)
         headers = self._headers if self._key is None else {**self._headers, **await _signature(self._key, body)}
         try:
-            async with asyncio.timeout(self._deadline_s):
-                answer = await self._answer(body, headers)
+            async with asyncio.timeout(self._timeout_s):
+                response = await self._request(body, headers)
         except TimeoutError:
-            raise Later(f"no whole answer within {self._deadline_s:g} s") from None
+            raise PlatformUnavailable(f"no complete response within {self._timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # Not chained: what the client says may lock the URL.
-            raise Later(why_no_answer(error)) from None
-        _judge(answer)
-        return answer
+            # Not chained: the client's message may quote the URL and its secrets.
+            raise PlatformUnavailable(describe_error(error)) from None
+        _check(response)
+        return response
 
-    async def _answer(self, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """An idle connection may be closed by the server in the moment it is used: then once more, on a new one."""
+    async def _request(self, body: bytes, headers: Mapping[str, str]) -> HttpResponse:
+        """Repeat a request once if its idle connection was closed by the server just before."""
         try:
-            return await self._ask(body, headers)
+            return await self._request_once(body, headers)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError):
-            return await self._ask(body, headers)
+            return await self._request_once(body, headers)
         except aiohttp.ClientOSError as error:
-            if error.errno not in _CLOSED_MEANWHILE:
+            if error.errno not in _CLOSED_WHILE_IDLE:
                 raise
-            return await self._ask(body, headers)
+            return await self._request_once(body, headers)
 
-    async def _ask(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+    async def _request_once(self, body: bytes, headers: Mapping[str, str]) -> HttpResponse:
         if self._session is None:
             self._session = _open_session()
-        # A file and not bytes: the client warns of large bytes.
+        # A file, because the client warns about large bytes.
         async with self._session.post(
             self._url, data=BytesIO(body), headers=headers, allow_redirects=False
         ) as response:
-            text = await _beginning(response)
-            return Answer(response.status, response.headers.get("retry-after"), text)
+            return HttpResponse(response.status, response.headers.get("retry-after"), await _read_start(response))
 
 
 def _open_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        # One deadline for all of a request is held in `_post`.
+        # `_post` has one timeout for the whole request.
         timeout=aiohttp.ClientTimeout(total=None),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
@@ -115,8 +114,8 @@ def _open_session() -> aiohttp.ClientSession:
     )
 
 
-async def _beginning(response: aiohttp.ClientResponse) -> bytes:
-    """Up to `_READ_BYTES`. A connection is only used again after an answer that was read to its end."""
+async def _read_start(response: aiohttp.ClientResponse) -> bytes:
+    """Read up to `_READ_BYTES`; the connection is closed if there is more, since it can't be used again."""
     read = bytearray()
     async for chunk in response.content.iter_any():
         read += chunk
@@ -126,28 +125,29 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
     return bytes(read[:_READ_BYTES])
 
 
-def _judge(answer: Answer) -> None:
-    """Raises Later and Gone."""
-    status = answer.status
-    if 200 <= status < 300 or status in _REFUSED_FOR_WHAT_IT_IS:  # noqa: PLR2004 - the class of successes
+def _check(response: HttpResponse) -> None:
+    """Raises PlatformUnavailable and PlatformGone."""
+    status = response.status
+    if 200 <= status < 300 or status in _REJECTED:  # noqa: PLR2004 - the class of successes
         return
     if status == 410:  # noqa: PLR2004 - Gone, by its own number
-        raise Gone(answer.told)
+        raise PlatformGone(response.describe())
     if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
-        raise Later(f"HTTP {status}: redirects are not followed, name the place itself")
-    raise Later(answer.told, wait_asked_for(answer.retry_after) if status in _ASKS_FOR_PATIENCE else None)
+        raise PlatformUnavailable(f"HTTP {status}: redirects are not followed, name the final URL")
+    retry_after_s = parse_retry_after(response.retry_after) if status in _RETRY_AFTER else None
+    raise PlatformUnavailable(response.describe(), retry_after_s)
 
 
 async def _signature(key: bytes, body: bytes) -> Mapping[str, str]:
     now = int(time.time())
-    if len(body) < _SIGNED_BESIDE_BYTES:
+    if len(body) < _SIGN_IN_THREAD_BYTES:
         return signature_headers(key, body, now)
     return await asyncio.to_thread(signature_headers, key, body, now)
 
 
-def _parts(places: range, most: int) -> list[range]:
-    """The places in ranges of `most`, the first of them last."""
-    return [places[start : start + most] for start in range(0, len(places), most or 1)][::-1]
+def _parts(indexes: range, size: int) -> list[range]:
+    """Split the indexes into ranges of `size`, the first of them last."""
+    return [indexes[start : start + size] for start in range(0, len(indexes), size or 1)][::-1]
 
 
 def _url(address: Address) -> str:
@@ -159,6 +159,6 @@ def _authorization(address: Address) -> dict[str, str]:
     if address.user is None:
         return {}
     if ":" in address.user:
-        raise CannotUse("a user's name can't have a colon in HTTP's basic authentication")
-    named = f"{address.user}:{address.password or ''}".encode()
-    return {"authorization": f"Basic {base64.b64encode(named).decode()}"}
+        raise InvalidPlatform("a user's name can't have a colon in HTTP's basic authentication")
+    credentials = f"{address.user}:{address.password or ''}".encode()
+    return {"authorization": f"Basic {base64.b64encode(credentials).decode()}"}

@@ -1,4 +1,4 @@
-"""What the house writes about itself: readiness, and the relay's lease."""
+"""The relay's lease in the database."""
 
 from collections.abc import Iterable
 
@@ -13,16 +13,15 @@ _NEW_LEASES = Insert(schema.leases, ("id", "holder", "expires_at"))
 _LEASES = GuardedChange(schema.leases, ("holder", "expires_at"), ("holder", "expires_at"))
 
 
+def load(session: Session) -> Iterable[tuple[int, Lease]]:
+    """Lock and return the relay's lease, if any relay has ever acquired it."""
+    sql = "SELECT id, holder, expires_at FROM leases WHERE id IN (:ids) ORDER BY id"
+    rows = session.lock(schema.leases, sql, [RELAY_LEASE])
+    return ((row[0], Lease(row[0], row[1], from_micros(row[2]))) for row in rows)
+
+
 def save(session: Session, book: Book) -> None:
-    """All that the batch's upkeep asks for."""
-    if book.checked_at is not None:
-        session.run(
-            """
-            INSERT INTO readiness (id, checked_at) VALUES (1, :at)
-            ON CONFLICT (id) DO UPDATE SET checked_at = excluded.checked_at
-            """,
-            at=to_micros(book.checked_at),
-        )
+    """Write the lease if the batch changed it. Raises Conflict when it is no longer as it was loaded."""
     added = book.leases.added()
     if added:
         session.insert(_NEW_LEASES, [(lease.lease_id, lease.holder, to_micros(lease.expires_at)) for lease in added])
@@ -35,10 +34,3 @@ def save(session: Session, book: Book) -> None:
                 for before, after in replaced
             ],
         )
-
-
-def load_leases(session: Session) -> Iterable[tuple[int, Lease]]:
-    """The relay's lease, if any relay has had it yet."""
-    sql = "SELECT id, holder, expires_at FROM leases WHERE id IN (:ids) ORDER BY id"
-    rows = session.lock(schema.leases, sql, [RELAY_LEASE])
-    return ((row[0], Lease(row[0], row[1], from_micros(row[2]))) for row in rows)
