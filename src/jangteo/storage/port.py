@@ -90,8 +90,8 @@ class Session(Protocol):
     def insert(self, insert: Insert, rows: Sequence[Row]) -> None:
         """Write new rows, all in one go."""
 
-    def bring_in(self, insert: Insert, rows: Sequence[Row]) -> None:
-        """Write many rows that come from elsewhere, with their ids; new ids go on behind the largest."""
+    def import_rows(self, insert: Insert, rows: Sequence[Row]) -> None:
+        """Write many rows of another database with the ids they have; new ids continue after the largest."""
 
     def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:
         """Change rows, all in one go. Raises Conflict where one that is guarded is no longer as it was loaded."""

@@ -20,6 +20,7 @@ from jangteo.storage.postgres.statements import (
     with_ids,
     write_all,
 )
+from jangteo.storage.schema import has_sequence
 
 BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -100,13 +101,13 @@ class PostgresSession:
         """Have new rows written."""
         self._gather(insert, rows)
 
-    def bring_in(self, insert: Insert, rows: Sequence[Row]) -> None:
-        """Write rows that come from elsewhere. A sequence stays set when all else is undone: no harm."""
+    def import_rows(self, insert: Insert, rows: Sequence[Row]) -> None:
+        """Write rows of another database. A rollback doesn't reset the sequence, which does no harm."""
         self._gather(insert, rows)
         self._write()
-        if "id" in insert.columns and not insert.table.c.id.info.get("known"):
+        if has_sequence(insert.table):
             self._pipeline.send(id_behind_largest(insert.table))
-        # There may be millions more: they don't gather here.
+        # Millions of rows may follow: send these instead of collecting them.
         self._pipeline.sync()
 
     def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:

@@ -68,7 +68,12 @@ def write_all(writes: tuple[tuple[Write, bool], ...]) -> str:
     how many rows it has. It fails with a division by zero where one doesn't find all of its rows as they were loaded.
     """
     numbers = count(1)
-    steps = ", ".join([f"step_{place} AS ({_step(*each, numbers)})" for place, each in enumerate(writes)])
+    steps = ", ".join(
+        [
+            f"step_{place} AS ({_step(*each, numbers)}{_after_changes(writes, place)})"
+            for place, each in enumerate(writes)
+        ]
+    )
     guarded = [place for place, (write, _) in enumerate(writes) if is_guarded(write)]
     guards = [
         f"(SELECT COUNT(*) FROM step_{place}) = ${number}" for place, number in zip(guarded, numbers, strict=False)
@@ -94,9 +99,24 @@ def _step(write: Write, is_one_row: bool, numbers: Iterator[int]) -> str:  # noq
     values = [f"${next(numbers)}::{_kind(table, column)}{array}" for column in columns_of(write)]
     if isinstance(write, Insert):
         columns, arrays = ", ".join(write.columns), ", ".join(values)
-        rows = f"VALUES ({arrays})" if is_one_row else f"SELECT * FROM unnest({arrays})"
+        rows = f"SELECT {arrays}" if is_one_row else f"SELECT * FROM unnest({arrays})"
         return f"INSERT INTO {table.name} ({columns}) {rows}"
     return _changed_row(write, values) if is_one_row else _changed_rows(write, values)
+
+
+def _after_changes(writes: tuple[tuple[Write, bool], ...], place: int) -> str:
+    """Has an insert read the changes of its table that come before it.
+
+    PostgreSQL runs the steps of one statement in no order of its own, and checks unique indexes row by row: a new order
+    with the coupon of one that is cancelled in the same batch must come after that change.
+    """
+    write, _ = writes[place]
+    earlier = [
+        f"(SELECT COUNT(*) FROM step_{number}) >= 0"
+        for number, (change, _) in enumerate(writes[:place])
+        if isinstance(write, Insert) and isinstance(change, GuardedChange) and change.table is write.table
+    ]
+    return f" WHERE {' AND '.join(earlier)}" if earlier else ""
 
 
 def _changed_row(write: GuardedChange, values: Sequence[str]) -> str:
