@@ -7,14 +7,14 @@ time of a batch with the constraint, divided by the median without it.
 import argparse
 import random
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Final
+from typing import Final, NamedTuple
 
 from bench import postgres, shops
 from bench.postgres import Postgres
@@ -33,74 +33,88 @@ USERS: Final = 50_000
 PRODUCTS: Final = 1_000
 BATCH: Final = 64
 BATCHES: Final = 400
-INDEXES: Final = (
-    "orders_one_paid_per_coupon",
-    "orders_one_per_payment",
-    "ledger_entries_one_first",
-    "ledger_entries_one_next",
+COPIES: Final = ("with_it", "without_it")
+
+
+class Constraint(NamedTuple):
+    """A constraint, the statements that remove it from one copy or add it to the other, and who uses coupons."""
+
+    name: str
+    drop: tuple[str, ...] = ()
+    create: str | None = None
+    coupon_every: int = 10
+    """1: every order uses a coupon, 10: every tenth."""
+
+
+FORK: Final = "CREATE UNIQUE INDEX ledger_entries_one_next ON ledger_entries (previous)"
+INDEXES: Final = ("orders_one_paid_per_coupon", "orders_one_per_payment", "ledger_entries_one_first")
+ON_BOTH: Final = (
+    *(Constraint(index, (f"DROP INDEX {index}",)) for index in INDEXES),
+    Constraint("all of these", tuple(f"DROP INDEX {index}" for index in INDEXES)),
+    Constraint("one per coupon, all with one", (f"DROP INDEX {INDEXES[0]}",), coupon_every=1),
+    Constraint("one next entry (left out)", create=FORK),
 )
-DROP_KIND: Final = "ALTER TABLE ledger_entries DROP CONSTRAINT kind_known"
+ON_POSTGRES: Final = (
+    *ON_BOTH,
+    # SQLite can't drop it.
+    Constraint("kind_known", ("ALTER TABLE ledger_entries DROP CONSTRAINT kind_known",)),
+)
 
 
 def main() -> None:
     """Measure every constraint on both databases and print a line for each."""
     options = argparse.ArgumentParser(prog="python -m bench.constraints", description=__doc__)
-    options.add_argument("--batches", type=int, default=BATCHES, help="how many batches of 64 orders each shop commits")
+    options.add_argument("--batches", type=int, default=BATCHES, help="how many batches of 64 orders each copy commits")
     batches: int = options.parse_args().batches
     build = Path("build")
     build.mkdir(exist_ok=True)
-    drops = [(f"DROP INDEX {index}", index) for index in INDEXES]
-    every = ("; ".join(drop for drop, _ in drops), "all of these")
     with TemporaryDirectory(prefix="constraints-", dir=build) as folder, postgres.running() as server:
-        on_sqlite = _on_sqlite(Path(folder))
-        on_postgres = _on_postgres(server)
-        for drop, name in [*drops, every]:
-            print(f"{name:<28} SQLite     {on_sqlite(drop, batches)}", flush=True)
-        for drop, name in [*drops, every, (DROP_KIND, "kind_known")]:
-            print(f"{name:<28} PostgreSQL {on_postgres(drop, batches)}", flush=True)
+        shops.make(f"sqlite:///{folder}/shop.db", _commands())
+        for constraint in ON_BOTH:
+            _print("SQLite", constraint, _copies_on_sqlite(Path(folder)), batches)
+        shops.make(server.create("shop"), _commands())
+        server.sync("shop")
+        for constraint in ON_POSTGRES:
+            _print("PostgreSQL", constraint, _copies_on_postgres(server), batches)
 
 
-def _on_sqlite(folder: Path) -> Callable[[str, int], str]:
-    shops.make(f"sqlite:///{folder / 'shop.db'}", _commands())
-
-    def measure(drop: str, batches: int) -> str:
-        copies = [folder / "with.db", folder / "without.db"]
-        for copy in copies:
-            for old in folder.glob(f"{copy.name}*"):
-                old.unlink()
-            shutil.copy(folder / "shop.db", copy)
-        return _compare([f"sqlite:///{copy}" for copy in copies], drop, batches)
-
-    return measure
+def _copies_on_sqlite(folder: Path) -> list[str]:
+    for old in folder.glob("copy-*"):
+        old.unlink()
+    return [f"sqlite:///{shutil.copy(folder / 'shop.db', folder / f'copy-{number}.db')}" for number in range(2)]
 
 
-def _on_postgres(server: Postgres) -> Callable[[str, int], str]:
-    shops.make(server.create("shop"), _commands())
-    server.sync("shop")
-
-    def measure(drop: str, batches: int) -> str:
-        for copy in ("with_it", "without_it"):
-            server.drop(copy)
-        return _compare([server.create(copy, "shop") for copy in ("with_it", "without_it")], drop, batches)
-
-    return measure
+def _copies_on_postgres(server: Postgres) -> list[str]:
+    for name in COPIES:
+        server.drop(name)
+    return [server.create(name, "shop") for name in COPIES]
 
 
-def _compare(urls: list[str], drop: str, batches: int) -> str:
-    with closing(open_storage(urls[0]).connect()) as first, closing(open_storage(urls[1]).connect()) as second:
-        with second.transaction() as session:
-            for sql in drop.split("; "):
-                session.run(sql)
-        times: dict[Connection, list[float]] = {first: [], second: []}
-        for number, batch in enumerate(_batches(batches)):
-            # ABBA: neither is always the one that comes after the other.
-            for connection in (first, second) if number % 2 else (second, first):
+def _print(database: str, constraint: Constraint, copies: list[str], batches: int) -> None:
+    with_it, without_it = (open_storage(url).connect() for url in copies)
+    with closing(with_it), closing(without_it):
+        _run(without_it, constraint.drop)
+        if constraint.create is not None:
+            _run(with_it, [constraint.create])
+        times: dict[Connection, list[float]] = {with_it: [], without_it: []}
+        for number, batch in enumerate(_batches(batches, constraint.coupon_every)):
+            # ABBA: neither is always the one that comes second.
+            for connection in (with_it, without_it) if number % 2 else (without_it, with_it):
                 started = perf_counter()
                 outcomes = commit(connection, batch, system_clock).outcomes
                 times[connection].append(perf_counter() - started)
                 assert not any(isinstance(each, Failed) for each in outcomes)
-    with_it, without_it = median(times[first]), median(times[second])
-    return f"{with_it * 1000:.2f} ms with, {without_it * 1000:.2f} ms without: {with_it / without_it - 1:+.1%}"
+    more, less = median(times[with_it]) * 1000, median(times[without_it]) * 1000
+    print(
+        f"{database:<10} {constraint.name:<28} {more:6.2f} ms with {less:6.2f} without: {more / less - 1:+.1%}",
+        flush=True,
+    )
+
+
+def _run(connection: Connection, statements: Iterable[str]) -> None:
+    with connection.transaction() as session:
+        for sql in statements:
+            session.run(sql)
 
 
 def _commands() -> Iterable[Command]:
@@ -116,15 +130,20 @@ def _commands() -> Iterable[Command]:
     )
 
 
-def _batches(count: int) -> Iterable[list[Submission]]:
-    """Orders of one item with a coupon, each by another user, at random."""
+def _batches(count: int, coupon_every: int) -> Iterable[list[Submission]]:
+    """Orders of one item, each by another user, at random."""
     chosen = random.Random(7)
     users = list(range(1, USERS + 1))
     chosen.shuffle(users)
     for number in range(count):
         buyers = users[number * BATCH : (number + 1) * BATCH]
         yield [
-            Submission(PlaceOrder(user, (RequestedItem(chosen.randint(1, PRODUCTS), 1),), user)) for user in buyers
+            Submission(
+                PlaceOrder(
+                    user, (RequestedItem(chosen.randint(1, PRODUCTS), 1),), user if place % coupon_every == 0 else None
+                )
+            )
+            for place, user in enumerate(buyers)
         ]
 
 

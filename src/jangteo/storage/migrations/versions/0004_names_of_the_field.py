@@ -80,10 +80,6 @@ DAMAGE = (
         "the ledger of user {} has more than one first entry",
     ),
     (
-        "SELECT previous FROM ledger_entries WHERE previous IS NOT NULL GROUP BY previous HAVING COUNT(*) > 1 LIMIT 1",
-        "more than one ledger entry follows entry {}",
-    ),
-    (
         "SELECT id FROM ledger_entries WHERE kind NOT IN ('charge', 'payment', 'refund') LIMIT 1",
         "ledger entry {} is of an unknown kind",
     ),
@@ -109,7 +105,6 @@ def upgrade() -> None:
     op.create_index("orders_one_paid_per_coupon", "orders", ["coupon_id"], unique=True, **_where(USES_COUPON))
     op.create_index("orders_one_per_payment", "orders", ["payment_entry"], unique=True)
     op.create_index("ledger_entries_one_first", "ledger_entries", ["user_id"], unique=True, **_where(FIRST))
-    op.create_index("ledger_entries_one_next", "ledger_entries", ["previous"], unique=True)
     _copy_windows()
 
 
