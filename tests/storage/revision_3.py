@@ -16,9 +16,7 @@ _PAGE: Final = 2**46
 
 
 def _event(kind: str, order: int, total: int) -> str:
-    return (
-        f"""'{{"type":"jangteo.order.{kind}","subject":"{order}","total":{total},"id":"old-order-{order}-{kind}"}}'"""
-    )
+    return f"""'{{"type":"jangteo.order.{kind}","subject":"{order}","total":{total},"n":"{order}-{kind}"}}'"""
 
 
 ROWS: Final = f"""

@@ -13,6 +13,9 @@ from jangteo.core.entities import CouponTerms, Order
 from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.refusals import InvalidCoupon
 from jangteo.engine.batch import Submission, apply
+from jangteo.engine.outcomes import SerializedOutcome
+from jangteo.storage import orders
+from jangteo.storage.postgres.statements import write_all
 from tests.storage.shops import OPENED, Shop
 
 TERMS = CouponTerms(discount=1, percent=None, max_discount=None, min_amount=0)
@@ -34,7 +37,7 @@ def in_one_transaction(shop: Shop, *commands: Command) -> list[Any]:
     """`commit` would retry a batch that is refused, and halve it."""
     with shop._connection.transaction() as session:
         outcomes = apply(session, [Submission(command) for command in commands], OPENED).outcomes
-    return [each.value() for each in outcomes]
+    return [each.value() for each in outcomes if isinstance(each, SerializedOutcome)]
 
 
 def users_of_coupons(shop: Shop) -> dict[int, int]:
@@ -80,3 +83,11 @@ def test_random_batches_keep_the_rule(shop: Shop, seed: int) -> None:
         chosen.shuffle(commands)
         in_one_transaction(shop, *commands)
     assert shop.wrong() == []
+
+
+def test_one_statement_inserts_orders_only_after_its_cancellations() -> None:
+    # PostgreSQL gives the steps of one statement no order but that in which they read each other.
+    sql = write_all(((orders._STATUSES, False), (orders._NEW_ORDERS, False)))
+    assert "WHERE (SELECT COUNT(*) FROM step_0) >= 0)" in sql[sql.index("INSERT INTO orders") :]
+    alone = write_all(((orders._NEW_ORDERS, False), (orders._NEW_ITEMS, False)))
+    assert "step_0)" not in alone

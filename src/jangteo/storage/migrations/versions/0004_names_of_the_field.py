@@ -102,9 +102,9 @@ def upgrade() -> None:
         op.create_check_constraint("kind_known", "ledger_entries", KINDS)
     else:
         _rebuild_on_sqlite()
-    op.create_index("orders_one_paid_per_coupon", "orders", ["coupon_id"], unique=True, **_where(USES_COUPON))
     op.create_index("orders_one_per_payment", "orders", ["payment_entry"], unique=True)
-    op.create_index("ledger_entries_one_first", "ledger_entries", ["user_id"], unique=True, **_where(FIRST))
+    _create_partial("orders_one_paid_per_coupon", "orders", "coupon_id", USES_COUPON)
+    _create_partial("ledger_entries_one_first", "ledger_entries", "user_id", FIRST)
     _copy_windows()
 
 
@@ -118,8 +118,8 @@ def _refuse_damaged_shop() -> None:
             )
 
 
-def _where(condition: sa.TextClause) -> dict[str, sa.TextClause]:
-    return {"sqlite_where": condition, "postgresql_where": condition}
+def _create_partial(name: str, table: str, column: str, condition: sa.TextClause) -> None:
+    op.create_index(name, table, [column], unique=True, sqlite_where=condition, postgresql_where=condition)
 
 
 def _rebuild_on_sqlite() -> None:
