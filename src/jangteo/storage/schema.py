@@ -75,8 +75,8 @@ users = Table(
     _within("balance"),
 )
 
-# Every change of a balance. Each entry names the one before it in its user's ledger; the first names none. That no two
-# entries name the same one is guarded by the change of `users.last_entry`: an index costs 6 to 13% of a batch on SQLite.
+# Every change of a balance. Each entry names the one before it in its user's ledger; the first names none. The guarded
+# change of `users.last_entry` keeps two entries from naming the same one: an index costs 6 to 13% of a batch on SQLite.
 ledger_entries = Table(
     "ledger_entries",
     metadata,

@@ -13,20 +13,13 @@ def key_of(table: Table) -> tuple[str, ...]:
 @cache
 def first_chunk(table: Table) -> str:
     """The first `:count` rows."""
-    return f"SELECT {_columns(table)} FROM {table.name} ORDER BY {_key(table)} LIMIT :count"
+    columns, key = ", ".join(table.c.keys()), ", ".join(key_of(table))
+    return f"SELECT {columns} FROM {table.name} ORDER BY {key} LIMIT :count"
 
 
 @cache
 def next_chunk(table: Table) -> str:
     """The next `:count` rows after the one whose key is given, each column by its name."""
-    last = ", ".join(f":{name}" for name in key_of(table))
-    key = _key(table)
-    return f"SELECT {_columns(table)} FROM {table.name} WHERE ({key}) > ({last}) ORDER BY {key} LIMIT :count"
-
-
-def _columns(table: Table) -> str:
-    return ", ".join(table.c.keys())
-
-
-def _key(table: Table) -> str:
-    return ", ".join(key_of(table))
+    columns, key = ", ".join(table.c.keys()), ", ".join(key_of(table))
+    values = ", ".join(f":{name}" for name in key_of(table))
+    return f"SELECT {columns} FROM {table.name} WHERE ({key}) > ({values}) ORDER BY {key} LIMIT :count"
