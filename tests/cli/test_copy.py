@@ -1,4 +1,4 @@
-"""`jangteo copy`: what it says, how it ends, and that the shop is open in its new place."""
+"""`jangteo copy`: its output, its exit codes, and that the copied shop is served."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     return subprocess.run([JANGTEO, *arguments], capture_output=True, text=True, check=False, timeout=60, env=env)
 
 
-def complained(result: subprocess.CompletedProcess[str], *says: str, code: int = 2) -> None:
-    """One clear line."""
+def assert_refused(result: subprocess.CompletedProcess[str], *parts: str, code: int = 2) -> None:
+    """The command ended with one line on stderr."""
     assert result.returncode == code, result
     assert result.stderr.count("\n") == 1, result.stderr
     assert result.stderr.startswith("jangteo: ")
-    for part in says:
+    for part in parts:
         assert part in result.stderr
 
 
@@ -48,7 +48,7 @@ def orders_in(database: str) -> int:
         return int(snapshot.rows("SELECT COUNT(*) FROM orders")[0][0])
 
 
-def test_a_shop_opens_in_its_new_place(
+def test_a_copied_shop_goes_on_where_it_was(
     demo_database: str, database: str, tmp_path: Path, open_shop: Callable[..., ServedShop]
 ) -> None:
     old = open_shop(database=demo_database, platform=f"file:{tmp_path / 'old.jsonl'}")
@@ -58,7 +58,7 @@ def test_a_shop_opens_in_its_new_place(
     result = run("copy", JANGTEO_FROM=demo_database, JANGTEO_TO=database)
     assert (result.returncode, result.stderr) == (0, "")
     printed = result.stdout.splitlines()
-    assert printed[0] == f"looking at the books of {demo_database}"
+    assert printed[0] == f"auditing {demo_database}"
     assert "users                        20 rows" in printed
     assert f"orders                      {first.json()['orderId']} rows" in printed
     assert printed[-1] == "The books are right on both ends."
@@ -71,10 +71,10 @@ def test_a_shop_opens_in_its_new_place(
     assert new.http.user() == 21
 
 
-def test_on_a_terminal_it_shows_a_bar(demo_database: str, sqlite_database: str) -> None:
+def test_a_terminal_shows_a_progress_bar(demo_database: str, sqlite_database: str) -> None:
     code, shown = shown_on_a_terminal([JANGTEO, "copy", "--from", demo_database, "--to", sqlite_database])
     assert code == 0
-    assert b"books of the target" in shown
+    assert b"audit of the target" in shown
     assert shown.rstrip().endswith(b"The books are right on both ends.")
 
 
@@ -97,29 +97,29 @@ def test_ctrl_c_leaves_the_target_empty(
 def test_a_filled_target_is_refused(demo_database: str, database: str) -> None:
     with closing(open_storage(database)) as storage:
         assert demo.fill(storage, system_clock)
-    complained(run("copy", "--from", demo_database, "--to", database), "the target holds a shop already (users)")
+    assert_refused(run("copy", "--from", demo_database, "--to", database), "the target holds a shop already (users)")
     assert orders_in(database) == orders_in(demo_database)
 
 
-def test_a_broken_shop_is_refused(demo_database: str, tmp_path: Path) -> None:
+def test_a_shop_that_fails_its_audit_is_refused(demo_database: str, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "demo.db")) as raw:
         raw.execute("UPDATE products SET stock = stock - 1 WHERE id = 2")
         raw.commit()
     result = run("copy", "--from", demo_database, "--to", f"sqlite:///{tmp_path / 'new.db'}")
-    complained(result, "the books of the source are not right (every stock", "nothing was copied", code=1)
+    assert_refused(result, "the audit of the source failed (every stock", "nothing was copied", code=1)
     assert not (tmp_path / "new.db").exists()
 
 
-def test_a_shop_that_is_served_is_refused(demo_database: str, tmp_path: Path) -> None:
+def test_a_served_shop_is_refused(demo_database: str, tmp_path: Path) -> None:
     with closing(open_storage(demo_database)) as served:
         served.prepare()
         result = run("copy", "--from", demo_database, "--to", f"sqlite:///{tmp_path / 'new.db'}")
-    complained(result, "is being served by another process")
+    assert_refused(result, "is being served by another process")
     assert not (tmp_path / "new.db").exists()
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "says"),
+    ("source", "target", "message"),
     [
         ("sqlite:///{}/none.db", "sqlite:///{}/new.db", "is not there"),
         ("sqlite:///{}/demo.db", "sqlite:///{}/demo.db", "the same database"),
@@ -133,8 +133,8 @@ def test_a_shop_that_is_served_is_refused(demo_database: str, tmp_path: Path) ->
         ("sqlite:///{}/demo.db", "sqlite:///{}/other.db", "another program's database"),
     ],
 )
-def test_what_can_not_be_copied_is_one_clear_line(
-    demo_database: str, sqlite_database: str, tmp_path: Path, source: str, target: str, says: str
+def test_a_database_that_cannot_be_copied_is_reported_in_one_line(
+    demo_database: str, sqlite_database: str, tmp_path: Path, source: str, target: str, message: str
 ) -> None:
     (tmp_path / "shop.db").rename(tmp_path / "newer.db")
     with closing(sqlite3.connect(tmp_path / "newer.db")) as raw:
@@ -143,11 +143,11 @@ def test_what_can_not_be_copied_is_one_clear_line(
     with closing(sqlite3.connect(tmp_path / "other.db")) as raw:
         raw.execute("CREATE TABLE songs (title)")
     result = run("copy", "--from", source.format(tmp_path), "--to", target.format(tmp_path))
-    complained(result, says)
+    assert_refused(result, message)
     assert "secret" not in result.stderr
     assert not (tmp_path / "new.db").exists()
 
 
 @pytest.mark.parametrize(("given", "missing"), [("--from", "--to"), ("--to", "--from")])
 def test_both_ends_must_be_named(given: str, missing: str) -> None:
-    complained(run("copy", given, "sqlite:///shop.db"), missing)
+    assert_refused(run("copy", given, "sqlite:///shop.db"), missing)

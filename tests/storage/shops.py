@@ -1,4 +1,4 @@
-"""A small shop for tests of what becomes of its events: orders at moments of the test's choice, one event_batch a batch."""
+"""A small shop for tests of events: orders at times of the test's choice, one event batch per batch of commands."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from jangteo.storage.audit import findings
 from jangteo.storage.port import Row
 from jangteo.storage.urls import open_storage
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 OPENED = datetime(2026, 11, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
 def order(user: int = 1) -> PlaceOrder:
-    """Whoever orders the product of the same number is in nobody's way."""
+    """Each user orders the product of the same number, so that users don't compete for stock."""
     return PlaceOrder(user, (RequestedItem(user, 1),), None)
 
 
 class Shop:
-    """Three users with money and three products, and a connection to it all."""
+    """Three users with money, three products, and a connection to their database."""
 
     def __init__(self, database: str) -> None:
         self.database = database
@@ -38,13 +38,13 @@ class Shop:
         self.do(*(ChargeBalance(user, 1_000_000) for user in (1, 2, 3)))
 
     def do(self, *commands: Command, at: datetime = OPENED) -> list[Any]:
-        """All of it in one batch: what came of it."""
-        answers = commit(self._connection, [Submission(command) for command in commands], lambda: at).outcomes
-        assert not any(isinstance(each, Failed) for each in answers), answers
-        return [each.value() for each in answers if not isinstance(each, Failed)]
+        """Commits one batch and returns the outcomes; none may have failed."""
+        outcomes = commit(self._connection, [Submission(command) for command in commands], lambda: at).outcomes
+        assert not any(isinstance(each, Failed) for each in outcomes), outcomes
+        return [each.value() for each in outcomes if not isinstance(each, Failed)]
 
     def order(self, count: int = 1, *, at: datetime = OPENED) -> list[int]:
-        """So many orders in one event_batch."""
+        """Places orders of user 1 in one batch; returns their ids."""
         return [placed.order_id for placed in self.do(*(order() for _ in range(count)), at=at)]
 
     def cancel(self, *orders: int, at: datetime = OPENED) -> None:
@@ -53,8 +53,8 @@ class Shop:
     def send(self, *event_batches: int, at: datetime = OPENED) -> None:
         self.do(MarkSent(event_batches), at=at)
 
-    def look(self, read: Callable[..., Answer], *arguments: Any, at: datetime = OPENED, **named: Any) -> Answer:
-        """What a question finds."""
+    def look(self, read: Callable[..., Result], *arguments: Any, at: datetime = OPENED, **named: Any) -> Result:
+        """Runs a query on a snapshot."""
         with self._connection.snapshot(at) as snapshot:
             return read(snapshot, *arguments, **named)
 
@@ -63,19 +63,19 @@ class Shop:
             return snapshot.rows(sql)
 
     def change(self, *sql: str) -> None:
-        """What no command does."""
+        """Changes rows by SQL, as no command does."""
         with self._connection.transaction() as session:
             for each in sql:
                 session.run(each)
         with self._connection.snapshot(OPENED) as snapshot:
-            # No question could know of it.
+            # Cached results depend on what commands change, not on this.
             snapshot.memory.clear()
 
     def ids(self, table: str) -> list[int]:
         return [row[0] for row in self.rows(f"SELECT id FROM {table} ORDER BY id")]
 
     def wrong(self, at: datetime = OPENED) -> list[str]:
-        """What the auditor finds."""
+        """The violations that the audit finds."""
         with self._connection.snapshot(at) as snapshot:
             return [line for finding in findings(snapshot) for line in finding.broken]
 

@@ -1,4 +1,4 @@
-"""A shop is copied whole, row by row the same, or not at all."""
+"""A shop is copied whole, with every row the same, or not at all."""
 
 from __future__ import annotations
 
@@ -27,37 +27,38 @@ from jangteo.core.relay import (
 from jangteo.engine.batch import Submission, commit
 from jangteo.storage import copying, migrations, outbox
 from jangteo.storage.best_sellers.refresh import plan_step
-from jangteo.storage.copying import OF_PROCESSES, SHOP, BooksNotRight, Copied, copy_shop
+from jangteo.storage.copying import OF_PROCESSES, SHOP, AuditFailed, Copied, copy_shop
 from jangteo.storage.errors import Broken, CannotOpen
 from jangteo.storage.port import Row
-from jangteo.storage.schema import metadata
+from jangteo.storage.schema import has_sequence, metadata
+from jangteo.storage.statements import first_chunk, key_of, next_chunk
 from jangteo.storage.urls import open_storage, same_database
 from tests.postgres import Server
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-KEPT = Submission(PlaceOrder(1, (RequestedItem(3, 1),), None), "active")
+REPEATED = Submission(PlaceOrder(1, (RequestedItem(3, 1),), None), "a key")
 
 
 @pytest.fixture(scope="session")
 def filled_file(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo shop with a kept answer, with some of its events sent, and some of its sales counted, others not."""
+    """The demo shop with an idempotency record, some events sent, and some sales not yet in the best sellers."""
     path = tmp_path_factory.mktemp("filled") / "filled.db"
     shutil.copy(empty_database, path)
     storage = open_storage(f"sqlite:///{path}")
     assert demo.fill(storage, lambda: NOW)
     with closing(storage.connect()) as connection:
-        # What is sold after this is not counted yet.
+        # Later sales stay in the deltas.
         with connection.snapshot(NOW) as snapshot:
-            counting = plan_step(snapshot, frozenset({7}))
-        assert counting is not None
-        commit(connection, [Submission(counting.command)], lambda: NOW)
-        commit(connection, [KEPT, Submission(MarkSent(tuple(range(1, 100))))], lambda: NOW)
-        on_their_way = [
+            refresh = plan_step(snapshot, frozenset({7}))
+        assert refresh is not None
+        commit(connection, [Submission(refresh.command)], lambda: NOW)
+        commit(connection, [REPEATED, Submission(MarkSent(tuple(range(1, 100))))], lambda: NOW)
+        relay_commands = [
             RecordFailures((FailedEvent(50, 48, 5, "HTTP 422: no such product", None),)),
             StartReplay(NOW - timedelta(days=1), NOW),
             PurgeEvents(tuple(range(1, 8)), retention_s=-1),
         ]
-        commit(connection, [Submission(note) for note in on_their_way], lambda: NOW)
+        commit(connection, [Submission(command) for command in relay_commands], lambda: NOW)
     return path
 
 
@@ -67,25 +68,25 @@ def filled(filled_file: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture(autouse=True)
-def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The last page of a table is a part, a whole, or empty.
-    monkeypatch.setattr(copying, "PAGE_ROWS", 4)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The last chunk of a table is a part, a whole, or empty.
+    monkeypatch.setattr(copying, "CHUNK_ROWS", 4)
 
 
 def copy(source: str, target: str, until: Callable[[Copied], bool] = lambda _: False) -> list[Copied]:
-    """Copy a shop, or break off: all that was told of its tables."""
-    told: list[Copied] = []
+    """Copies a shop, or is interrupted by `until`; returns the steps of its tables."""
+    copied_steps: list[Copied] = []
     with (
         closing(open_storage(source)) as origin,
-        closing(open_storage(target)) as copied,
-        closing(copy_shop(origin, copied, lambda: NOW)) as steps,
+        closing(open_storage(target)) as empty,
+        closing(copy_shop(origin, empty, lambda: NOW)) as steps,
     ):
         for step in steps:
             if isinstance(step, Copied):
-                told.append(step)
+                copied_steps.append(step)
                 if until(step):
                     raise KeyboardInterrupt
-    return told
+    return copied_steps
 
 
 def rows_of(database: str) -> dict[str, list[Row]]:
@@ -102,19 +103,19 @@ def shop_in(database: str) -> dict[str, list[Row]]:
 
 
 def is_empty(database: str) -> bool:
-    """But for its name, for how much it has purged, and for a window in which nothing was sold: nothing."""
+    """Holds only what every new shop has: a name, a count of purged events, and a window without sales."""
     shop = shop_in(database)
     in_every_shop = [shop.pop(name) for name in ("purged_events", "best_seller_windows", "best_seller_version")]
     return (
-        in_every_shop == [[(1, 0, 0)], [(1, 3, 0, "active", 0, 0)], [(1, 0)]]
+        in_every_shop == [[(1, 0, 0)], [(1, 3, 0, "active", 0, 0, None)], [(1, 0)]]
         and len(shop.pop("shops")) == 1
         and not any(shop.values())
     )
 
 
-def done(database: str, *asked: Submission) -> list[Any]:
+def commit_to(database: str, *submissions: Submission) -> list[Any]:
     with closing(open_storage(database).connect()) as connection:
-        return commit(connection, asked, lambda: NOW).outcomes
+        return commit(connection, submissions, lambda: NOW).outcomes
 
 
 def damage(database: str, sql: str) -> None:
@@ -123,32 +124,33 @@ def damage(database: str, sql: str) -> None:
         raw.commit()
 
 
-def test_it_is_decided_about_every_table_whether_it_belongs_to_the_shop() -> None:
+def test_every_table_is_either_copied_or_of_processes() -> None:
     assert sorted(table.name for table in SHOP + OF_PROCESSES) == sorted(metadata.tables)
 
 
-def test_a_shop_that_goes_there_and_back_is_the_same(filled: str, postgres_database: str, tmp_path: Path) -> None:
+def test_a_shop_copied_there_and_back_is_the_same(filled: str, postgres_database: str, tmp_path: Path) -> None:
     back = f"sqlite:///{tmp_path / 'back.db'}"
-    told = copy(filled, postgres_database)
+    steps = copy(filled, postgres_database)
     copy(postgres_database, back)
     shop = shop_in(filled)
     assert shop_in(postgres_database) == shop
     assert shop_in(back) == shop
     assert all(shop.values()), "an empty table proves nothing"
-    assert {each.table: each.table_rows for each in told if each.whole_table} == {
+    assert {each.table: each.table_rows for each in steps if each.whole_table} == {
         name: len(rows) for name, rows in shop.items()
     }
-    assert told[-1].rows == told[-1].all_rows == sum(map(len, shop.values()))
+    assert steps[-1].rows == steps[-1].all_rows == sum(map(len, shop.values()))
 
 
-def test_windows_that_an_empty_target_keeps_give_way(filled: str, database: str) -> None:
+def test_windows_of_an_empty_target_are_replaced(filled: str, database: str) -> None:
     with closing(open_storage(database)) as empty:
         empty.prepare()
     with closing(open_storage(database).connect()) as connection, connection.transaction() as session:
-        # As after somebody has asked for a week, and a rebuild.
+        # As after a request for a week, and a rebuild.
         session.run("UPDATE best_seller_windows SET id = 3")
         session.run(
-            "INSERT INTO best_seller_windows (id, days, since, state, started_at, requested_at) VALUES (2, 7, 5, 'active', 5, 5)"
+            "INSERT INTO best_seller_windows (id, days, since, state, started_at, requested_at) "
+            "VALUES (2, 7, 5, 'active', 5, 5)"
         )
     copy(filled, database)
     assert shop_in(database) == shop_in(filled)
@@ -159,18 +161,18 @@ def test_a_copied_shop_goes_on(filled: str, database: str) -> None:
     with closing(open_storage(database).connect()) as connection, connection.snapshot(NOW) as snapshot:
         waiting = outbox.read_waiting(snapshot, frozenset(), 1_000)
         assert waiting is not None
-        assert waiting.event_batches[0] == 100, "what was sent is not sent again"
+        assert waiting.event_batches[0] == 100, "sent events are not sent again"
         assert len(waiting.event_batches) == len(snapshot.rows("SELECT 1 FROM event_batches WHERE sent_at IS NULL"))
     before = shop_in(database)
-    [again] = done(database, KEPT)
+    [again] = commit_to(database, REPEATED)
     assert again.replayed
     assert shop_in(database) == before
-    [ordered, added] = done(
+    [placed, added] = commit_to(
         database,
         Submission(PlaceOrder(2, (RequestedItem(1, 2), RequestedItem(2, 1)), None)),
         Submission(AddProduct("Jeju carrots, 2 kg", 9_000, 40)),
     )
-    assert (ordered.outcome.status, added.outcome.stock) == ("paid", 40)
+    assert (placed.value().status, added.value().stock) == ("paid", 40)
     after = shop_in(database)
     for name in ("orders", "order_items", "ledger_entries", "products", "stock_movements", "outbox", "event_batches"):
         new = {row[0] for row in after[name]} - {row[0] for row in before[name]}
@@ -178,41 +180,41 @@ def test_a_copied_shop_goes_on(filled: str, database: str) -> None:
         assert min(new) > max(row[0] for row in before[name]), name
 
 
-def test_new_ids_of_every_table_go_on_behind_the_largest(filled: str, postgres_database: str) -> None:
+def test_new_ids_of_every_table_continue_after_the_largest(filled: str, postgres_database: str) -> None:
     copy(filled, postgres_database)
     with closing(open_storage(postgres_database).connect()) as connection, connection.transaction() as session:
         for table in SHOP:
-            if "id" not in table.c or table.c.id.info.get("known"):
+            if not has_sequence(table):
                 continue
             own = table.c.id.identity is not None
-            given = f"pg_get_serial_sequence('{table.name}', 'id')::regclass" if own else f"'{table.name}_ids'"
-            new, largest = session.rows(f"SELECT nextval({given}), MAX(id) FROM {table.name}")[0]
+            sequence = f"pg_get_serial_sequence('{table.name}', 'id')::regclass" if own else f"'{table.name}_ids'"
+            new, largest = session.rows(f"SELECT nextval({sequence}), MAX(id) FROM {table.name}")[0]
             assert new == largest + 1, table.name
 
 
-def test_the_ids_of_an_empty_table_begin_at_one(sqlite_database: str, postgres_database: str) -> None:
+def test_ids_of_an_empty_table_begin_at_one(sqlite_database: str, postgres_database: str) -> None:
     assert copy(sqlite_database, postgres_database)[-1].all_rows == 4
     with closing(open_storage(postgres_database).connect()) as connection, connection.transaction() as session:
         assert session.rows("SELECT nextval('users_ids')") == [(1,)]
 
 
-def test_a_copy_that_is_broken_off_leaves_nothing(filled: str, database: str) -> None:
+def test_an_interrupted_copy_leaves_nothing(filled: str, database: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         copy(filled, database, until=lambda step: step.table == SHOP[-1].name)
     assert is_empty(database)
-    # Whatever was left of it is in nobody's way.
+    # Nothing of it prevents another copy.
     copy(filled, database)
     assert shop_in(database) == shop_in(filled)
 
 
-def test_a_source_that_is_written_to_meanwhile_is_not_copied(
+def test_a_source_that_is_written_to_during_the_copy_is_refused(
     filled: str, postgres_database: str, sqlite_database: str
 ) -> None:
     copy(filled, postgres_database)
 
     def sells(step: Copied) -> bool:
         if step.whole_table and step.table == SHOP[-1].name:
-            done(postgres_database, Submission(PlaceOrder(1, (RequestedItem(3, 1),), None)))
+            commit_to(postgres_database, Submission(PlaceOrder(1, (RequestedItem(3, 1),), None)))
         return False
 
     with pytest.raises(CannotOpen, match="was written to meanwhile"):
@@ -222,61 +224,69 @@ def test_a_source_that_is_written_to_meanwhile_is_not_copied(
 
 def test_a_copy_that_fails_in_its_last_table_leaves_nothing(filled: str, postgres_database: str) -> None:
     assert SHOP[-1].name == "best_seller_version"
-    damage(filled, "UPDATE best_seller_version SET steps = 'many'")
+    damage(filled, "UPDATE best_seller_version SET version = 'many'")
     with pytest.raises(Broken, match="many"):
         copy(filled, postgres_database)
     assert is_empty(postgres_database)
 
 
-def test_a_target_that_holds_anything_stays_as_it_is(filled: str, database: str) -> None:
-    done(database, KEPT)
+def test_a_filled_target_is_refused_and_not_changed(filled: str, database: str) -> None:
+    commit_to(database, REPEATED)
     before = rows_of(database)
-    assert before["answers"]
-    with pytest.raises(CannotOpen, match=r"the target holds a shop already \(answers\); name an empty database"):
+    assert before["idempotency_records"]
+    with pytest.raises(
+        CannotOpen, match=r"the target holds a shop already \(idempotency_records\); name an empty database"
+    ):
         copy(filled, database)
     assert rows_of(database) == before
 
 
-def test_a_source_that_is_not_right_is_not_copied(filled: str, postgres: Server, tmp_path: Path) -> None:
+def test_a_source_that_fails_its_audit_is_not_copied(filled: str, postgres: Server, tmp_path: Path) -> None:
     damage(filled, "UPDATE users SET balance = balance + 1 WHERE id = 3")
-    with pytest.raises(BooksNotRight, match=r"source are not right \(every .*user 3: balance .*nothing was copied"):
+    with pytest.raises(AuditFailed, match=r"audit of the source failed \(every .*user 3: balance .*nothing was copied"):
         copy(filled, f"sqlite:///{tmp_path / 'new.db'}")
     assert not (tmp_path / "new.db").exists()
     postgres.run("DROP DATABASE IF EXISTS untouched WITH (FORCE)")
     untouched = postgres.create("untouched")
-    with pytest.raises(BooksNotRight):
+    with pytest.raises(AuditFailed):
         copy(filled, untouched)
     with pytest.raises(CannotOpen, match="holds no shop yet"):
         open_storage(untouched).check()
 
 
-def test_a_target_that_is_not_right_afterwards_is_told(
+def test_a_copy_that_fails_its_audit_is_reported(
     filled: str, sqlite_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(copying, "SHOP", SHOP[1:])
-    with pytest.raises(BooksNotRight, match=r"the books of the target are not right .*don't use the target"):
+    with pytest.raises(AuditFailed, match=r"the audit of the target failed .*don't use the target"):
         copy(filled, sqlite_database)
 
 
-def test_a_page_that_is_left_out_is_told(filled: str, sqlite_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # No invariant knows how many answers there are.
-    kept = copying._pages
-    monkeypatch.setattr(copying, "_pages", lambda *asked: () if asked[1].name == "answers" else kept(*asked))
-    with pytest.raises(BooksNotRight, match="answers has 0 rows in the target, 1 in the source"):
+def test_a_missing_chunk_is_reported(filled: str, sqlite_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No invariant covers the number of idempotency records.
+    chunks = copying._chunks
+    monkeypatch.setattr(
+        copying,
+        "_chunks",
+        lambda snapshot, table: () if table.name == "idempotency_records" else chunks(snapshot, table),
+    )
+    with pytest.raises(AuditFailed, match="idempotency_records has 0 rows in the target, 1 in the source"):
         copy(filled, sqlite_database)
 
 
-def test_what_is_served_on_postgresql_is_neither_end(filled: str, postgres_database: str, tmp_path: Path) -> None:
-    done(postgres_database, Submission(AcquireLease("a server", 6)))
+def test_a_served_shop_on_postgresql_is_neither_source_nor_target(
+    filled: str, postgres_database: str, tmp_path: Path
+) -> None:
+    commit_to(postgres_database, Submission(AcquireLease("a server", 6)))
     with pytest.raises(CannotOpen, match="the target is being served; stop all of its servers first"):
         copy(filled, postgres_database)
     with pytest.raises(CannotOpen, match="the source is being served"):
         copy(postgres_database, f"sqlite:///{tmp_path / 'new.db'}")
-    done(postgres_database, Submission(ReleaseLease("a server")))
+    commit_to(postgres_database, Submission(ReleaseLease("a server")))
     copy(filled, postgres_database)
 
 
-def test_a_source_of_an_older_version_is_not_changed(
+def test_a_shop_of_an_older_version_is_refused_and_not_changed(
     filled: str, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = rows_of(filled)
@@ -287,13 +297,13 @@ def test_a_source_of_an_older_version_is_not_changed(
     assert rows_of(filled) == before
 
 
-def test_sqlite_finds_a_page_without_a_search_or_a_sort(sqlite_database: str) -> None:
+def test_sqlite_reads_chunks_by_the_primary_key(sqlite_database: str) -> None:
     with closing(sqlite3.connect(sqlite_database.removeprefix("sqlite:///"))) as raw:
         for table in SHOP:
-            values = dict.fromkeys((*copying._key(table), "count"), 1)
-            for sql, found in ((copying._first_page(table), "SCAN"), (copying._next_page(table), "SEARCH")):
+            values = dict.fromkeys((*key_of(table), "count"), 1)
+            for sql, access in ((first_chunk(table), "SCAN"), (next_chunk(table), "SEARCH")):
                 [step] = [row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
-                assert step.startswith(f"{found} {table.name}"), step
+                assert step.startswith(f"{access} {table.name}"), step
 
 
 @pytest.mark.parametrize(
@@ -307,12 +317,12 @@ def test_sqlite_finds_a_page_without_a_search_or_a_sort(sqlite_database: str) ->
         ("postgresql://db/a", "postgresql://db/b", False),
     ],
 )
-def test_one_database_by_two_names(tmp_path: Path, one: str, other: str, *, same: bool) -> None:
+def test_two_urls_of_one_database_are_recognised(tmp_path: Path, one: str, other: str, *, same: bool) -> None:
     (tmp_path / "link.db").symlink_to(tmp_path / "a.db")
     assert same_database(one.format(tmp_path), other.format(tmp_path)) == same
 
 
-def test_the_books_of_an_old_shop_are_right_too(filled: str, postgres_database: str) -> None:
+def test_a_copy_passes_its_audit_days_later_too(filled: str, postgres_database: str) -> None:
     copy(filled, postgres_database)
     later = NOW + timedelta(days=4)
     with closing(open_storage(postgres_database).connect()) as connection, connection.snapshot(later) as snapshot:

@@ -1,131 +1,150 @@
-"""A shop of the first version comes to this one with all it holds, and goes on."""
+"""Shops of older revisions come to this version with all they hold, and go on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from alembic import command
-from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy import inspect
 
-from jangteo.core.orders import CancelOrder
-from jangteo.storage import migrations, outbox
+from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
+from jangteo.core.products import MoveStock
+from jangteo.storage import outbox
 from jangteo.storage.best_sellers.query import count_best_sellers
+from jangteo.storage.errors import CannotOpen
 from jangteo.storage.event_queries import read_events_of
-from jangteo.storage.port import Row
 from jangteo.storage.timestamps import to_micros
 from jangteo.storage.urls import open_storage
 from tests.postgres import Server
+from tests.storage import revision_3
+from tests.storage.old_shops import (
+    FIRST,
+    THIRD,
+    copy_into_first,
+    create,
+    engine_of,
+    fill_third,
+    migrate,
+    run,
+    tables_of,
+)
 from tests.storage.refreshed import CountedShop
 from tests.storage.shops import DAY, OPENED, Shop, order
 
-FIRST = "jangteo_1"
-# Bundle 1 is of two orders, 2 of a third and of the cancelling of the first, 3 of the cancelling of the second alone,
-# 4 of an order that was cancelled at once. The first two were sent.
-MOMENTS = {1: OPENED, 2: OPENED + DAY, 3: OPENED + 2 * DAY, 4: OPENED + 3 * DAY}
+# Event batch 1 is of two orders, 2 of a third and of cancelling the first, 3 of cancelling the second alone, 4 of an
+# order that was cancelled at once. The first two were sent.
+TIMES = {1: OPENED, 2: OPENED + DAY, 3: OPENED + 2 * DAY, 4: OPENED + 3 * DAY}
 SENT = (1, 2)
 
 
 def fill(shop: Shop) -> None:
     shop.set_up()
-    shop.order(2, at=MOMENTS[1])
-    shop.do(order(2), CancelOrder(1), at=MOMENTS[2])
-    shop.cancel(2, at=MOMENTS[3])
-    shop.do(order(3), CancelOrder(4), at=MOMENTS[4])
-    shop.send(*SENT, at=MOMENTS[4])
-
-
-def engine_of(database: str) -> Engine:
-    return create_engine(database.replace("postgresql://", "postgresql+psycopg://"))
-
-
-def to_first(engine: Engine) -> None:
-    """An empty database becomes one of the first version."""
-    config = migrations._config()
-    config.attributes["engine"] = engine
-    command.upgrade(config, FIRST)
-
-
-def copied(new: str, old: str) -> None:
-    """All that the first version would have had of a shop of this one, into an empty database of the first version."""
-    source, target = engine_of(new), engine_of(old)
-    with source.connect() as reads, target.begin() as writing:
-        for table in inspect(target).get_table_names():
-            if table in {"alembic_version", "writers", "leases", "readiness"}:
-                continue
-            columns = ", ".join(column["name"] for column in inspect(target).get_columns(table))
-            for row in reads.execute(text(f"SELECT {columns} FROM {table}")).mappings():
-                names = ", ".join(f":{name}" for name in row)
-                writing.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({names})"), dict(row))
-        if target.dialect.name == "postgresql":
-            for table in ("users", "products", "orders", "ledger_entries", "outbox", "event_batches"):
-                writing.execute(text(f"SELECT setval('{table}_ids', (SELECT MAX(id) FROM {table}))"))
-    source.dispose()
-    target.dispose()
+    shop.order(2, at=TIMES[1])
+    shop.do(order(2), CancelOrder(1), at=TIMES[2])
+    shop.cancel(2, at=TIMES[3])
+    shop.do(order(3), CancelOrder(4), at=TIMES[4])
+    shop.send(*SENT, at=TIMES[4])
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def old(request: pytest.FixtureRequest, sqlite_database: str, tmp_path: Path) -> Iterator[str]:
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'old.db'}"
+    server: Server = request.getfixturevalue("postgres")
+    server.run("DROP DATABASE IF EXISTS old WITH (FORCE)")
+    return server.create("old")
+
+
+@pytest.fixture
+def old(empty: str, sqlite_database: str) -> str:
     """The URL of a shop of the first version, filled."""
     with closing(Shop(sqlite_database)) as shop:
         fill(shop)
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'old.db'}"
-    else:
-        server: Server = request.getfixturevalue("postgres")
-        server.run("DROP DATABASE IF EXISTS old WITH (FORCE)")
-        url = server.create("old")
-    engine = engine_of(url)
-    to_first(engine)
-    copied(sqlite_database, url)
-    yield url
-    engine.dispose()
+    create(empty, FIRST)
+    copy_into_first(sqlite_database, empty)
+    return empty
 
 
-KEPT = {
-    "users": "SELECT * FROM users ORDER BY id",
-    "orders": "SELECT * FROM orders ORDER BY id",
-    "lines": "SELECT * FROM order_items ORDER BY order_id, position",
-    "ledger": "SELECT * FROM ledger_entries ORDER BY id",
-    "events": "SELECT * FROM outbox ORDER BY id",
-    "event_batches": "SELECT id, first_event, last_event, sent_at FROM event_batches ORDER BY id",
-}
+@pytest.fixture
+def third(empty: str) -> str:
+    """The URL of a shop of revision jangteo_3, with rows in every table."""
+    create(empty, THIRD)
+    fill_third(empty)
+    return empty
 
 
-def rows_of(database: str) -> dict[str, list[Row]]:
-    engine = engine_of(database)
-    with engine.connect() as connection:
-        rows = {name: [tuple(row) for row in connection.execute(text(sql))] for name, sql in KEPT.items()}
-    engine.dispose()
-    return rows
+UNCHANGED = ("users", "products", "stock_movements", "orders", "ledger_entries")
 
 
-def migrated(database: str) -> Shop:
-    with closing(open_storage(database)) as storage:
-        storage.prepare()
-    return Shop(database)
-
-
-def test_everything_is_kept_and_bundles_have_the_moment_of_their_orders(old: str) -> None:
-    before = rows_of(old)
-    assert all(before.values()), "an empty table proves nothing"
-    with closing(migrated(old)) as shop:
-        assert rows_of(old) == before
+def test_a_shop_of_the_first_version_keeps_every_row(old: str) -> None:
+    before = tables_of(old)
+    with closing(migrate(old)) as shop:
+        after = tables_of(old)
+        assert all(before[table] for table in UNCHANGED), "an empty table proves nothing"
+        assert {table: after[table] for table in UNCHANGED} == {table: before[table] for table in UNCHANGED}
+        assert after["order_items"] == before["order_lines"]
+        assert after["outbox"] == before["outbox"]
+        assert [row[:4] for row in before["bundles"]] == shop.rows(
+            "SELECT id, first_event, last_event, sent_at FROM event_batches ORDER BY id"
+        )
         assert dict(shop.rows("SELECT id, created_at FROM event_batches")) == {
-            event_batch: to_micros(moment) for event_batch, moment in MOMENTS.items()
+            event_batch: to_micros(at) for event_batch, at in TIMES.items()
         }
         assert shop.wrong() == []
         waiting = shop.look(outbox.read_waiting, frozenset(), 10)
         assert waiting is not None
         assert waiting.event_batches == (3, 4)
-        assert waiting.lines.splitlines() == [event for *_, event in before["events"][4:]], "with the ids that they had"
+        assert waiting.lines.splitlines() == [row[4] for row in sorted(before["outbox"])[4:]], "with the ids they had"
         assert [event.outbox_id for event in shop.look(read_events_of, 1)] == [4, 1]
 
 
-def test_orders_are_placed_afterwards(old: str) -> None:
-    with closing(migrated(old)) as shop:
+def test_a_shop_of_revision_3_keeps_every_row(third: str) -> None:
+    before = tables_of(third)
+    assert all(before.values()), "an empty table proves nothing"
+    with closing(migrate(third)) as shop:
+        after = tables_of(third)
+        assert after.pop("best_seller_windows") == revision_3.WINDOWS
+        del before["top_windows"]
+        assert after == {revision_3.NEW_NAMES.get(table, table): rows for table, rows in before.items()}
+        assert shop.wrong(revision_3.NOW) == []
+
+
+def test_a_shop_of_revision_3_goes_on(third: str) -> None:
+    with closing(migrate(third)) as shop:
+        (placed,) = shop.do(PlaceOrder(1, (RequestedItem(200, 3),), None), at=revision_3.NOW)
+        shop.cancel(3, at=revision_3.NOW)
+        shop.do(MoveStock(200, 5), at=revision_3.NOW)
+        assert placed.order_id == 4
+        assert shop.ids("event_batches") == [2, 3, 4, 5, 6]
+        assert shop.ids("ledger_entries") == [*range(1, 9)]
+        assert shop.ids("stock_movements") == [1, 2, 3, 4]
+        assert shop.ids("sales_deltas") == [7, 8, 9, 10]
+        assert shop.wrong(revision_3.NOW) == []
+
+
+DAMAGE = {
+    "coupon 1 is used by more than one paid order": "UPDATE orders SET coupon_id = 1 WHERE id = 3",
+    "ledger entry 3 is the payment of more than one order": "UPDATE orders SET payment_entry = 3 WHERE id = 2",
+    "the ledger of user 1 has more than one first entry": "UPDATE ledger_entries SET previous = NULL WHERE id = 3",
+    "ledger entry 5 is of an unknown kind": "UPDATE ledger_entries SET kind = 'gift' WHERE id = 5",
+}
+
+
+@pytest.mark.parametrize("meaning", DAMAGE)
+def test_a_damaged_shop_is_refused_with_one_line_and_not_changed(third: str, meaning: str) -> None:
+    run(third, DAMAGE[meaning])
+    before = tables_of(third)
+    with closing(open_storage(third)) as storage, pytest.raises(CannotOpen) as refused:
+        storage.prepare()
+    assert f"the shop is damaged: {meaning};" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert tables_of(third) == before
+
+
+def test_a_shop_of_the_first_version_goes_on(old: str) -> None:
+    with closing(migrate(old)) as shop:
         assert shop.order(at=OPENED + 9 * DAY) == [5]
         shop.cancel(3, at=OPENED + 9 * DAY)
         assert shop.ids("event_batches") == [1, 2, 3, 4, 5, 6]
@@ -136,9 +155,9 @@ def test_orders_are_placed_afterwards(old: str) -> None:
         assert [event.outbox_id for event in shop.look(read_events_of, 3)] == [9, 3]
 
 
-def test_best_sellers_are_counted_directly_until_their_window_is_built(old: str) -> None:
-    now = MOMENTS[4]
-    migrated(old).close()
+def test_best_sellers_come_from_the_orders_until_their_window_is_backfilled(old: str) -> None:
+    now = TIMES[4]
+    migrate(old).close()
     with closing(CountedShop(old)) as shop:
         assert shop.states() == []
         assert not shop.is_kept(now, 3)
@@ -154,21 +173,21 @@ def test_best_sellers_are_counted_directly_until_their_window_is_built(old: str)
         assert shop.wrong(now) == []
 
 
-def test_a_shop_without_orders_has_its_window_at_once(tmp_path: Path) -> None:
+def test_a_shop_without_orders_has_an_active_window(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'new.db'}"
-    to_first(engine_of(database))
-    migrated(database).close()
+    create(database, FIRST)
+    migrate(database).close()
     with closing(CountedShop(database)) as shop:
         assert shop.states() == [(1, 3, "active")]
         assert shop.is_kept(OPENED, 3)
         assert shop.agreed(OPENED) == []
 
 
-def test_it_is_migrated_once(old: str) -> None:
-    with closing(migrated(old)) as shop:
+def test_migrating_again_changes_nothing(old: str) -> None:
+    with closing(migrate(old)) as shop:
         name = shop.rows("SELECT id, name FROM shops")
         assert len(name) == 1
-    with closing(migrated(old)) as shop:
+    with closing(migrate(old)) as shop:
         assert shop.rows("SELECT id, name FROM shops") == name
 
 
@@ -176,15 +195,14 @@ def test_no_two_shops_have_one_name(tmp_path: Path) -> None:
     names = set()
     for number in range(3):
         database = f"sqlite:///{tmp_path / f'{number}.db'}"
-        engine = engine_of(database)
-        to_first(engine)
-        with closing(migrated(database)) as shop:
+        create(database, FIRST)
+        with closing(migrate(database)) as shop:
             names |= set(shop.rows("SELECT name FROM shops"))
     assert len(names) == 3
 
 
-def test_what_waits_still_has_an_index_of_its_own(old: str) -> None:
-    migrated(old).close()
+def test_waiting_event_batches_keep_their_partial_index(old: str) -> None:
+    migrate(old).close()
     engine = engine_of(old)
     [index] = inspect(engine).get_indexes("event_batches")
     engine.dispose()

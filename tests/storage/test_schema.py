@@ -4,13 +4,14 @@ from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import CheckConstraint, Engine, create_engine, inspect
 from sqlalchemy.schema import CreateTable
 
 from jangteo.storage.schema import metadata
+from tests.postgres import EMPTY_SHOP, Server
 
 
-def test_the_migrations_build_the_schema_that_is_declared(empty_database: Path) -> None:
+def test_the_migrations_build_the_declared_schema_on_sqlite(empty_database: Path) -> None:
     engine = create_engine(f"sqlite:///{empty_database}")
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
@@ -20,9 +21,40 @@ def test_the_migrations_build_the_schema_that_is_declared(empty_database: Path) 
     for name, table in metadata.tables.items():
         declared = str(CreateTable(table).compile(engine))
         assert sorted(_parts(built[name])) == sorted(_parts(declared)), name
+    assert _indexes(engine) == _declared_indexes()
     engine.dispose()
 
 
+def test_the_migrations_build_the_declared_schema_on_postgresql(postgres: Server) -> None:
+    engine = create_engine(postgres.url(EMPTY_SHOP).replace("postgresql://", "postgresql+psycopg://"))
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    found = inspect(engine)
+    for name, table in metadata.tables.items():
+        checks = {check["name"] for check in found.get_check_constraints(name)}
+        assert checks == {each.name for each in table.constraints if isinstance(each, CheckConstraint)}, name
+        assert found.get_pk_constraint(name)["name"] == f"{name}_pkey"
+    assert _indexes(engine) == _declared_indexes()
+    engine.dispose()
+
+
+def _indexes(engine: Engine) -> dict[str, set[tuple[str | None, bool]]]:
+    """The names of every table's indexes, and whether they are unique; those of unique constraints aside."""
+    found = inspect(engine)
+    return {
+        table: {
+            (index["name"], bool(index["unique"]))
+            for index in found.get_indexes(table)
+            if not index.get("duplicates_constraint")
+        }
+        for table in metadata.tables
+    }
+
+
+def _declared_indexes() -> dict[str, set[tuple[str | None, bool]]]:
+    return {name: {(index.name, index.unique) for index in table.indexes} for name, table in metadata.tables.items()}
+
+
 def _parts(sql: str) -> list[str]:
-    # A table that was made anew for a column has its name in quotes.
+    # A table that was rebuilt has its name in quotes.
     return [" ".join(line.replace('"', "").split()).rstrip(",") for line in sql.splitlines() if line.strip()]

@@ -1,4 +1,4 @@
-"""`jangteo audit`: recompute every invariant from the raw rows."""
+"""`jangteo audit`: recomputes every invariant from the raw rows."""
 
 from typing import Annotated
 
@@ -15,10 +15,10 @@ def audit(
     database: Database = Settings.database,
     show: Annotated[
         int,
-        typer.Option(envvar="JANGTEO_SHOW", min=0, help="So many broken rows are shown a line."),
+        typer.Option(envvar="JANGTEO_SHOW", min=0, help="How many violations are shown for each invariant."),
     ] = 3,
 ) -> None:
-    """Check that the books are right: one line an invariant; exit code 1 if any is broken."""
+    """Check that the books are right: one line per invariant, and exit code 1 if any of them is broken."""
     storage = open_storage(database)
     storage.check()
     connection = storage.connect()
@@ -29,8 +29,8 @@ def audit(
                 broken += bool(finding.broken)
                 mark = "BROKEN" if finding.broken else "ok"
                 typer.echo(f"{mark:<7}{finding.invariant} ({finding.checked:,} checked)")
-                for what in finding.broken[:show]:
-                    typer.echo(f"         {what}")
+                for violation in finding.broken[:show]:
+                    typer.echo(f"         {violation}")
                 if len(finding.broken) > show:
                     typer.echo(f"         and {len(finding.broken) - show:,} more")
     finally:

@@ -1,4 +1,4 @@
-"""`jangteo copy`: a whole shop from one database into another."""
+"""`jangteo copy`: copies a whole shop from one database into another."""
 
 import sys
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from jangteo.app import system_clock
 from jangteo.cli.options import shown
-from jangteo.storage.copying import Copied, End, Looking, copy_shop
+from jangteo.storage.copying import Auditing, Copied, End, copy_shop
 from jangteo.storage.urls import open_storage, same_database
 
 
@@ -24,14 +24,14 @@ def copy(
         typer.Option("--to", envvar="JANGTEO_TO", metavar="URL", help="An empty database to copy it into."),
     ],
 ) -> None:
-    """Copy a shop into an empty database, all of it or nothing; nobody may serve either of them meanwhile."""
+    """Copy a shop into an empty database, all of it or nothing. No server may run on either of them meanwhile."""
     if same_database(source, target):
         raise typer.BadParameter("--from and --to name the same database")
     urls: dict[End, str] = {"source": shown(source), "target": shown(target)}
     with (
         closing(open_storage(source)) as origin,
         closing(open_storage(target)) as copied,
-        # Closed whatever happens: a copy that isn't told to its end is undone.
+        # A generator that is closed before its end rolls the copy back.
         closing(copy_shop(origin, copied, system_clock)) as steps,
     ):
         rows = _show_bar(steps) if sys.stdout.isatty() else _print_lines(steps, urls)
@@ -39,27 +39,27 @@ def copy(
     typer.echo("The books are right on both ends.")
 
 
-def _print_lines(steps: Iterable[Looking | Copied], urls: dict[End, str]) -> int:
-    """A line for each end and each table."""
+def _print_lines(steps: Iterable[Auditing | Copied], urls: dict[End, str]) -> int:
+    """Print a line for each audit and each table; returns the number of rows."""
     rows = 0
     for step in steps:
-        if isinstance(step, Looking):
-            typer.echo(f"looking at the books of {urls[step.end]}")
+        if isinstance(step, Auditing):
+            typer.echo(f"auditing {urls[step.end]}")
         elif step.whole_table:
             rows = step.rows
             typer.echo(f"{step.table:<16}{step.table_rows:>15,} rows")
     return rows
 
 
-def _show_bar(steps: Iterable[Looking | Copied]) -> int:
-    """One bar over all tables' rows."""
+def _show_bar(steps: Iterable[Auditing | Copied]) -> int:
+    """Show one progress bar for the rows of all tables; returns their number."""
     rows = 0
     columns = (TextColumn("{task.description:<20}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         task = progress.add_task("", total=None)
         for step in steps:
-            if isinstance(step, Looking):
-                progress.update(task, description=f"books of the {step.end}")
+            if isinstance(step, Auditing):
+                progress.update(task, description=f"audit of the {step.end}")
             else:
                 rows = step.rows
                 progress.update(task, description=step.table, completed=rows, total=step.all_rows)

@@ -14,10 +14,10 @@ from jangteo.cli.relay import relay
 from jangteo.cli.serve import serve
 from jangteo.cli.top import top
 from jangteo.delivery.sinks.base import InvalidPlatform
-from jangteo.storage.copying import BooksNotRight
+from jangteo.storage.copying import AuditFailed
 from jangteo.storage.errors import StorageError
 
-BOOKS_NOT_RIGHT: Final = 1
+AUDIT_FAILED: Final = 1
 USAGE_ERROR: Final = 2
 INTERRUPTED: Final = 130
 
@@ -64,8 +64,8 @@ def main() -> None:
         # The message alone wouldn't say which option it is about.
         told = getattr(error, "format_message", error.__str__)
         code = _complain(told(), USAGE_ERROR)
-    except BooksNotRight as error:
-        code = _complain(str(error), BOOKS_NOT_RIGHT)
+    except AuditFailed as error:
+        code = _complain(str(error), AUDIT_FAILED)
     except (StorageError, InvalidPlatform) as error:
         code = _complain(str(error), USAGE_ERROR)
     except (typer.Abort, KeyboardInterrupt):

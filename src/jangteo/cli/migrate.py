@@ -1,4 +1,4 @@
-"""`jangteo migrate`: make the database's tables, or bring them to this version, and end."""
+"""`jangteo migrate`: creates the schema of a database, or brings it to this version."""
 
 import typer
 
@@ -8,7 +8,7 @@ from jangteo.storage.urls import open_storage
 
 
 def migrate(database: Database = Settings.database) -> None:
-    """Create the schema or bring it to this version; `serve` does the same at its start."""
+    """Create the schema or bring it to this version; `serve` does the same when it starts."""
     storage = open_storage(database)
     storage.prepare()
     storage.close()

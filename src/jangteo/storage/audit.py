@@ -1,4 +1,4 @@
-"""The auditor: every invariant recomputed from the raw rows, believing nothing that is derived."""
+"""The audit recomputes every invariant from the raw rows and trusts no derived value."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -8,7 +8,7 @@ from jangteo.storage.port import Snapshot
 
 
 class Finding(NamedTuple):
-    """One invariant: how many rows were checked, and a line for each that breaks it."""
+    """The result for one invariant: how many rows were checked, and a line of text for each violation."""
 
     invariant: str
     checked: int
@@ -16,11 +16,11 @@ class Finding(NamedTuple):
 
 
 class Check(NamedTuple):
-    """An invariant in SQL: what is counted, and a query that finds only what is wrong, as lines of text."""
+    """An invariant in SQL: one query counts the rows it covers, the other finds its violations as lines of text."""
 
     invariant: str
-    counted: str
-    wrong: str
+    count_sql: str
+    violations_sql: str
 
 
 CHECKS: Final = (
@@ -38,7 +38,7 @@ CHECKS: Final = (
         "SELECT COUNT(*) FROM ledger_entries",
         """
         SELECT 'entry ' || id || ' of user ' || user_id || ': ' || balance_after || ', sum ' || sum_so_far
-            || ', behind ' || COALESCE(previous, 0) || ', the one before is ' || before
+            || ', names entry ' || COALESCE(previous, 0) || ' before it, should be ' || before
         FROM (
             SELECT id, user_id, balance_after, previous,
                 SUM(amount) OVER (PARTITION BY user_id ORDER BY id) AS sum_so_far,
@@ -135,11 +135,11 @@ CHECKS: Final = (
         "every order's amount is the sum of its lines, its discount what its coupon gives",
         "SELECT COUNT(*) FROM orders",
         """
-        SELECT 'order ' || id || ': lines ' || lines || ', amount ' || amount || ', discount ' || discount
+        SELECT 'order ' || id || ': items ' || item_total || ', amount ' || amount || ', discount ' || discount
             || ' (coupon gives ' || given || '), total ' || total
         FROM (
             SELECT orders.id, orders.amount, orders.discount, orders.total,
-                COALESCE(SUM(order_items.quantity * order_items.unit_price), -1) AS lines,
+                COALESCE(SUM(order_items.quantity * order_items.unit_price), -1) AS item_total,
                 CASE
                     WHEN campaigns.id IS NULL THEN 0
                     WHEN campaigns.percent IS NULL THEN
@@ -155,13 +155,13 @@ CHECKS: Final = (
             GROUP BY orders.id, orders.amount, orders.discount, orders.total,
                 campaigns.id, campaigns.percent, campaigns.discount, campaigns.max_discount
         ) AS totals
-        WHERE lines <> amount OR discount <> given OR total <> amount - discount
+        WHERE item_total <> amount OR discount <> given OR total <> amount - discount
         """,
     ),
     Check(
         "one event for every paid order and one more for every cancelled one",
         "SELECT COUNT(*) + (SELECT COALESCE(SUM(events), 0) FROM purged_events) FROM outbox",
-        # What is older than the newest that was purged is only counted.
+        # Of events older than the newest purged one only the number is known.
         """
         SELECT 'order ' || orders.id || ' (' || status || '): ' || COALESCE(paid, 0) || ' paid and '
             || COALESCE(cancelled, 0) || ' cancelled event(s)'
@@ -176,7 +176,7 @@ CHECKS: Final = (
             OR (COALESCE(paid, 0) = 0 AND orders.created_at > COALESCE(until, -1))
             OR (COALESCE(cancelled, 0) = 0 AND cancelled_at > COALESCE(until, -1))
         UNION ALL
-        SELECT 'event ' || outbox.id || ' (' || type || '): order ' || outbox.order_id || ' says ' || event
+        SELECT 'event ' || outbox.id || ' (' || type || '): order ' || outbox.order_id || ', text ' || event
         FROM outbox LEFT JOIN orders ON orders.id = outbox.order_id
         WHERE orders.id IS NULL OR type NOT IN ('jangteo.order.paid', 'jangteo.order.cancelled')
             OR event NOT LIKE '%"type":"' || type || '","subject":"' || outbox.order_id || '"%'
@@ -195,7 +195,7 @@ CHECKS: Final = (
         "every row belongs to something that exists",
         "SELECT COUNT(*) FROM order_items",
         """
-        SELECT 'line of order ' || order_id FROM order_items
+        SELECT 'item of order ' || order_id FROM order_items
         WHERE NOT EXISTS (SELECT 1 FROM orders WHERE orders.id = order_id)
             OR NOT EXISTS (SELECT 1 FROM products WHERE products.id = product_id)
         UNION ALL
@@ -212,12 +212,13 @@ CHECKS: Final = (
         SELECT 'stock movement ' || id || ' of product ' || product_id FROM stock_movements
         WHERE NOT EXISTS (SELECT 1 FROM products WHERE products.id = product_id)
         UNION ALL
-        SELECT 'event ' || id || ' of event_batch ' || event_batch_id FROM outbox
+        SELECT 'event ' || id || ' of batch ' || event_batch_id FROM outbox
         WHERE NOT EXISTS (
-            SELECT 1 FROM event_batches WHERE event_batches.id = event_batch_id AND outbox.id BETWEEN first_event AND last_event
+            SELECT 1 FROM event_batches
+            WHERE event_batches.id = event_batch_id AND outbox.id BETWEEN first_event AND last_event
         )
         UNION ALL
-        SELECT 'rejected event ' || id || ' of order ' || order_id FROM failed_events
+        SELECT 'failed event ' || id || ' of order ' || order_id FROM failed_events
         WHERE NOT EXISTS (
             SELECT 1 FROM outbox WHERE outbox.id = failed_events.id AND outbox.order_id = failed_events.order_id
         )
@@ -227,9 +228,9 @@ CHECKS: Final = (
 
 
 def findings(snapshot: Snapshot) -> Iterator[Finding]:
-    """Every invariant in turn, all of one snapshot."""
+    """Check every invariant in turn, all in one snapshot."""
     for check in CHECKS:
-        checked = int(snapshot.rows(check.counted)[0][0])
-        yield Finding(check.invariant, checked, [row[0] for row in snapshot.rows(check.wrong)])
+        checked = int(snapshot.rows(check.count_sql)[0][0])
+        yield Finding(check.invariant, checked, [row[0] for row in snapshot.rows(check.violations_sql)])
     checked, wrong = compare_statistics(snapshot)
     yield Finding("the statistics equal the orders", checked, wrong)

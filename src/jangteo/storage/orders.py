@@ -63,7 +63,16 @@ def load(session: Session, order_ids: Collection[int]) -> list[tuple[int, Order]
 
 
 def save(session: Session, book: Book) -> None:
-    """Write new orders with their items, and cancellations."""
+    """Write cancellations, then new orders: a new one may use the coupon that a cancelled one gave back."""
+    replaced = book.orders.replaced()
+    if replaced:
+        session.change(
+            _STATUSES,
+            [
+                (after.status, to_micros_or_none(after.cancelled_at), after.order_id, before.status)
+                for before, after in replaced
+            ],
+        )
     added = book.orders.added()
     if added:
         at = to_micros(book.now)
@@ -92,15 +101,6 @@ def save(session: Session, book: Book) -> None:
                 (new.order_id, position, item.product_id, item.quantity, item.unit_price)
                 for new in added
                 for position, item in enumerate(new.items)
-            ],
-        )
-    replaced = book.orders.replaced()
-    if replaced:
-        session.change(
-            _STATUSES,
-            [
-                (after.status, to_micros_or_none(after.cancelled_at), after.order_id, before.status)
-                for before, after in replaced
             ],
         )
 

@@ -92,8 +92,8 @@ class Session(Protocol):
     def insert(self, insert: Insert, rows: Sequence[Row]) -> None:
         """Insert rows, all at once."""
 
-    def bring_in(self, insert: Insert, rows: Sequence[Row]) -> None:
-        """Write many rows that come from elsewhere, with their ids; new ids go on behind the largest."""
+    def import_rows(self, insert: Insert, rows: Sequence[Row]) -> None:
+        """Write many rows of another database with the ids they have; new ids continue after the largest."""
 
     def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:
         """Change rows, all at once. This or the commit raises Conflict if a guarded row is not as it was loaded."""

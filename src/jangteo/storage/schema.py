@@ -1,9 +1,11 @@
-"""The tables. Moments are microseconds since 1970 in UTC, money is in minor units; every integer is a BIGINT.
+"""The tables. Timestamps are microseconds since 1970 in UTC, money is in minor units, every integer is a BIGINT.
 
-The constraints are the second guard: core decides, and the database would refuse what core must never let through.
-There are no foreign keys: a batch only names rows that it has loaded, none of those is ever deleted, and the audit
-looks; checking each anew cost a tenth of the orders a second.
-The migrations build these tables; a test holds the two against each other.
+The constraints are the second guard behind the rules of `core`: they refuse what a defect would let through. Rules that
+span several tables have no constraint; `storage.audit` checks them. `tests/storage/test_guards.py` lists which guards
+which.
+There are no foreign keys: a batch only names rows that it has loaded, and none of these is ever deleted. Checking each
+reference again cost 8% of the orders a second on SQLite.
+The migrations build these tables; `tests/storage/test_schema.py` compares the two.
 """
 
 from sqlalchemy import (
@@ -25,7 +27,7 @@ from jangteo.core.limits import LARGEST
 
 metadata = MetaData()
 
-# SQLite gives ids of its own only to a column spelled INTEGER.
+# SQLite generates ids only for a column spelled INTEGER.
 WholeNumber = BigInteger().with_variant(Integer(), "sqlite")
 
 
@@ -33,16 +35,18 @@ def _number(name: str, *, null: bool = False) -> Column[int]:
     return Column(name, WholeNumber, nullable=null)
 
 
-def _given_id() -> Column[int]:
+def _assigned_id() -> Column[int]:
+    """An id that a batch reserves before it decides (`Session.new_ids`)."""
     return Column("id", WholeNumber, primary_key=True, autoincrement=False)
 
 
-def _known_id() -> Column[int]:
-    """One that is not counted on: the table has one row, or it is another table's id."""
-    return Column("id", WholeNumber, primary_key=True, autoincrement=False, info={"known": True})
+def _external_id() -> Column[int]:
+    """An id that no sequence counts: that of a table with one row, another table's id, or one its writer chooses."""
+    return Column("id", WholeNumber, primary_key=True, autoincrement=False, info={"external": True})
 
 
-def _own_id() -> Column[int]:
+def _generated_id() -> Column[int]:
+    """An id that the database generates."""
     return Column("id", WholeNumber, Identity(), primary_key=True)
 
 
@@ -50,18 +54,20 @@ def _within(column: str, lowest: int = 0) -> CheckConstraint:
     return CheckConstraint(f"{column} BETWEEN {lowest} AND {LARGEST}", name=f"{column}_in_range")
 
 
-# The shop itself, in one row. Its name is a random one: with it, no event of one shop has the id of another's.
-shops = Table(
-    "shops",
-    metadata,
-    _known_id(),
-    Column("name", Text, nullable=False),
-)
+def _unique_where(name: str, column: str, condition: str) -> Index:
+    """A unique index of the rows that meet the condition only."""
+    where = text(condition)
+    return Index(name, column, unique=True, sqlite_where=where, postgresql_where=where)
 
+
+# The shop itself, in one row. Its random name is part of every event's id, so that two shops never share an event id.
+shops = Table("shops", metadata, _external_id(), Column("name", Text, nullable=False))
+
+# Users with their balance and the newest entry of their ledger, if they have one.
 users = Table(
     "users",
     metadata,
-    _given_id(),
+    _assigned_id(),
     Column("name", Text),
     _number("balance"),
     _number("last_entry", null=True),
@@ -69,10 +75,12 @@ users = Table(
     _within("balance"),
 )
 
+# Every change of a balance. Each entry names the one before it in its user's ledger; the first names none. The guarded
+# change of `users.last_entry` keeps two entries from naming the same one: an index costs 6 to 13% of a batch on SQLite.
 ledger_entries = Table(
     "ledger_entries",
     metadata,
-    _given_id(),
+    _assigned_id(),
     _number("user_id"),
     _number("previous", null=True),
     Column("kind", Text, nullable=False),
@@ -81,12 +89,15 @@ ledger_entries = Table(
     _number("order_id", null=True),
     _number("created_at"),
     _within("balance_after"),
+    CheckConstraint("kind IN ('charge', 'payment', 'refund')", name="kind_known"),
+    _unique_where("ledger_entries_one_first", "user_id", "previous IS NULL"),
 )
 
+# Products with their price and the stock that can still be sold.
 products = Table(
     "products",
     metadata,
-    _given_id(),
+    _assigned_id(),
     Column("name", Text, nullable=False),
     _number("price"),
     _number("stock"),
@@ -95,19 +106,21 @@ products = Table(
     _within("stock"),
 )
 
+# Stock that was added to products or taken from them, other than by orders.
 stock_movements = Table(
     "stock_movements",
     metadata,
-    _own_id(),
+    _generated_id(),
     _number("product_id"),
     _number("quantity"),
     _number("created_at"),
 )
 
+# Coupon campaigns: what a coupon is worth (an amount or a percentage), how many there are and how many are issued.
 campaigns = Table(
     "campaigns",
     metadata,
-    _given_id(),
+    _assigned_id(),
     Column("name", Text, nullable=False),
     _number("discount", null=True),
     _number("percent", null=True),
@@ -124,10 +137,11 @@ campaigns = Table(
     CheckConstraint("(discount IS NULL) <> (percent IS NULL)", name="discount_or_percent"),
 )
 
+# Issued coupons, with the paid order that uses the coupon, if one does.
 coupons = Table(
     "coupons",
     metadata,
-    _given_id(),
+    _assigned_id(),
     _number("campaign_id"),
     _number("user_id"),
     _number("claimed_at"),
@@ -137,10 +151,11 @@ coupons = Table(
     Index("coupons_by_user", "user_id", "id"),
 )
 
+# Orders are paid when they are placed, and may be cancelled once.
 orders = Table(
     "orders",
     metadata,
-    _given_id(),
+    _assigned_id(),
     _number("user_id"),
     Column("status", Text, nullable=False),
     _number("amount"),
@@ -153,11 +168,14 @@ orders = Table(
     _within("amount"),
     CheckConstraint("discount BETWEEN 0 AND amount", name="discount_in_range"),
     CheckConstraint("total = amount - discount", name="total_adds_up"),
-    CheckConstraint("(status = 'cancelled') = (cancelled_at IS NOT NULL)", name="cancelled_has_moment"),
+    CheckConstraint("(status = 'cancelled') = (cancelled_at IS NOT NULL)", name="cancelled_at_if_cancelled"),
     CheckConstraint("status IN ('paid', 'cancelled')", name="status_known"),
     Index("orders_by_creation", "created_at"),
+    _unique_where("orders_one_paid_per_coupon", "coupon_id", "status = 'paid' AND coupon_id IS NOT NULL"),
+    Index("orders_one_per_payment", "payment_entry", unique=True),
 )
 
+# The items of an order with the prices that were paid, numbered from 0 in the order of the request.
 order_items = Table(
     "order_items",
     metadata,
@@ -172,21 +190,23 @@ order_items = Table(
     sqlite_with_rowid=False,
 )
 
+# Events as the very text that is sent, written in the transaction of the order that they are about.
 outbox = Table(
     "outbox",
     metadata,
-    _given_id(),
+    _assigned_id(),
     _number("event_batch_id"),
     _number("order_id"),
     Column("type", Text, nullable=False),
     Column("event", Text, nullable=False),
 )
 
-# The events of one transaction. They are sent and marked together, so that what commits late is never skipped.
+# The events of one transaction. They are published and marked as sent together, so that a transaction that commits late
+# is never skipped, as it would be by a position in the outbox.
 event_batches = Table(
     "event_batches",
     metadata,
-    _given_id(),
+    _assigned_id(),
     _number("first_event"),
     _number("last_event"),
     _number("created_at"),
@@ -196,11 +216,11 @@ event_batches = Table(
     ),
 )
 
-# Events that the platform rejects for what they are: to be tried again at some moment, or set aside without one.
+# Events that the platform rejected. Those without a next attempt are dead letters.
 failed_events = Table(
     "failed_events",
     metadata,
-    _known_id(),
+    _external_id(),
     _number("order_id"),
     _number("attempts"),
     Column("reason", Text, nullable=False),
@@ -210,11 +230,11 @@ failed_events = Table(
     Index("failed_events_by_order", "order_id"),
 )
 
-# What an operator wants to be sent again: the events of a span of time, up to the event_batch that was the last one then.
+# Replays: the events of a span of time, up to the event batch that was the newest when the replay was started.
 replays = Table(
     "replays",
     metadata,
-    _known_id(),
+    _external_id(),
     _number("since"),
     _number("until"),
     _number("done_batch"),
@@ -224,20 +244,14 @@ replays = Table(
     _number("finished_at", null=True),
 )
 
-# Old events that were sent are purged: in one row how many so far, and the moment of the newest of them.
-purged_events = Table(
-    "purged_events",
-    metadata,
-    _known_id(),
-    _number("events"),
-    _number("until"),
-)
+# How many events retention has purged so far, and the timestamp of the newest of them, in one row.
+purged_events = Table("purged_events", metadata, _external_id(), _number("events"), _number("until"))
 
-# What the relay last said of the platform, for operators.
+# The relay's last report about its platform: failures, and how many events were sent within the last `within_us`.
 platforms = Table(
     "platforms",
     metadata,
-    _known_id(),
+    _external_id(),
     Column("name", Text, nullable=False),
     Column("failure", Text),
     _number("failed_at", null=True),
@@ -248,28 +262,23 @@ platforms = Table(
     _number("reported_at"),
 )
 
-leases = Table(
-    "leases",
-    metadata,
-    _known_id(),
-    Column("holder", Text, nullable=False),
-    _number("expires_at"),
-)
+# The right to send, in one row: the relay that holds it, and until when.
+leases = Table("leases", metadata, _external_id(), Column("holder", Text, nullable=False), _number("expires_at"))
 
-# What was sold and given back since the last refresh, a row for the orders of one transaction and timestamp.
+# Units sold or given back since the last refresh of the best sellers: one row per transaction and order timestamp.
 sales_deltas = Table(
     "sales_deltas",
     metadata,
-    _own_id(),
+    _generated_id(),
     _number("ordered_at"),
     Column("units", Text, nullable=False),
 )
 
-# The best-seller view of one window: the units of each product sold later than `since`, as far as refreshed.
+# One materialized view of best sellers each: the units sold later than `since`, without the deltas that are not in yet.
 best_seller_windows = Table(
     "best_seller_windows",
     metadata,
-    _known_id(),
+    _external_id(),
     _number("days"),
     _number("since"),
     Column("state", Text, nullable=False),
@@ -281,25 +290,21 @@ best_seller_windows = Table(
     CheckConstraint("(state = 'backfilling') = (heartbeat_at IS NOT NULL)", name="heartbeat_while_backfilling"),
 )
 
-# Units of products with neighbouring ids in one row, found by the largest of them.
+# The rows of the views: the units of products with neighbouring ids, indexed by the largest of these numbers.
 best_seller_buckets = Table(
     "best_seller_buckets",
     metadata,
-    _known_id(),
+    _external_id(),
     _number("window_id"),
     _number("max_units"),
     Column("units", Text, nullable=False),
     Index("best_seller_buckets_by_max", "window_id", "max_units", "id"),
 )
 
-# How many refreshes there were, in one row: a refresh applies only to the version it was planned from.
-best_seller_version = Table(
-    "best_seller_version",
-    metadata,
-    _known_id(),
-    _number("version"),
-)
+# The number of refreshes so far, in one row. A refresh applies only to the version it was planned from.
+best_seller_version = Table("best_seller_version", metadata, _external_id(), _number("version"))
 
+# Outcomes stored for an idempotency key, with the fingerprint of the request they answer.
 idempotency_records = Table(
     "idempotency_records",
     metadata,
@@ -311,18 +316,14 @@ idempotency_records = Table(
     Index("idempotency_records_by_creation", "created_at"),
 )
 
-# Who writes, where several may: see postgres.py.
-writers = Table(
-    "writers",
-    metadata,
-    _known_id(),
-    _number("transactions"),
-    _number("seen_at"),
-)
+# PostgreSQL connections that write. Each counts its transactions, so that a lost commit can be looked up: see
+# `storage.postgres.connection`.
+writers = Table("writers", metadata, _external_id(), _number("transactions"), _number("seen_at"))
 
-readiness = Table(
-    "readiness",
-    metadata,
-    _known_id(),
-    _number("checked_at"),
-)
+# When readiness was last checked, in one row: the check writes, as an order would.
+readiness = Table("readiness", metadata, _external_id(), _number("checked_at"))
+
+
+def has_sequence(table: Table) -> bool:
+    """Whether the table's ids are counted, so that new ones continue after the largest."""
+    return "id" in table.c and "external" not in table.c.id.info

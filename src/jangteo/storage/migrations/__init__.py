@@ -1,4 +1,4 @@
-"""The schema's history, by Alembic: `upgrade` brings a database to the newest."""
+"""The history of the schema, by Alembic: `upgrade` brings a database to the newest revision."""
 
 from alembic import command
 from alembic.config import Config
@@ -16,7 +16,7 @@ def _config() -> Config:
 
 
 def knows(revision: str) -> bool:
-    """Whether a database's revision is one of ours."""
+    """Whether this version of Jangteo knows a database's revision."""
     scripts = ScriptDirectory.from_config(_config())
     return revision in {script.revision for script in scripts.walk_revisions()}
 
@@ -27,7 +27,10 @@ def newest() -> str:
 
 
 def upgrade(engine: Engine) -> None:
-    """Create the schema, or bring it to the newest revision, in one transaction."""
+    """Create the schema, or bring it to the newest revision, in one transaction.
+
+    Raises CannotOpen where a shop is so damaged that a new constraint would refuse its rows.
+    """
     config = _config()
     config.attributes["engine"] = engine
     command.upgrade(config, "head")

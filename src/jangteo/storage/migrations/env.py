@@ -1,4 +1,4 @@
-"""How Alembic connects: by the engine that `jangteo.storage.migrations.upgrade` hands in."""
+"""Connects Alembic by the engine that `jangteo.storage.migrations.upgrade` passes."""
 
 from alembic import context
 from sqlalchemy import event
@@ -8,13 +8,12 @@ from jangteo.storage.schema import metadata
 
 
 def _begin_at_once(connection: Connection) -> None:
-    # The driver would begin only at the first change of a row; so that creating tables is one transaction,
-    # the transaction is begun here.
+    # The driver would begin a transaction only with the first change of a row, so after the tables were created.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def migrate() -> None:
-    """Run what is missing, all of it in one transaction."""
+    """Run the missing migrations in one transaction."""
     engine = context.config.attributes["engine"]
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", lambda raw, _: setattr(raw, "isolation_level", None))

@@ -20,6 +20,7 @@ from jangteo.storage.postgres.statements import (
     with_ids,
     write_all,
 )
+from jangteo.storage.schema import has_sequence
 
 BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _BEGIN_READ_ONLY: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -100,11 +101,11 @@ class PostgresSession:
         """Collect new rows."""
         self._collect(insert, rows)
 
-    def bring_in(self, insert: Insert, rows: Sequence[Row]) -> None:
+    def import_rows(self, insert: Insert, rows: Sequence[Row]) -> None:
         """Write rows that come from elsewhere. A sequence stays set when all else is undone: no harm."""
         self._collect(insert, rows)
         self._write()
-        if "id" in insert.columns and not insert.table.c.id.info.get("known"):
+        if has_sequence(insert.table):
             self._pipeline.send(continue_after_largest_id(insert.table))
         # Millions of rows may follow: bound the memory by waiting for these first.
         self._pipeline.sync()

@@ -72,7 +72,12 @@ def write_all(writes: tuple[tuple[Write, bool], ...]) -> str:
     (22P02) and a message that quotes GUARD_MARKER: a conflict, and no other error of a batch can be taken for it.
     """
     numbers = count(1)
-    steps = ", ".join([f"step_{index} AS ({_step(*each, numbers)})" for index, each in enumerate(writes)])
+    steps = ", ".join(
+        [
+            f"step_{index} AS ({_step(*each, numbers)}{_after_changes(writes, index)})"
+            for index, each in enumerate(writes)
+        ]
+    )
     guarded = [index for index, (write, _) in enumerate(writes) if is_guarded(write)]
     guards = [
         f"(SELECT COUNT(*) FROM step_{index}) = ${number}" for index, number in zip(guarded, numbers, strict=False)
@@ -99,9 +104,24 @@ def _step(write: Write, is_one_row: bool, numbers: Iterator[int]) -> str:  # noq
     values = [f"${next(numbers)}::{_sql_type(table, column)}{array}" for column in columns_of(write)]
     if isinstance(write, Insert):
         columns, arrays = ", ".join(write.columns), ", ".join(values)
-        rows = f"VALUES ({arrays})" if is_one_row else f"SELECT * FROM unnest({arrays})"
+        rows = f"SELECT {arrays}" if is_one_row else f"SELECT * FROM unnest({arrays})"
         return f"INSERT INTO {table.name} ({columns}) {rows}"
     return _changed_row(write, values) if is_one_row else _changed_rows(write, values)
+
+
+def _after_changes(writes: tuple[tuple[Write, bool], ...], index: int) -> str:
+    """A condition that runs an insert after the changes of its table that come before it.
+
+    PostgreSQL runs the steps of one statement in no order of its own, and checks unique indexes row by row: a new order
+    with the coupon of an order cancelled in the same batch must come after that change. Reading a step runs it first.
+    """
+    write, _ = writes[index]
+    earlier = [
+        f"(SELECT COUNT(*) FROM step_{number}) >= 0"
+        for number, (change, _) in enumerate(writes[:index])
+        if isinstance(write, Insert) and isinstance(change, GuardedChange) and change.table is write.table
+    ]
+    return f" WHERE {' AND '.join(earlier)}" if earlier else ""
 
 
 def _changed_row(write: GuardedChange, values: Sequence[str]) -> str:

@@ -131,8 +131,8 @@ class SqliteSession:
         """Write new rows."""
         self._raw.executemany(_insert_sql(insert), rows)
 
-    def bring_in(self, insert: Insert, rows: Sequence[Row]) -> None:
-        """Write them as any others: new ids always begin behind the largest."""
+    def import_rows(self, insert: Insert, rows: Sequence[Row]) -> None:
+        """Write rows of another database; new ids continue after the largest anyway."""
         self.insert(insert, rows)
 
     def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:
