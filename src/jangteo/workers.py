@@ -1,4 +1,4 @@
-"""Several processes that serve one shop, each with a writer of its own, behind one socket."""
+"""Several front ends for one shop behind one socket: processes that serve HTTP, each with a writer of its own."""
 
 import os
 import signal
@@ -9,8 +9,6 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from threading import Thread
 
-from uvicorn.supervisors import Multiprocess
-
 from jangteo import logs
 from jangteo.api.http import server
 from jangteo.app import Shop
@@ -20,14 +18,14 @@ from jangteo.settings import Settings
 
 @dataclass(frozen=True)
 class Worker:
-    """What each of the processes is handed at its start; called there, it makes the shop."""
+    """The factory that each worker process calls at its start to make its shop."""
 
     settings: Settings
     parent: Connection
-    """Never says anything, and ends when the parent has ended, however that was."""
+    """Carries no messages; it is closed when the parent process ends, however that happens."""
 
     def __call__(self) -> Shop:
-        """The shop of this process. It doesn't outlive the parent, which alone can be told to close."""
+        """Make this process's shop. The process ends with its parent, the only one that operators signal."""
         logs.configure()
         gc_tuning.tune_gc()
         Thread(target=self._end_with_parent, name="end-with-parent", daemon=True).start()
@@ -38,10 +36,8 @@ class Worker:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def run(settings: Settings, workers: int, listening: socket.socket, may_begin: Callable[[], bool]) -> None:
-    """Serve until told to stop. Workers that die are replaced."""
-    theirs, ours = get_context("spawn").Pipe(duplex=False)
-    with theirs, ours:
-        supervisor = Multiprocess(server.config(Worker(settings, theirs), workers=workers), sockets=[listening])
-        if may_begin():
-            supervisor.run()
+def run(settings: Settings, workers: int, listening: socket.socket, should_stop: Callable[[], bool]) -> None:
+    """Serve with several processes until SIGINT or SIGTERM. Workers that die are replaced."""
+    receiver, sender = get_context("spawn").Pipe(duplex=False)
+    with receiver, sender:
+        server.supervise(Worker(settings, receiver), workers, listening, should_stop)

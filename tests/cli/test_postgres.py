@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from jangteo.cli.options import shown
+from jangteo.cli.options import without_password
 from tests.postgres import ASKED_FOR_PASSWORD, BANNED, USER, Server, running_server
 from tests.serving import JANGTEO, Http, audit, serve_in_process
 
@@ -46,7 +46,7 @@ def test_a_shop_is_made_served_and_audited(created: str, tmp_path: Path) -> None
         assert http.order(1, (3, 1)).status_code == 201
     code, printed = server.interrupt()
     assert code == 0
-    assert printed.endswith("Closed. Everything that was acknowledged is on disk.\n")
+    assert printed.endswith("Closed. Every acknowledged change is on disk.\n")
     assert audit(created).returncode == 0
     # Every order of the demo and the one above, each told once.
     assert len((tmp_path / "events.jsonl").read_text().splitlines()) > 200
@@ -64,7 +64,7 @@ def test_a_shop_is_made_served_and_audited(created: str, tmp_path: Path) -> None
     ],
 )  # fmt: skip
 def test_a_password_is_never_printed(url: str, told: str) -> None:
-    assert shown(url) == told
+    assert without_password(url) == told
 
 
 EVERY_COMMAND = (["serve", "--port", "0"], ["migrate"], ["audit"])

@@ -122,7 +122,7 @@ def test_elsewhere_than_on_a_terminal_it_tells_lines(
     )
     # What a relay would do while the command waits.
     monkeypatch.setattr(following, "sleep", lambda _: sent.do(next(notes)))
-    monkeypatch.setattr(progress, "_TELL_EVERY_S", 0)
+    monkeypatch.setattr(progress, "_LINE_INTERVAL_S", 0)
     told = jangteo(*replay(sent, *FROM_THE_BEGINNING))
     assert (told.code, told.err) == (0, "")
     assert told.out.splitlines() == [

@@ -231,7 +231,7 @@ def test_on_a_terminal_it_shows_a_bar(sold: Shop) -> None:
 
 
 def test_elsewhere_it_tells_lines(sold: Shop, jangteo: Jangteo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "_TELL_EVERY_S", 0)
+    monkeypatch.setattr(progress, "_LINE_INTERVAL_S", 0)
     told = jangteo(*rebuild(sold, "--days", "1"))
     # Of the 24 hours, up to the three moments at which something was ordered, and at last all of it.
     assert told.out.splitlines()[1:-1] == ["83% counted", "92% counted", "96% counted", "100% counted"]

@@ -7,7 +7,7 @@ from typing import Final
 import typer
 
 from jangteo.app import system_clock
-from jangteo.cli.progress import shown
+from jangteo.cli.progress import show_progress
 from jangteo.core.book import Command
 from jangteo.core.relay import RecordReplayProgress
 from jangteo.engine.batch import Failed, Submission, commit
@@ -30,7 +30,7 @@ def follow(connection: Connection, count: int) -> None:
     try:
         # Whoever reads this may press Ctrl-C already.
         typer.echo(f"{count:,} events to be sent again.")
-        with shown("sending again", lambda done: f"{done:,.0f} of {count:,} sent again", count=count) as tell:
+        with show_progress("sending again", lambda done: f"{done:,.0f} of {count:,} sent again", count=count) as tell:
             for replay in _steps(connection):
                 tell(replay.events)
     except KeyboardInterrupt:
