@@ -12,6 +12,7 @@ from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct
 from jangteo.core.wallets import ChargeBalance, RegisterUser
 from jangteo.engine.batch import Submission, apply
+from jangteo.storage.book import is_empty
 from jangteo.storage.port import Session, Storage
 
 ORDERS: Final = 240
@@ -50,7 +51,7 @@ def fill(storage: Storage, clock: Callable[[], datetime]) -> bool:
     try:
         now = clock()
         with connection.transaction() as session:
-            if session.rows("SELECT 1 FROM users UNION SELECT 1 FROM products UNION SELECT 1 FROM campaigns LIMIT 1"):
+            if not is_empty(session):
                 return False
             _fill(session, now)
         return True

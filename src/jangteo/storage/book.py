@@ -93,3 +93,8 @@ def _reserve_ids(session: Session, book: Book, needs: Needs) -> None:
     book.new_entry_ids = iter(new_ids.get(schema.ledger_entries, ()))
     book.new_event_ids = iter(new_ids.get(schema.outbox, ()))
     book.new_event_batch_ids = iter(new_ids.get(schema.event_batches, ()))
+
+
+def is_empty(session: Session) -> bool:
+    """Whether the shop has no user, product or campaign yet."""
+    return not session.rows("SELECT 1 FROM users UNION SELECT 1 FROM products UNION SELECT 1 FROM campaigns LIMIT 1")
