@@ -70,7 +70,7 @@ def test_readiness_is_not_awaited_for_long(
     open_shop: Callable[..., ServedShop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (ready,) = [route for route in ROUTES if route.path == "/health/ready"]
-    monkeypatch.setitem(vars(ready), "within_s", 0.2)
+    monkeypatch.setitem(vars(ready), "timeout_s", 0.2)
     shop = open_shop(relay=False)
     shop.clock.hold_up_commits()
     with ThreadPoolExecutor(1) as clients:
