@@ -24,6 +24,8 @@ FILES = [
         "*.lock",
         "Makefile",
         ".ci/*",
+        ".github/**/*",
+        ".pre-commit-config.yaml",
     )
     for path in ROOT.glob(pattern)
     if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".png"
