@@ -1,4 +1,4 @@
-"""What every test may ask for: shops on a file of their own, in this process and in one of their own."""
+"""Fixtures for all tests: databases of both kinds, and shops served by a thread of this process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ settings.load_profile("shop")
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database, to be copied."""
+    """A migrated SQLite database; tests copy it."""
     path = tmp_path_factory.mktemp("template") / "empty.db"
     storage = open_storage(f"sqlite:///{path}")
     storage.prepare()
@@ -30,8 +30,8 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def no_server_outlives_its_test() -> Iterator[None]:
-    """Ends the server processes that a failing test has left."""
+def end_server_processes() -> Iterator[None]:
+    """End the server processes that a failing test has left running."""
     yield
     while STARTED:
         STARTED.pop().kill()
@@ -39,7 +39,7 @@ def no_server_outlives_its_test() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
-    """A PostgreSQL server with an empty shop to be copied."""
+    """A PostgreSQL server with an empty shop; tests copy it."""
     with running_server() as server:
         open_storage(server.create(EMPTY_SHOP)).prepare()
         yield server
@@ -63,20 +63,20 @@ def postgres_database(postgres: Server) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest) -> str:
-    """The URL of an empty shop: every test that asks for it is done on either kind."""
+    """The URL of an empty shop. A test that uses it runs once on SQLite and once on PostgreSQL."""
     url: str = request.getfixturevalue(f"{request.param}_database")
     return url
 
 
 @pytest.fixture
 def open_shop(database: str, tmp_path: Path) -> Iterator[Callable[..., ServedShop]]:
-    """Serve the database in this process; what is opened is closed after the test."""
+    """Serve the database in this process. Shops are closed after the test."""
     opened: list[ServedShop] = []
 
-    given = {"database": database, "writer": "thread", "platform": f"file:{tmp_path / 'shop.events.jsonl'}"}
+    defaults = {"database": database, "writer": "thread", "platform": f"file:{tmp_path / 'shop.events.jsonl'}"}
 
     def open_one(**changes: object) -> ServedShop:
-        shop = serve_in_thread(Settings(**{**given, **changes}))  # type: ignore[arg-type]  # by name
+        shop = serve_in_thread(Settings(**{**defaults, **changes}))  # type: ignore[arg-type]  # keyword arguments by name
         opened.append(shop)
         return shop
 
@@ -87,5 +87,5 @@ def open_shop(database: str, tmp_path: Path) -> Iterator[Callable[..., ServedSho
 
 @pytest.fixture
 def shop(open_shop: Callable[..., ServedShop]) -> ServedShop:
-    """An empty shop that answers HTTP."""
+    """An empty shop, served over HTTP."""
     return open_shop()

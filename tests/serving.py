@@ -1,4 +1,4 @@
-"""A shop that is served for a test, by this process or by one of its own, always over real HTTP on loopback."""
+"""Shops served for tests, by a thread of this process or by a process of their own, over HTTP on loopback."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ JANGTEO = str(Path(sys.executable).with_name("jangteo"))
 
 
 class TestClock:
-    """A clock that a test can move, and that can lock up the commits: each asks it once."""
+    """A clock that a test can move. It can also block commits, since each commit reads it once."""
 
     __test__ = False
 
     def __init__(self) -> None:
         self.ahead = timedelta()
-        self.asked_to_commit = threading.Event()
-        self.commits_go_on = threading.Event()
-        self.commits_go_on.set()
+        self.commit_blocked = threading.Event()
+        self.commits_allowed = threading.Event()
+        self.commits_allowed.set()
 
     def __call__(self) -> datetime:
         if threading.current_thread().name.startswith("commit"):
-            self.asked_to_commit.set()
-            assert self.commits_go_on.wait(60), "the test held up the commits for too long"
+            self.commit_blocked.set()
+            assert self.commits_allowed.wait(60), "the test blocked commits for too long"
         return datetime.now(UTC) + self.ahead
 
-    def hold_up_commits(self) -> None:
-        self.commits_go_on.clear()
-        self.asked_to_commit.clear()
+    def block_commits(self) -> None:
+        self.commits_allowed.clear()
+        self.commit_blocked.clear()
 
 
 class Http(httpx.Client):
-    """A client that knows the shop's words."""
+    """A client with a method for each thing that tests set up."""
 
     def user(self, balance: int = 0) -> int:
         user_id: int = self.post("/users", json={}).json()["userId"]
@@ -110,15 +110,15 @@ def serve_in_thread(settings: Settings) -> ServedShop:
     listening = socket.create_server(("127.0.0.1", 0))
     started = threading.Event()
 
-    async def announced(scope: Any, receive: Any, send: Any) -> None:
-        async def telling(message: Any) -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        async def send_lifespan(message: Any) -> None:
             await send(message)
             if message["type"] == "lifespan.startup.complete":
                 started.set()
 
-        await shop(scope, receive, telling if scope["type"] == "lifespan" else send)
+        await shop(scope, receive, send_lifespan if scope["type"] == "lifespan" else send)
 
-    server = uvicorn.Server(config(announced))
+    server = uvicorn.Server(config(application))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     assert started.wait(30), "the shop did not open"
@@ -133,13 +133,13 @@ class ServerProcess:
     address: str
 
     def kill(self) -> None:
-        """End it at once, or do nothing where it has ended already."""
+        """Kill the process. Does nothing if it has already ended."""
         self.process.kill()
         self.process.wait()
         self._close()
 
     def interrupt(self) -> tuple[int, str]:
-        """End it as Ctrl-C does: the exit code, and what it printed."""
+        """End the process as Ctrl-C does. Returns its exit code and what it printed."""
         self.process.send_signal(signal.SIGINT)
         assert self.process.stdout is not None
         printed = self.process.stdout.read()
@@ -152,35 +152,35 @@ class ServerProcess:
 
 
 STARTED: list[ServerProcess] = []
-"""Every server process of the test that is running, so that none outlives it."""
+"""The server processes of the running test, which are ended after it."""
 
 
 def serve_in_process(database: str, *options: str, file_size_max_kib: int | None = None) -> ServerProcess:
-    """Start `jangteo serve`, and wait until it has told its address."""
+    """Start `jangteo serve`, and wait until it has printed its address."""
     command = [JANGTEO, "serve", "--database", database, "--port", "0", *options]
     if file_size_max_kib is not None:
         command = ["bash", "-c", f'ulimit -f {file_size_max_kib}; exec "$@"', "bash", *command]
-    # It listens from before it says so: whoever asks now is answered as soon as it is up.
-    server, line = _started(command, "Jangteo is open at ")
+    # The socket listens before the line is printed, so requests from now on wait until the shop has started.
+    server, line = _start(command, "Jangteo is open at ")
     server.address = line.split()[-1]
     return server
 
 
 def relay_in_process(database: str, platform: str, *options: str) -> ServerProcess:
-    """Start `jangteo relay`, and wait until it has told what it does."""
+    """Start `jangteo relay`, and wait for its first line."""
     command = [JANGTEO, "relay", "--database", database, "--platform", platform, *options]
-    return _started(command, "The relay of ")[0]
+    return _start(command, "The relay of ")[0]
 
 
-def _started(command: list[str], says: str) -> tuple[ServerProcess, str]:
+def _start(command: list[str], first_words: str) -> tuple[ServerProcess, str]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1)
     server = ServerProcess(process, "")
     STARTED.append(server)
     assert process.stdout is not None
     for line in process.stdout:
-        if line.startswith(says):
+        if line.startswith(first_words):
             return server, line
-    raise AssertionError(f"{command} ended before it was at work")
+    raise AssertionError(f"{command} ended before it had started")
 
 
 def audit(database: str) -> subprocess.CompletedProcess[str]:

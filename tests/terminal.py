@@ -1,4 +1,4 @@
-"""A command on a terminal: what it shows there."""
+"""Runs a command on a terminal."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 
-def shown_on_a_terminal(command: Sequence[str]) -> tuple[int, bytes]:
-    """Run it to its end: its exit code, and all that it has shown."""
+def run_on_terminal(command: Sequence[str]) -> tuple[int, bytes]:
+    """Run a command to its end. Returns its exit code and its output."""
     ours, theirs = pty.openpty()
     env = {"PATH": "/usr/bin:/bin", "TERM": "xterm", "COLUMNS": "200"}
     with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=env) as process:
         os.close(theirs)
-        shown = b""
-        # A terminal that nobody writes to any more can't be read.
+        output = b""
+        # Reading fails once nobody can write to the terminal any more.
         with suppress(OSError):
             while part := os.read(ours, 65_536):
-                shown += part
+                output += part
         os.close(ours)
-    return process.returncode, shown
+    return process.returncode, output

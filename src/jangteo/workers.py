@@ -9,8 +9,6 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from threading import Thread
 
-from uvicorn.supervisors import Multiprocess
-
 from jangteo import logs
 from jangteo.api.http import server
 from jangteo.app import Shop
@@ -38,10 +36,8 @@ class Worker:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def run(settings: Settings, workers: int, listening: socket.socket, may_begin: Callable[[], bool]) -> None:
-    """Serve with this many front ends until a signal stops them. Front ends that die are replaced."""
-    child_end, parent_end = get_context("spawn").Pipe(duplex=False)
-    with child_end, parent_end:
-        supervisor = Multiprocess(server.config(Worker(settings, child_end), workers=workers), sockets=[listening])
-        if may_begin():
-            supervisor.run()
+def run(settings: Settings, workers: int, listening: socket.socket, should_stop: Callable[[], bool]) -> None:
+    """Serve with several processes until SIGINT or SIGTERM. Workers that die are replaced."""
+    receiver, sender = get_context("spawn").Pipe(duplex=False)
+    with receiver, sender:
+        server.supervise(Worker(settings, receiver), workers, listening, should_stop)

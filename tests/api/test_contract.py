@@ -1,4 +1,4 @@
-"""Every call of the contract, over HTTP: what it answers, and every refusal with its facts."""
+"""Every call of the contract over HTTP: its answers, and every refusal with its facts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def http(shop: ServedShop) -> Http:
     return shop.http
 
 
-def refused(answer: httpx.Response, status: int, slug: str, **facts: Any) -> None:
+def check_problem(answer: httpx.Response, status: int, slug: str, **facts: Any) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()
     assert (answer.status_code, body["status"], body["type"]) == (status, status, f"/problems/{slug}"), body
@@ -34,24 +34,24 @@ def test_users_and_balances(http: Http) -> None:
     assert http.post("/users/1/balance", json={"amount": 1_000}).json() == {"userId": 1, "balance": 2_500}
     read = http.get("/users/1/balance")
     assert (read.status_code, read.json()) == (200, {"balance": 2_500})
-    refused(http.get("/users/9/balance"), 404, "user-not-found", userId=9)
-    refused(http.post("/users/9/balance", json={"amount": 1}), 404, "user-not-found", userId=9)
+    check_problem(http.get("/users/9/balance"), 404, "user-not-found", userId=9)
+    check_problem(http.post("/users/9/balance", json={"amount": 1}), 404, "user-not-found", userId=9)
     too_much = http.post("/users/1/balance", json={"amount": LARGEST})
-    refused(too_much, 400, "invalid-amount", balance=2_500)
+    check_problem(too_much, 400, "invalid-amount", balance=2_500)
 
 
 @pytest.mark.parametrize("amount", [1.5, 1.0, 1e3, "1", None, True, [1], LARGEST + 1, -LARGEST - 1, 2**64, 10**40])
-def test_an_amount_that_is_none_is_named(http: Http, amount: Any) -> None:
+def test_an_amount_that_is_not_an_integer_is_refused_by_name(http: Http, amount: Any) -> None:
     http.user()
-    refused(http.post("/users/1/balance", json={"amount": amount}), 400, "invalid-amount", field="amount")
+    check_problem(http.post("/users/1/balance", json={"amount": amount}), 400, "invalid-amount", field="amount")
     assert http.get("/users/1/balance").json() == {"balance": 0}
 
 
 @pytest.mark.parametrize("amount", [0, -1, -LARGEST])
 def test_an_amount_below_one_is_refused(http: Http, amount: int) -> None:
     http.user()
-    refused(http.post("/users/1/balance", json={"amount": amount}), 400, "invalid-amount", balance=0)
-    refused(http.post("/users/9/balance", json={"amount": amount}), 404, "user-not-found")
+    check_problem(http.post("/users/1/balance", json={"amount": amount}), 400, "invalid-amount", balance=0)
+    check_problem(http.post("/users/9/balance", json={"amount": amount}), 404, "user-not-found")
     assert http.get("/users/1/balance").json() == {"balance": 0}
 
 
@@ -66,16 +66,16 @@ def test_products_and_stock(http: Http) -> None:
     assert http.patch("/products/1", json={"name": "kimchi"}).json()["name"] == "kimchi"
     moved = http.post("/products/1/stock", json={"quantity": -3})
     assert (moved.status_code, moved.json()["stock"]) == (201, 0)
-    refused(http.post("/products/1/stock", json={"quantity": -1}), 400, "out-of-stock", productId=1, available=0)
-    refused(http.post("/products/1/stock", json={"quantity": 0}), 400, "invalid-request", field="quantity")
+    check_problem(http.post("/products/1/stock", json={"quantity": -1}), 400, "out-of-stock", productId=1, available=0)
+    check_problem(http.post("/products/1/stock", json={"quantity": 0}), 400, "invalid-request", field="quantity")
     http.post("/products/1/stock", json={"quantity": 1})
-    refused(http.post("/products/1/stock", json={"quantity": LARGEST}), 409, "limit-exceeded", limitOf="stock")
+    check_problem(http.post("/products/1/stock", json={"quantity": LARGEST}), 409, "limit-exceeded", limitOf="stock")
     for answer in (
         http.get("/products/9"),
         http.patch("/products/9", json={}),
         http.post("/products/9/stock", json={"quantity": 1}),
     ):
-        refused(answer, 404, "product-not-found", productId=9)
+        check_problem(answer, 404, "product-not-found", productId=9)
 
 
 def test_campaigns_and_coupons(http: Http) -> None:
@@ -108,17 +108,19 @@ def test_campaigns_and_coupons(http: Http) -> None:
     assert [each["issued"] for each in http.get("/campaigns").json()] == [1]
 
     again = http.post("/coupons", json={"userId": user, "campaignId": 1})
-    refused(again, 409, "coupon-already-claimed", campaignId=1, couponId=1)
+    check_problem(again, 409, "coupon-already-claimed", campaignId=1, couponId=1)
     sold_out = http.post("/coupons", json={"userId": other, "campaignId": 1})
-    refused(sold_out, 409, "coupons-sold-out", campaignId=1, title="Coupons sold out")
-    refused(http.post("/coupons", json={"userId": other}), 409, "coupons-sold-out", title="Coupons sold out")
+    check_problem(sold_out, 409, "coupons-sold-out", campaignId=1, title="Coupons sold out")
+    check_problem(http.post("/coupons", json={"userId": other}), 409, "coupons-sold-out", title="Coupons sold out")
     later = http.campaign(discount=1, opensAt="2999-01-01T00:00:00+09:00")
     not_open = http.post("/coupons", json={"userId": other, "campaignId": later})
-    refused(not_open, 409, "campaign-not-open", campaignId=later, opensAt="2998-12-31T15:00:00Z")
-    refused(http.post("/coupons", json={"userId": 9}), 404, "user-not-found")
-    refused(http.post("/coupons", json={"userId": other, "campaignId": 9}), 404, "campaign-not-found", campaignId=9)
-    refused(http.get("/campaigns/9"), 404, "campaign-not-found")
-    refused(http.get("/users/9/coupons"), 404, "user-not-found")
+    check_problem(not_open, 409, "campaign-not-open", campaignId=later, opensAt="2998-12-31T15:00:00Z")
+    check_problem(http.post("/coupons", json={"userId": 9}), 404, "user-not-found")
+    check_problem(
+        http.post("/coupons", json={"userId": other, "campaignId": 9}), 404, "campaign-not-found", campaignId=9
+    )
+    check_problem(http.get("/campaigns/9"), 404, "campaign-not-found")
+    check_problem(http.get("/users/9/coupons"), 404, "user-not-found")
 
 
 @pytest.mark.parametrize(
@@ -140,9 +142,9 @@ def test_campaigns_and_coupons(http: Http) -> None:
         ({"discount": 1, "name": "abc\n"}, "name"),
     ],
 )
-def test_a_campaign_that_contradicts_itself_is_named(http: Http, terms: dict[str, Any], field: str) -> None:
+def test_the_wrong_term_of_a_campaign_is_named(http: Http, terms: dict[str, Any], field: str) -> None:
     answer = http.post("/campaigns", json={"name": "x", "quantity": 1} | terms)
-    refused(answer, 400, "invalid-request", field=field)
+    check_problem(answer, 400, "invalid-request", field=field)
 
 
 def test_an_order_is_paid_and_cancelled(http: Http) -> None:
@@ -170,7 +172,7 @@ def test_an_order_is_paid_and_cancelled(http: Http) -> None:
     assert http.get(f"/products/{product}").json()["stock"] == 3
     held = http.get(f"/users/{user}/coupons").json()[0]
     assert (held["status"], held["discount"], held["orderId"]) == ("used", 300, 1)
-    refused(http.order(user, (product, 1), coupon=coupon), 400, "invalid-coupon", couponId=coupon, reason="used")
+    check_problem(http.order(user, (product, 1), coupon=coupon), 400, "invalid-coupon", couponId=coupon, reason="used")
 
     cancelled = http.post("/orders/1/cancel")
     assert cancelled.status_code == 200
@@ -182,10 +184,10 @@ def test_an_order_is_paid_and_cancelled(http: Http) -> None:
     assert http.get(f"/products/{product}").json()["stock"] == 5
     held = http.get(f"/users/{user}/coupons").json()[0]
     assert (held["status"], held["discount"], held["orderId"]) == ("usable", None, None)
-    refused(http.post("/orders/1/cancel"), 409, "order-already-cancelled", orderId=1, cancelledAt=cancelled_at)
-    refused(http.post("/orders/9/cancel"), 404, "order-not-found", orderId=9)
-    refused(http.get("/orders/9"), 404, "order-not-found", orderId=9)
-    refused(http.get("/users/9/orders"), 404, "user-not-found", userId=9)
+    check_problem(http.post("/orders/1/cancel"), 409, "order-already-cancelled", orderId=1, cancelledAt=cancelled_at)
+    check_problem(http.post("/orders/9/cancel"), 404, "order-not-found", orderId=9)
+    check_problem(http.get("/orders/9"), 404, "order-not-found", orderId=9)
+    check_problem(http.get("/users/9/orders"), 404, "user-not-found", userId=9)
 
     entries = http.get(f"/users/{user}/ledger").json()
     assert [(each["kind"], each["amount"], each["balanceAfter"], each["orderId"]) for each in entries] == [
@@ -193,41 +195,45 @@ def test_an_order_is_paid_and_cancelled(http: Http) -> None:
         ("payment", -3_700, 6_300, 1),
         ("charge", 10_000, 10_000, None),
     ]
-    refused(http.get("/users/9/ledger"), 404, "user-not-found", userId=9)
+    check_problem(http.get("/users/9/ledger"), 404, "user-not-found", userId=9)
 
 
-def test_refusals_of_an_order_come_in_the_contracts_order_with_their_facts(http: Http) -> None:
+def test_an_order_is_checked_in_the_order_of_the_contract(http: Http) -> None:
     user, product = http.user(balance=3_000), http.product(price=1_000, stock=2)
     small = http.coupon(user, http.campaign(discount=100, minAmount=1_001))
     # Each order breaks its own rule and all the rules below it.
     malformed = http.post("/orders", json={"userId": 9, "items": [{"productId": 9, "quantity": 0}], "couponId": 9})
-    refused(malformed, 400, "invalid-request", field="items[0].quantity")
-    refused(http.order(9, (9, 99), coupon=9), 404, "user-not-found", userId=9)
-    refused(http.order(user, (product, 99), (9, 1), coupon=9), 404, "product-not-found", productId=9)
-    refused(http.order(user, (product, 99), coupon=9), 400, "insufficient-balance", balance=3_000, required=99_000)
-    refused(http.order(user, (product, 3), coupon=9), 400, "out-of-stock", productId=product, available=2, requested=3)
-    refused(http.order(user, (product, 1), coupon=9), 400, "invalid-coupon", couponId=9, reason="unknown")
+    check_problem(malformed, 400, "invalid-request", field="items[0].quantity")
+    check_problem(http.order(9, (9, 99), coupon=9), 404, "user-not-found", userId=9)
+    check_problem(http.order(user, (product, 99), (9, 1), coupon=9), 404, "product-not-found", productId=9)
+    check_problem(
+        http.order(user, (product, 99), coupon=9), 400, "insufficient-balance", balance=3_000, required=99_000
+    )
+    check_problem(
+        http.order(user, (product, 3), coupon=9), 400, "out-of-stock", productId=product, available=2, requested=3
+    )
+    check_problem(http.order(user, (product, 1), coupon=9), 400, "invalid-coupon", couponId=9, reason="unknown")
     facts = {"couponId": small, "reason": "below-minimum", "amount": 1_000, "minAmount": 1_001}
-    refused(http.order(user, (product, 1), coupon=small), 400, "invalid-coupon", **facts)
+    check_problem(http.order(user, (product, 1), coupon=small), 400, "invalid-coupon", **facts)
     assert http.get(f"/users/{user}/orders").json() == []
     assert http.get(f"/users/{user}/balance").json() == {"balance": 3_000}
     assert http.get(f"/products/{product}").json()["stock"] == 2
     assert len(http.get(f"/users/{user}/ledger").json()) == 1
 
 
-def test_an_expired_coupon_and_the_end_of_a_campaign(shop: ServedShop) -> None:
+def test_coupons_expire_and_campaigns_close(shop: ServedShop) -> None:
     http = shop.http
     user, other, product = http.user(balance=9_000), http.user(), http.product()
     closes_at = (shop.clock() + timedelta(hours=1)).isoformat()
     campaign = http.campaign(discount=100, couponValidDays=1, closesAt=closes_at)
     coupon = http.coupon(user, campaign)
     shop.clock.ahead = timedelta(days=1, seconds=1)
-    refused(http.order(user, (product, 1), coupon=coupon), 400, "invalid-coupon", reason="expired")
+    check_problem(http.order(user, (product, 1), coupon=coupon), 400, "invalid-coupon", reason="expired")
     assert http.get(f"/users/{user}/coupons").json()[0]["status"] == "expired"
-    refused(http.post("/coupons", json={"userId": other, "campaignId": campaign}), 409, "campaign-not-open")
+    check_problem(http.post("/coupons", json={"userId": other, "campaignId": campaign}), 409, "campaign-not-open")
 
 
-def test_the_price_is_the_price_of_the_moment(http: Http) -> None:
+def test_an_order_pays_the_price_at_its_time(http: Http) -> None:
     user, product = http.user(balance=9_000), http.product(price=1_000)
     http.order(user, (product, 1))
     http.patch(f"/products/{product}", json={"price": 3_000})
@@ -235,7 +241,7 @@ def test_the_price_is_the_price_of_the_moment(http: Http) -> None:
     assert [order["total"] for order in http.get(f"/users/{user}/orders").json()] == [3_000, 1_000]
 
 
-def test_best_sellers_of_72_hours(shop: ServedShop) -> None:
+def test_best_sellers_cover_72_hours(shop: ServedShop) -> None:
     http = shop.http
     user = http.user(balance=10**9)
     bought = [http.product(price=1, stock=100) for _ in range(7)]

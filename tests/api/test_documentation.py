@@ -1,4 +1,4 @@
-"""The documentation says what is so."""
+"""The documentation matches the routes, the types and the problems."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def test_every_route_is_documented_with_its_refusals_and_examples() -> None:
             assert content["examples"][kind.slug]["value"]["type"] == f"/problems/{kind.slug}"
 
 
-@pytest.mark.parametrize("example", [*examples.BODIES.values(), *examples.ANSWERS.values()], ids=repr)
-def test_an_example_reads_back_as_its_type(example: Any) -> None:
+@pytest.mark.parametrize("example", [*examples.BODIES.values(), *examples.RESULTS.values()], ids=repr)
+def test_every_example_decodes_as_its_type(example: Any) -> None:
     assert msgspec.json.decode(msgspec.json.encode(example), type=type(example)) == example
 
 
-def test_every_refusal_is_in_the_one_table_and_has_an_example() -> None:
+def test_every_refusal_has_a_problem_and_an_example() -> None:
     assert set(problems.REFUSALS) == set(examples.REFUSALS) == set(Refusal.__subclasses__())
     assert {refusal for route in ROUTES for refusal in route.refusals} <= set(problems.REFUSALS)
 
 
-def test_a_browser_is_shown_the_documentation_and_a_program_the_document(shop: ServedShop) -> None:
+def test_browsers_get_html_and_programs_get_openapi(shop: ServedShop) -> None:
     http = shop.http
     root = http.get("/")
     assert (root.status_code, root.headers["location"]) == (307, "/schema")
@@ -56,7 +56,7 @@ def test_a_browser_is_shown_the_documentation_and_a_program_the_document(shop: S
     assert http.get("/schema").json()["openapi"] == "3.1.0"
 
 
-def test_a_problems_type_leads_to_its_explanation(shop: ServedShop) -> None:
+def test_the_type_of_a_problem_is_the_path_of_its_explanation(shop: ServedShop) -> None:
     problem = shop.http.get("/users/9/balance").json()
     page = shop.http.get(problem["type"])
     assert page.status_code == 200

@@ -1,4 +1,4 @@
-"""Same key, same request: done once, answered again; over HTTP, at the same moment, and after a restart."""
+"""Idempotency keys over HTTP: a request is executed once, also when its copies arrive together or after a restart."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.serving import Http, ServedShop
 
 
-def test_every_post_is_answered_again_with_its_first_answer(shop: ServedShop) -> None:
+def test_every_repeated_post_gets_its_first_answer(shop: ServedShop) -> None:
     http = shop.http
     posts: list[tuple[str, object]] = [
         ("/users", {}),
@@ -37,7 +37,7 @@ def test_every_post_is_answered_again_with_its_first_answer(shop: ServedShop) ->
     assert len(http.get("/users/1/orders").json()) == 1
 
 
-def test_the_same_request_in_other_words_is_the_same(shop: ServedShop) -> None:
+def test_formatting_of_the_json_does_not_matter(shop: ServedShop) -> None:
     shop.http.user()
     headers = {"idempotency-key": "a", "content-type": "application/json"}
     shop.http.post("/users/1/balance", content=b'{"amount":7}', headers=headers)
@@ -45,7 +45,7 @@ def test_the_same_request_in_other_words_is_the_same(shop: ServedShop) -> None:
     assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
 
 
-def test_another_request_with_the_key_is_refused(shop: ServedShop) -> None:
+def test_a_key_reused_for_another_request_is_refused(shop: ServedShop) -> None:
     http = shop.http
     http.user()
     http.user()
@@ -56,7 +56,7 @@ def test_another_request_with_the_key_is_refused(shop: ServedShop) -> None:
     assert http.get("/users/1/balance").json() == {"balance": 7}
 
 
-def test_copies_at_the_same_moment_are_done_once(shop: ServedShop) -> None:
+def test_concurrent_copies_are_executed_once(shop: ServedShop) -> None:
     user = shop.http.user()
 
     def charge(_: int) -> tuple[int, bytes, bool]:
@@ -71,7 +71,7 @@ def test_copies_at_the_same_moment_are_done_once(shop: ServedShop) -> None:
     assert shop.http.get(f"/users/{user}/balance").json() == {"balance": 7}
 
 
-def test_a_key_is_known_after_a_restart(open_shop: Callable[..., ServedShop]) -> None:
+def test_keys_survive_a_restart(open_shop: Callable[..., ServedShop]) -> None:
     before = open_shop()
     user, product = before.http.user(balance=5_000), before.http.product()
     first = before.http.order(user, (product, 2), key="once")

@@ -1,4 +1,4 @@
-"""Lists come in parts, each leading to the next (RFC 8288)."""
+"""Lists are paged; each page links to the next (RFC 8288)."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ LISTS = [
 
 @pytest.mark.parametrize(("path", "key", "expected"), LISTS)
 @pytest.mark.parametrize("limit", [1, 2, 5, 6, 1000])
-def test_following_the_links_shows_everything_once(
+def test_following_the_links_lists_every_item_once(
     full: Http, path: str, key: str, expected: list[int], limit: int
 ) -> None:
     seen: list[Any] = []
-    following: str | None = f"{path}?limit={limit}"
-    while following:
-        answer = full.get(following)
+    url: str | None = f"{path}?limit={limit}"
+    while url:
+        answer = full.get(url)
         assert answer.status_code == 200, answer.text
         assert 0 < len(answer.json()) <= limit
         seen += [each[key] for each in answer.json()]
-        following = answer.links.get("next", {}).get("url")
+        url = answer.links.get("next", {}).get("url")
     assert seen == expected
 
 
-def test_products_without_a_limit_are_the_whole_list_and_others_a_hundred(shop: ServedShop) -> None:
+def test_without_a_limit_products_are_listed_whole_and_others_a_hundred(shop: ServedShop) -> None:
     http = shop.http
     user = http.user()
     for _ in range(101):
@@ -77,7 +77,7 @@ def test_products_without_a_limit_are_the_whole_list_and_others_a_hundred(shop: 
     ],
 )
 @pytest.mark.parametrize("path", ["/products", "/campaigns", "/users/1/orders"])
-def test_a_wrong_parameter_is_named(full: Http, path: str, query: str, field: str) -> None:
+def test_a_malformed_parameter_is_named(full: Http, path: str, query: str, field: str) -> None:
     answer = full.get(f"{path}?{query}")
     assert answer.status_code == 400
     assert answer.json()["type"] == "/problems/invalid-request"

@@ -1,4 +1,4 @@
-"""Whatever isn't as documented is a 400 that names the field, never a 500, and leaves no mark."""
+"""A malformed request is answered with 400 and the name of the wrong field, never with 500, and changes nothing."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from jangteo.api.http.server import BoundedHttp
 from jangteo.core.limits import LARGEST
 from tests.serving import ServedShop
 
-LINE = {"productId": 1, "quantity": 1}
-ANSWERED = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"
+ITEM = {"productId": 1, "quantity": 1}
+COMPLETE = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"
 HEADERS = b"POST /users HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n"
 JSON = {"content-type": "application/json"}
 
@@ -22,21 +22,21 @@ ORDERS = [
     ({"userId": 1}, "items"),
     ({"userId": 1, "items": []}, "items"),
     ({"userId": 1, "items": {}}, "items"),
-    ({"userId": 1, "items": [LINE] * 101}, "items"),
-    ({"userId": "1", "items": [LINE]}, "userId"),
-    ({"userId": 0, "items": [LINE]}, "userId"),
-    ({"userId": -1, "items": [LINE]}, "userId"),
-    ({"userId": LARGEST + 1, "items": [LINE]}, "userId"),
-    ({"userId": 1.5, "items": [LINE]}, "userId"),
-    ({"userId": None, "items": [LINE]}, "userId"),
-    ({"userId": True, "items": [LINE]}, "userId"),
-    ({"userId": 1, "items": [LINE, {"productId": 1}]}, "items[1].quantity"),
+    ({"userId": 1, "items": [ITEM] * 101}, "items"),
+    ({"userId": "1", "items": [ITEM]}, "userId"),
+    ({"userId": 0, "items": [ITEM]}, "userId"),
+    ({"userId": -1, "items": [ITEM]}, "userId"),
+    ({"userId": LARGEST + 1, "items": [ITEM]}, "userId"),
+    ({"userId": 1.5, "items": [ITEM]}, "userId"),
+    ({"userId": None, "items": [ITEM]}, "userId"),
+    ({"userId": True, "items": [ITEM]}, "userId"),
+    ({"userId": 1, "items": [ITEM, {"productId": 1}]}, "items[1].quantity"),
     ({"userId": 1, "items": [{"productId": 1, "quantity": 0}]}, "items[0].quantity"),
     ({"userId": 1, "items": [{"productId": 1, "quantity": 2.5}]}, "items[0].quantity"),
-    ({"userId": 1, "items": [LINE | {"price": 1}]}, "items[0].price"),
+    ({"userId": 1, "items": [ITEM | {"price": 1}]}, "items[0].price"),
     ({"userId": 1, "items": [1]}, "items[0]"),
-    ({"userId": 1, "items": [LINE], "couponId": "x"}, "couponId"),
-    ({"userId": 1, "items": [LINE], "total": 1}, "total"),
+    ({"userId": 1, "items": [ITEM], "couponId": "x"}, "couponId"),
+    ({"userId": 1, "items": [ITEM], "total": 1}, "total"),
     ([], "body"),
     (None, "body"),
     ("order", "body"),
@@ -44,7 +44,7 @@ ORDERS = [
 
 
 @pytest.mark.parametrize(("body", "field"), ORDERS)
-def test_a_malformed_order_is_named(shop: ServedShop, body: Any, field: str) -> None:
+def test_the_malformed_field_of_an_order_is_named(shop: ServedShop, body: Any, field: str) -> None:
     answer = shop.http.post("/orders", json=body)
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
@@ -64,7 +64,7 @@ def test_a_malformed_order_is_named(shop: ServedShop, body: Any, field: str) -> 
         b'"\\ud800"',
     ],
 )
-def test_what_is_no_json_is_refused(shop: ServedShop, body: bytes) -> None:
+def test_a_body_that_is_not_json_is_refused(shop: ServedShop, body: bytes) -> None:
     answer = shop.http.post("/orders", content=body, headers=JSON)
     assert answer.status_code == 400
     assert answer.json()["field"] == "body"
@@ -79,25 +79,25 @@ def test_what_is_no_json_is_refused(shop: ServedShop, body: bytes) -> None:
         ("POST", "/orders/{}/cancel", "orderId"),
     ],
 )
-def test_an_id_that_is_none_is_named(shop: ServedShop, method: str, path: str, field: str, number: str) -> None:
+def test_a_malformed_id_is_named(shop: ServedShop, method: str, path: str, field: str, number: str) -> None:
     answer = shop.http.request(method, path.format(number))
     assert answer.status_code == (404 if "%2F" in number else 400)
     assert answer.json().get("field") == (None if "%2F" in number else field)
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "with space", "tab\there", "köy"])
-def test_a_key_that_is_none_is_named(shop: ServedShop, key: str) -> None:
+def test_a_malformed_idempotency_key_is_named(shop: ServedShop, key: str) -> None:
     answer = shop.http.post("/users", headers={b"idempotency-key": key.encode()})
     assert (answer.status_code, answer.json()["field"]) == (400, "Idempotency-Key")
 
 
-def test_two_keys_are_none(shop: ServedShop) -> None:
+def test_two_idempotency_keys_are_refused(shop: ServedShop) -> None:
     answer = shop.http.post("/users", headers=[("idempotency-key", "a"), ("idempotency-key", "b")])
     assert (answer.status_code, answer.json()["field"]) == (400, "Idempotency-Key")
 
 
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data"])
-def test_a_form_of_another_site_cannot_order(shop: ServedShop, content_type: str) -> None:
+def test_a_form_from_another_site_is_refused(shop: ServedShop, content_type: str) -> None:
     answer = shop.http.post("/users", content=b"{}", headers={"content-type": content_type})
     assert (answer.status_code, answer.json()["type"]) == (415, "/problems/unsupported-media-type")
 
@@ -105,7 +105,7 @@ def test_a_form_of_another_site_cannot_order(shop: ServedShop, content_type: str
 @pytest.mark.parametrize(
     "content_type", ["application/json", "Application/JSON; charset=utf-8", "application/vnd.a+json"]
 )
-def test_json_by_any_of_its_names_is_read(shop: ServedShop, content_type: str) -> None:
+def test_every_json_content_type_is_accepted(shop: ServedShop, content_type: str) -> None:
     assert shop.http.post("/users", content=b"{}", headers={"content-type": content_type}).status_code == 201
 
 
@@ -119,14 +119,14 @@ def test_unknown_paths_and_methods(shop: ServedShop) -> None:
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
-def test_head_is_get_without_a_body(shop: ServedShop) -> None:
+def test_head_answers_like_get_without_a_body(shop: ServedShop) -> None:
     shop.http.product()
     head, get = shop.http.head("/products/1"), shop.http.get("/products/1")
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == get.headers["content-length"]
 
 
-def test_a_body_may_not_be_larger_than_any_request_needs(open_shop: Callable[..., ServedShop]) -> None:
+def test_a_body_above_the_limit_is_refused(open_shop: Callable[..., ServedShop]) -> None:
     http = open_shop(body_max_bytes=1_000).http
     body = b'{"name": "' + b"x" * 2_000 + b'"}'
     for content in (body, iter([body[:900], body[900:]])):
@@ -135,32 +135,32 @@ def test_a_body_may_not_be_larger_than_any_request_needs(open_shop: Callable[...
 
 
 @pytest.mark.parametrize(
-    "begun", [b"", b"G", b"GET / HTTP/1.1\r\nhost: x\r\n", ANSWERED + b"POST /users", HEADERS, HEADERS + b"{"]
+    "sent", [b"", b"G", b"GET / HTTP/1.1\r\nhost: x\r\n", COMPLETE + b"POST /users", HEADERS, HEADERS + b"{"]
 )
-def test_a_request_may_not_take_for_ever(
-    open_shop: Callable[..., ServedShop], monkeypatch: pytest.MonkeyPatch, begun: bytes
+def test_a_request_that_arrives_too_slowly_is_cut_off(
+    open_shop: Callable[..., ServedShop], monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
     monkeypatch.setattr(BoundedHttp, "arrival_timeout_s", 0.1)
     host, port = open_shop().address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as slow:
-        slow.sendall(begun)
+        slow.sendall(sent)
         received = b""
         while more := slow.recv(4_096):
             received += more
-    assert received.count(b"HTTP/1.1 200") == begun.count(ANSWERED)
+    assert received.count(b"HTTP/1.1 200") == sent.count(COMPLETE)
 
 
-def test_headers_may_not_be_without_end(shop: ServedShop) -> None:
+def test_endless_headers_are_cut_off(shop: ServedShop) -> None:
     host, port = shop.address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as endless:
         endless.sendall(b"GET / HTTP/1.1\r\n")
-        # Ten times what all buffers on the way can lock: it ends only if the server hangs up.
+        # Ten times what all buffers on the way can hold: sending ends only if the server closes the connection.
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
             endless.sendall(b"x: y\r\n" * 10_000_000)
     assert shop.http.get("/health/live").status_code == 200
 
 
-def test_a_client_that_leaves_in_the_middle_cancels_nothing(shop: ServedShop) -> None:
+def test_an_incomplete_request_is_not_executed(shop: ServedShop) -> None:
     http = shop.http
     order = http.order(http.user(balance=1_000), (http.product(), 1)).json()
     host, port = shop.address.removeprefix("http://").split(":")
@@ -170,7 +170,7 @@ def test_a_client_that_leaves_in_the_middle_cancels_nothing(shop: ServedShop) ->
     assert http.get("/orders/1").json() == order
 
 
-def test_nothing_malformed_left_a_mark(shop: ServedShop) -> None:
+def test_malformed_requests_change_nothing_and_use_no_key(shop: ServedShop) -> None:
     for body, _ in ORDERS:
         shop.http.post("/orders", json=body, headers={"idempotency-key": "same"})
     assert shop.http.post("/users", headers={"idempotency-key": "same"}).json() == {"userId": 1, "balance": 0}

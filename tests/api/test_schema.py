@@ -1,4 +1,4 @@
-"""Schemathesis plays against the document: no 5xx, no undocumented status, no answer that isn't as described."""
+"""Schemathesis tests the API against its document: no 5xx, no undocumented status, every answer as described."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def test_schemathesis_finds_nothing(shop: ServedShop, tmp_path: Path) -> None:
         product = http.product(price=3, stock=1_000_000)
         http.coupon(user, http.campaign(quantity=1_000))
         http.order(user, (product, 1))
-    played = subprocess.run(
+    result = subprocess.run(
         [
             str(Path(sys.executable).with_name("schemathesis")),
             "run",
             f"{shop.address}/schema/openapi.json",
             "--checks=all",
-            # It takes a refusal with 400 or 422 for a rejected request, and 1.0 for an integer; the contract doesn't.
+            # This check takes a refusal (400, 422) for rejected input and 1.0 for an integer; the contract does not.
             "--exclude-checks=positive_data_acceptance",
             "--max-examples=40",
             "--seed=20261123",
@@ -34,5 +34,5 @@ def test_schemathesis_finds_nothing(shop: ServedShop, tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert played.returncode == 0, played.stdout
-    assert "Tested: 21" in played.stdout, played.stdout
+    assert result.returncode == 0, result.stdout
+    assert "Tested: 21" in result.stdout, result.stdout

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def commands_of(command: Any) -> Mapping[str, Any]:
-    """The commands behind a command; none where it is one itself."""
+    """Return the subcommands of a command."""
     found: Mapping[str, Any] = getattr(command, "commands", {})
     return found
 
@@ -37,21 +37,21 @@ def test_version() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["--nonsense"], ["audit", "--nonsense"], ["audit", "extra"]])
-def test_what_is_unknown_is_one_line_and_exit_code_2(arguments: list[str]) -> None:
+def test_unknown_arguments_are_reported_in_one_line_with_exit_code_2(arguments: list[str]) -> None:
     result = run(*arguments)
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert arguments[-1] in result.stderr
 
 
-def test_these_are_the_commands() -> None:
+def test_the_commands_are_complete() -> None:
     assert set(COMMANDS) == {"serve", "relay", "migrate", "audit", "copy", "events", "top"}
     assert set(EVENTS) == {f"events {name}" for name in ("status", "list", "show", "retry", "replay", "resume")}
     assert set(TOP) == {"top status", "top rebuild"}
 
 
 @pytest.mark.parametrize("name", [*COMMANDS, *EVENTS, *TOP])
-def test_every_option_has_help_and_a_variable_and_is_in_the_documentation(name: str, jangteo: Jangteo) -> None:
+def test_every_option_has_help_a_variable_and_documentation(name: str, jangteo: Jangteo) -> None:
     chapter = documentation_of(name.partition(" ")[0])
     assert f"jangteo {name}" in chapter
     assert jangteo(*name.split(), "--help").code == 0
@@ -68,14 +68,14 @@ def test_every_option_has_help_and_a_variable_and_is_in_the_documentation(name: 
 
 
 def documentation_of(command: str) -> str:
-    """What is written about a command, with its heading."""
+    """Return the chapter about a command, with its heading."""
     _, heading, behind = (ROOT / "docs" / "command-line.md").read_text().partition(f"\n## `jangteo {command}`\n")
     return heading + behind.partition("\n## ")[0]
 
 
-def test_audit_is_green_and_then_red(sqlite_database: str) -> None:
-    green = audit(sqlite_database)
-    assert (green.returncode, green.stdout.splitlines()[-1]) == (0, "The books are right.")
+def test_audit_reports_a_broken_invariant(sqlite_database: str) -> None:
+    intact = audit(sqlite_database)
+    assert (intact.returncode, intact.stdout.splitlines()[-1]) == (0, "The books are right.")
     raw = sqlite3.connect(sqlite_database.removeprefix("sqlite:///"))
     raw.execute("INSERT INTO users (id, balance, created_at) VALUES (1, 5, 0)")
     raw.commit()
@@ -88,7 +88,7 @@ def test_audit_is_green_and_then_red(sqlite_database: str) -> None:
     assert red.stdout.splitlines()[-1] == "1 invariant(s) broken"
 
 
-def test_audit_of_nothing_creates_nothing(tmp_path: Path) -> None:
+def test_audit_creates_no_files(tmp_path: Path) -> None:
     result = audit(f"sqlite:///{tmp_path / 'shop.db'}")
     assert (result.returncode, "is not there" in result.stderr) == (2, True)
     (tmp_path / "empty.db").touch()
@@ -97,7 +97,7 @@ def test_audit_of_nothing_creates_nothing(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["empty.db"]
 
 
-def test_without_a_command_the_help_is_shown() -> None:
+def test_without_a_command_help_is_printed() -> None:
     result = run()
     assert result.returncode == 0
     assert "serve" in result.stdout

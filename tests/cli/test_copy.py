@@ -17,7 +17,7 @@ from jangteo.app import system_clock
 from jangteo.cli import main
 from jangteo.storage.urls import open_storage
 from tests.serving import JANGTEO, ServedShop, audit
-from tests.terminal import shown_on_a_terminal
+from tests.terminal import run_on_terminal
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -72,7 +72,7 @@ def test_a_copied_shop_goes_on_where_it_was(
 
 
 def test_a_terminal_shows_a_progress_bar(demo_database: str, sqlite_database: str) -> None:
-    code, shown = shown_on_a_terminal([JANGTEO, "copy", "--from", demo_database, "--to", sqlite_database])
+    code, shown = run_on_terminal([JANGTEO, "copy", "--from", demo_database, "--to", sqlite_database])
     assert code == 0
     assert b"audit of the target" in shown
     assert shown.rstrip().endswith(b"The books are right on both ends.")

@@ -1,4 +1,4 @@
-"""The command line on PostgreSQL: from an empty database to a served shop; one clear line where there can be none."""
+"""The command line on PostgreSQL: from an empty database to a served shop; errors are reported in one line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from jangteo.cli.options import shown
+from jangteo.cli.options import without_password
 from tests.postgres import ASKED_FOR_PASSWORD, BANNED, USER, Server, running_server
 from tests.serving import JANGTEO, Http, audit, serve_in_process
 
@@ -20,7 +20,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([JANGTEO, *arguments], capture_output=True, text=True, check=False, timeout=60)
 
 
-def complained(result: subprocess.CompletedProcess[str], *says: str) -> None:
+def check_error(result: subprocess.CompletedProcess[str], *says: str) -> None:
     assert result.returncode == 2, result
     assert result.stderr.count("\n") == 1, result.stderr
     for part in says:
@@ -33,8 +33,8 @@ def created(postgres: Server) -> str:
     return postgres.create("commanded")
 
 
-def test_a_shop_is_made_served_and_audited(created: str, tmp_path: Path) -> None:
-    complained(audit(created), "holds no shop yet", "jangteo migrate")
+def test_a_shop_is_migrated_served_and_audited(created: str, tmp_path: Path) -> None:
+    check_error(audit(created), "holds no shop yet", "jangteo migrate")
     migrated = run("migrate", "--database", created)
     assert (migrated.returncode, migrated.stderr) == (0, "")
     assert "has the schema of this version" in migrated.stdout
@@ -46,14 +46,14 @@ def test_a_shop_is_made_served_and_audited(created: str, tmp_path: Path) -> None
         assert http.order(1, (3, 1)).status_code == 201
     code, printed = server.interrupt()
     assert code == 0
-    assert printed.endswith("Closed. Everything that was acknowledged is on disk.\n")
+    assert printed.endswith("Closed. Every acknowledged change is on disk.\n")
     assert audit(created).returncode == 0
-    # Every order of the demo and the one above, each told once.
+    # An event for every order of the demo and for the one above.
     assert len((tmp_path / "events.jsonl").read_text().splitlines()) > 200
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "printed"),
     [
         ("postgresql://shop:secret@db/shop", "postgresql://shop:…@db/shop"),
         ("postgresql://shop:se:cr@et@db,other/shop", "postgresql://shop:…@db,other/shop"),
@@ -63,8 +63,8 @@ def test_a_shop_is_made_served_and_audited(created: str, tmp_path: Path) -> None
         ("sqlite:////data/a:b@c.db", "sqlite:////data/a:b@c.db"),
     ],
 )  # fmt: skip
-def test_a_password_is_never_printed(url: str, told: str) -> None:
-    assert shown(url) == told
+def test_a_password_is_never_printed(url: str, printed: str) -> None:
+    assert without_password(url) == printed
 
 
 EVERY_COMMAND = (["serve", "--port", "0"], ["migrate"], ["audit"])
@@ -72,7 +72,7 @@ EVERY_COMMAND = (["serve", "--port", "0"], ["migrate"], ["audit"])
 
 @pytest.fixture
 def guarded(postgres: Server, created: str) -> Iterator[str]:
-    """The URL of a database without the password that it asks for."""
+    """The URL of a database that requires a password, with PASSWORD in its place."""
     postgres.run(f"CREATE ROLE {ASKED_FOR_PASSWORD} LOGIN PASSWORD 'right-one'")
     postgres.run(f"ALTER DATABASE commanded OWNER TO {ASKED_FOR_PASSWORD}")
     yield created.replace(f"//{USER}@", f"//{ASKED_FOR_PASSWORD}:PASSWORD@")
@@ -80,57 +80,57 @@ def guarded(postgres: Server, created: str) -> Iterator[str]:
     postgres.run(f"DROP ROLE {ASKED_FOR_PASSWORD}")
 
 
-def test_a_wrong_password_is_one_clear_line_without_it(guarded: str) -> None:
+def test_a_wrong_password_is_reported_without_printing_it(guarded: str) -> None:
     migrated = run("migrate", "--database", guarded.replace("PASSWORD", "right-one"))
     assert (migrated.returncode, migrated.stderr) == (0, "")
     assert "right-one" not in migrated.stdout
     for command in EVERY_COMMAND:
         refused = run(*command, "--database", guarded.replace("PASSWORD", "wrong-one"))
-        complained(refused, f'password authentication failed for user "{ASKED_FOR_PASSWORD}"')
+        check_error(refused, f'password authentication failed for user "{ASKED_FOR_PASSWORD}"')
         assert "wrong-one" not in refused.stdout + refused.stderr
 
 
 @pytest.mark.parametrize("url", ["postgresql://shop:se%cret@db/shop", "postgresql://shop:se cret@db/shop"])
-def test_a_url_that_cannot_be_read_does_not_tell_its_password(url: str) -> None:
+def test_a_malformed_url_is_reported_without_its_password(url: str) -> None:
     for command in EVERY_COMMAND:
         refused = run(*command, "--database", url)
-        complained(refused, "URL can't be read", "%XX")
+        check_error(refused, "URL can't be read", "%XX")
         assert "cret" not in refused.stdout + refused.stderr
 
 
 def test_a_server_that_is_too_old_is_refused(created: str) -> None:
-    # There is no older one to be had, so this version needs a newer one.
-    newer = "from jangteo.storage import postgres_server as server; server.OLDEST_VERSION = 99; "
+    # An older server isn't at hand, so the command requires a newer one.
+    newer = "from jangteo.storage.postgres import server; server.OLDEST_VERSION = 99; "
     for command in EVERY_COMMAND:
         program = [sys.executable, "-c", f"{newer}from jangteo.cli.main import main; main()"]
         arguments = [*program, *command, "--database", created]
         refused = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)
-        complained(refused, "is too old: Jangteo needs 99 or newer")
+        check_error(refused, "is too old: Jangteo needs 99 or newer")
 
 
-def test_several_that_migrate_at_once_all_succeed(created: str) -> None:
+def test_concurrent_migrations_all_succeed(created: str) -> None:
     started = [
         subprocess.Popen([JANGTEO, "migrate", "--database", created], stdout=subprocess.DEVNULL) for _ in range(4)
     ]
     assert [each.wait(60) for each in started] == [0] * 4
 
 
-def test_a_database_that_is_missing_is_named(postgres: Server) -> None:
-    complained(run("serve", "--port", "0", "--database", postgres.url("nowhere")), 'database "nowhere" does not exist')
+def test_a_missing_database_is_named(postgres: Server) -> None:
+    check_error(run("serve", "--port", "0", "--database", postgres.url("nowhere")), 'database "nowhere" does not exist')
 
 
-def test_a_server_that_can_not_be_reached_is_named() -> None:
+def test_an_unreachable_server_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
     for command in (["serve", "--port", "0"], ["migrate"], ["audit"]):
         result = run(*command, "--database", f"postgresql://shop@127.0.0.1:{port}/shop")
-        complained(result, "PostgreSQL can't be used", f"port {port} failed")
+        check_error(result, "PostgreSQL can't be used", f"port {port} failed")
 
 
 def test_a_read_only_server_is_refused(postgres: Server, created: str) -> None:
     postgres.run("ALTER DATABASE commanded SET default_transaction_read_only = on")
     for command in (["serve", "--port", "0"], ["migrate"], ["audit"]):
-        complained(run(*command, "--database", created), "read-only", "target_session_attrs=read-write")
+        check_error(run(*command, "--database", created), "read-only", "target_session_attrs=read-write")
 
 
 def test_several_hosts_may_be_named(postgres: Server, created: str) -> None:
@@ -152,10 +152,12 @@ def test_several_hosts_may_be_named(postgres: Server, created: str) -> None:
         ),
     ],
 )
-def test_a_database_that_is_not_for_us_stays_as_it_is(postgres: Server, created: str, damage: str, says: str) -> None:
+def test_a_database_of_another_program_is_left_unchanged(
+    postgres: Server, created: str, damage: str, says: str
+) -> None:
     postgres.run(damage, "commanded")
     for command in EVERY_COMMAND:
-        complained(run(*command, "--database", created), says)
+        check_error(run(*command, "--database", created), says)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +177,7 @@ def test_a_database_that_is_not_for_us_stays_as_it_is(postgres: Server, created:
         "CREATE TABLE t (open tstzrange)",
     ],
 )
-def test_sql_that_would_not_run_elsewhere_is_noticed(sql: str) -> None:
+def test_sql_that_other_databases_lack_is_noticed(sql: str) -> None:
     assert BANNED.search(sql)
 
 
@@ -187,21 +189,21 @@ def test_sql_that_would_not_run_elsewhere_is_noticed(sql: str) -> None:
         "SELECT set_config('lock_timeout', '10s', FALSE)",
     ],
 )
-def test_sql_that_runs_elsewhere_is_let_through(sql: str) -> None:
+def test_portable_sql_is_let_through(sql: str) -> None:
     assert BANNED.search(sql) is None
 
 
-def test_all_that_a_server_was_sent_is_searched() -> None:
-    def play(server: Server) -> None:
+def test_every_statement_sent_to_a_server_is_searched() -> None:
+    def send_statements(server: Server) -> None:
         server.run("LISTEN orders")
         server.kill()
         server.start()
         with psycopg.connect(server.url("postgres"), prepare_threshold=0) as connection:
             connection.execute("SELECT\npg_try_advisory_lock(%s)", [1])
-            # What is only a value runs anywhere.
+            # A value is not searched.
             connection.execute("SELECT %s::text", ["NOTIFY"])
 
-    with pytest.raises(AssertionError) as told, running_server() as started:
-        play(started)
-    assert all(banned in str(told.value) for banned in ("LISTEN orders", "pg_try_advisory_lock"))
-    assert "NOTIFY" not in str(told.value)
+    with pytest.raises(AssertionError) as error, running_server() as started:
+        send_statements(started)
+    assert all(banned in str(error.value) for banned in ("LISTEN orders", "pg_try_advisory_lock"))
+    assert "NOTIFY" not in str(error.value)

@@ -20,7 +20,7 @@ from jangteo.storage.timestamps import to_micros
 from tests.cli.conftest import Jangteo
 from tests.serving import JANGTEO, ServedShop
 from tests.storage.shops import DAY, OPENED, Shop
-from tests.terminal import shown_on_a_terminal
+from tests.terminal import run_on_terminal
 
 FROM_THE_BEGINNING = ("--since", "2026-11-01")
 
@@ -122,7 +122,7 @@ def test_without_a_terminal_the_progress_is_lines(
     )
     # Stands for the relay while the command waits.
     monkeypatch.setattr(following, "sleep", lambda _: sent.do(next(steps)))
-    monkeypatch.setattr(progress, "_TELL_EVERY_S", 0)
+    monkeypatch.setattr(progress, "_LINE_INTERVAL_S", 0)
     result = jangteo(*replay(sent, *FROM_THE_BEGINNING))
     assert (result.code, result.err) == (0, "")
     assert result.out.splitlines() == [
@@ -167,7 +167,7 @@ def test_a_relay_replays_the_span(sent: Shop, served: ServedShop, jangteo: Jangt
 
 
 def test_on_a_terminal_the_progress_is_a_bar(sent: Shop, served: ServedShop) -> None:
-    code, shown = shown_on_a_terminal([JANGTEO, *replay(sent, *FROM_THE_BEGINNING)])
+    code, shown = run_on_terminal([JANGTEO, *replay(sent, *FROM_THE_BEGINNING)])
     assert code == 0, shown
     assert b"sending again" in shown
     assert b"6/6" in shown

@@ -1,4 +1,4 @@
-"""`jangteo serve` in a process of its own: how it begins, what it says, how it ends."""
+"""`jangteo serve` in a process of its own: start, output, end."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     return subprocess.run([JANGTEO, *arguments], capture_output=True, text=True, check=False, timeout=60, env=env)
 
 
-def complained(result: subprocess.CompletedProcess[str], *says: str) -> None:
-    """One clear line, exit code 2."""
+def check_error(result: subprocess.CompletedProcess[str], *says: str) -> None:
+    """Check that it failed with exit code 2 and one line on standard error."""
     assert result.returncode == 2, result
     assert result.stderr.count("\n") == 1, result.stderr
     assert result.stderr.startswith("jangteo: ")
@@ -29,7 +29,7 @@ def complained(result: subprocess.CompletedProcess[str], *says: str) -> None:
         assert part in result.stderr
 
 
-def test_a_demo_shop_is_served_until_it_is_interrupted(tmp_path: Path) -> None:
+def test_the_demo_shop_is_served_until_it_is_interrupted(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'shop.db'}"
     server = serve_in_process(database, "--demo")
     with Http(base_url=server.address, timeout=30) as http:
@@ -38,66 +38,64 @@ def test_a_demo_shop_is_served_until_it_is_interrupted(tmp_path: Path) -> None:
         assert http.order(1, (3, 1)).status_code == 201
         orders = http.get("/users/1/orders").json()
     code, printed = server.interrupt()
-    assert (code, "Everything that was acknowledged is on disk" in printed) == (0, True)
+    assert (code, "Every acknowledged change is on disk" in printed) == (0, True)
     assert audit(database).returncode == 0
-    # Everything was folded into the one file, and told to the platform.
+    # The write-ahead log is checkpointed into the database, and all events are sent.
     assert not (tmp_path / "shop.db-wal").exists()
-    told = [fact(json.loads(line)["id"]) for line in (tmp_path / "shop.events.jsonl").read_text().splitlines()]
-    assert f"order-{orders[0]['orderId']}-paid" in told
-    assert len(told) == len(set(told))
-    # The second time the shop is as it was left.
+    sent = [fact(json.loads(line)["id"]) for line in (tmp_path / "shop.events.jsonl").read_text().splitlines()]
+    assert f"order-{orders[0]['orderId']}-paid" in sent
+    assert len(sent) == len(set(sent))
+    # The second start finds the shop as it was left.
     server = serve_in_process(database, "--demo")
     with Http(base_url=server.address, timeout=30) as http:
         assert http.get("/users/1/orders").json() == orders
     server.interrupt()
 
 
-def test_it_says_so_when_it_listens_beyond_loopback(tmp_path: Path) -> None:
+def test_listening_beyond_loopback_prints_a_caution(tmp_path: Path) -> None:
     server = serve_in_process(f"sqlite:///{tmp_path / 'shop.db'}", "--host", "0.0.0.0")
     _, printed = server.interrupt()
     assert "CAUTION: 0.0.0.0 is not loopback" in printed
 
 
-def test_options_come_from_the_environment_too(tmp_path: Path) -> None:
+def test_options_are_read_from_the_environment(tmp_path: Path) -> None:
     result = run("serve", JANGTEO_DATABASE=f"sqlite:///{tmp_path}")
-    complained(result, str(tmp_path), "is a folder")
+    check_error(result, str(tmp_path), "is a folder")
 
 
 @pytest.fixture
-def no_database(tmp_path: Path) -> Path:
+def other_file(tmp_path: Path) -> Path:
     path = tmp_path / "notes.db"
     path.write_text("These are notes, and no database, but they are long enough to be taken for one. " * 10)
     return path
 
 
 @pytest.mark.parametrize("length", [1, 15, 900])
-def test_a_file_that_is_no_database_stays_as_it_is(no_database: Path, length: int) -> None:
-    no_database.write_bytes(no_database.read_bytes()[:length])
-    before = no_database.read_bytes()
-    complained(
-        run("serve", "--port", "0", "--database", f"sqlite:///{no_database}"), str(no_database), "not a database"
-    )
-    assert no_database.read_bytes() == before
-    assert [each.name for each in no_database.parent.iterdir()] == ["notes.db"]
+def test_a_file_that_is_not_a_database_is_left_unchanged(other_file: Path, length: int) -> None:
+    other_file.write_bytes(other_file.read_bytes()[:length])
+    before = other_file.read_bytes()
+    check_error(run("serve", "--port", "0", "--database", f"sqlite:///{other_file}"), str(other_file), "not a database")
+    assert other_file.read_bytes() == before
+    assert [each.name for each in other_file.parent.iterdir()] == ["notes.db"]
 
 
-def test_another_programs_database_stays_as_it_is(tmp_path: Path) -> None:
+def test_the_database_of_another_program_is_left_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     raw = sqlite3.connect(path)
     raw.execute("PRAGMA journal_mode = WAL")
     raw.execute("CREATE TABLE songs (title)")
-    # Alembic is not ours alone.
+    # Other programs use Alembic too.
     raw.execute("CREATE TABLE alembic_version (version_num)")
     raw.execute("INSERT INTO alembic_version VALUES ('jangteo_0001')")
     raw.commit()
     raw.close()
     before = path.read_bytes()
-    complained(run("serve", "--port", "0", "--database", f"sqlite:///{path}"), "another program's database")
+    check_error(run("serve", "--port", "0", "--database", f"sqlite:///{path}"), "another program's database")
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["other.db"]
 
 
-def test_a_database_of_a_newer_schema_stays_as_it_is(empty_database: Path, tmp_path: Path) -> None:
+def test_a_database_with_a_newer_schema_is_left_unchanged(empty_database: Path, tmp_path: Path) -> None:
     path = tmp_path / "newer.db"
     shutil.copy(empty_database, path)
     raw = sqlite3.connect(path)
@@ -106,7 +104,7 @@ def test_a_database_of_a_newer_schema_stays_as_it_is(empty_database: Path, tmp_p
     raw.close()
     before = path.read_bytes()
     for command in (["serve", "--port", "0"], ["audit"]):
-        complained(run(*command, "--database", f"sqlite:///{path}"), "newer schema (9999)", "upgrade Jangteo")
+        check_error(run(*command, "--database", f"sqlite:///{path}"), "newer schema (9999)", "upgrade Jangteo")
     assert path.read_bytes() == before
 
 
@@ -134,36 +132,36 @@ def test_a_database_of_a_newer_schema_stays_as_it_is(empty_database: Path, tmp_p
         (["--colour"], "--colour"),
     ],
 )
-def test_an_option_that_makes_no_sense_is_one_clear_line(tmp_path: Path, options: list[str], says: str) -> None:
-    said = [option.format(tmp_path) for option in options]
-    if "--port" not in said:
-        said += ["--port", "0"]
-    if "--database" not in said:
-        said += ["--database", f"sqlite:///{tmp_path / 'shop.db'}"]
-    result = run("serve", *said)
-    complained(result, says)
+def test_an_invalid_option_is_reported_in_one_line(tmp_path: Path, options: list[str], says: str) -> None:
+    arguments = [option.format(tmp_path) for option in options]
+    if "--port" not in arguments:
+        arguments += ["--port", "0"]
+    if "--database" not in arguments:
+        arguments += ["--database", f"sqlite:///{tmp_path / 'shop.db'}"]
+    result = run("serve", *arguments)
+    check_error(result, says)
     assert "secret" not in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        complained(run("serve", "--port", port, "--database", f"sqlite:///{tmp_path / 'a.db'}"), port, "is in use")
+        check_error(run("serve", "--port", port, "--database", f"sqlite:///{tmp_path / 'a.db'}"), port, "is in use")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_one_file_is_served_by_one_process(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'shop.db'}"
     server = serve_in_process(database)
-    complained(run("serve", "--port", "0", "--database", database), "is being served by another process")
-    assert audit(database).returncode == 0, "the auditor may look while the shop is open"
+    check_error(run("serve", "--port", "0", "--database", database), "is being served by another process")
+    assert audit(database).returncode == 0, "an audit may run while the shop is served"
     server.kill()
     server = serve_in_process(database)
     assert server.interrupt()[0] == 0
 
 
-def test_a_path_is_a_path_whatever_is_in_it(tmp_path: Path) -> None:
+def test_special_characters_in_the_path_are_kept(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'my%20shop ?#1.db'}"
     server = serve_in_process(database, "--demo")
     assert server.interrupt()[0] == 0
@@ -176,22 +174,22 @@ def test_a_path_is_a_path_whatever_is_in_it(tmp_path: Path) -> None:
     }
 
 
-def test_another_name_for_the_file_is_the_same_file(tmp_path: Path) -> None:
+def test_a_symbolic_link_to_a_served_file_is_refused(tmp_path: Path) -> None:
     server = serve_in_process(f"sqlite:///{tmp_path / 'a.db'}")
     (tmp_path / "b.db").symlink_to(tmp_path / "a.db")
-    complained(
+    check_error(
         run("serve", "--port", "0", "--database", f"sqlite:///{tmp_path / 'b.db'}"), "is being served by another"
     )
     server.interrupt()
 
 
-def test_a_shop_that_is_told_to_close_while_it_opens_closes(tmp_path: Path) -> None:
+def test_a_signal_during_the_start_closes_the_shop(tmp_path: Path) -> None:
     for _ in range(5):
         code, printed = serve_in_process(f"sqlite:///{tmp_path / 'shop.db'}").interrupt()
-        assert (code, "Everything that was acknowledged is on disk" in printed) == (0, True)
+        assert (code, "Every acknowledged change is on disk" in printed) == (0, True)
 
 
-def test_a_client_that_never_ends_its_request_does_not_hold_up_the_end(tmp_path: Path) -> None:
+def test_an_incomplete_request_does_not_block_the_shutdown(tmp_path: Path) -> None:
     server = serve_in_process(f"sqlite:///{tmp_path / 'shop.db'}")
     host, port = server.address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as stuck:
@@ -202,6 +200,8 @@ def test_a_client_that_never_ends_its_request_does_not_hold_up_the_end(tmp_path:
         assert stuck.recv(4_096).startswith(b"HTTP/1.1 503 ")
 
 
-def test_an_unwritable_folder_is_one_clear_line(tmp_path: Path) -> None:
-    # Everyone may write everything as root, but nobody may write to /proc.
-    complained(run("serve", "--port", "0", "--database", "sqlite:////proc/shop.db", "--platform", f"file:{tmp_path}/e"))
+def test_an_unwritable_folder_is_reported_in_one_line(tmp_path: Path) -> None:
+    # The superuser may write everywhere else, but nobody can write to /proc.
+    check_error(
+        run("serve", "--port", "0", "--database", "sqlite:////proc/shop.db", "--platform", f"file:{tmp_path}/e")
+    )

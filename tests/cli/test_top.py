@@ -32,7 +32,7 @@ from jangteo.storage.best_sellers.refresh import (
 from tests.cli.conftest import Jangteo
 from tests.serving import JANGTEO, ServedShop
 from tests.storage.shops import Shop
-from tests.terminal import shown_on_a_terminal
+from tests.terminal import run_on_terminal
 
 HOUR = timedelta(hours=1)
 COUNTED = re.compile(r"(\d+) products? sold in (\d+ days?), counted in \d+\.\d s\.")
@@ -223,7 +223,7 @@ def test_beside_a_server_with_orders_going_on(
 
 
 def test_on_a_terminal_it_shows_a_bar(sold: Shop) -> None:
-    code, shown = shown_on_a_terminal([JANGTEO, *rebuild(sold)])
+    code, shown = run_on_terminal([JANGTEO, *rebuild(sold)])
     assert code == 0, shown
     assert b"counting" in shown
     assert b"100%" in shown
@@ -231,7 +231,7 @@ def test_on_a_terminal_it_shows_a_bar(sold: Shop) -> None:
 
 
 def test_elsewhere_it_tells_lines(sold: Shop, jangteo: Jangteo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "_TELL_EVERY_S", 0)
+    monkeypatch.setattr(progress, "_LINE_INTERVAL_S", 0)
     told = jangteo(*rebuild(sold, "--days", "1"))
     # Of the 24 hours, up to the three moments at which something was ordered, and at last all of it.
     assert told.out.splitlines()[1:-1] == ["83% counted", "92% counted", "96% counted", "100% counted"]

@@ -56,7 +56,7 @@ def render() -> str:
             (_call(route, operations[route.path][route.method.lower()]) for route in ROUTES),
         ),
         refusals=_problem_table(problems.REFUSALS.values()),
-        any_call=_problem_table(problems.OF_ANY_CALL),
+        any_call=_problem_table(problems.ANY_CALL),
     )
 
 

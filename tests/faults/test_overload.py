@@ -25,16 +25,16 @@ def charge(shop: ServedShop) -> httpx.Response:
 def test_beyond_the_queue_is_503(open_shop: Callable[..., ServedShop]) -> None:
     shop = open_shop(queue_max=1, relay=False)
     shop.http.user()
-    shop.clock.hold_up_commits()
+    shop.clock.block_commits()
     with ThreadPoolExecutor(1) as clients:
         taken_in = clients.submit(charge, shop)
-        assert shop.clock.asked_to_commit.wait(30)
+        assert shop.clock.commit_blocked.wait(30)
         for refused in (charge(shop), shop.http.get("/health/ready")):
             assert refused.status_code == 503
             assert refused.json()["type"] == "/problems/overloaded"
             assert refused.headers["retry-after"] == "1"
         assert shop.http.get("/users/1/balance").json() == {"balance": 0}, "reads don't queue behind commands"
-        shop.clock.commits_go_on.set()
+        shop.clock.commits_allowed.set()
         assert taken_in.result().json() == {"userId": 1, "balance": 1}
     assert charge(shop).json() == {"userId": 1, "balance": 2}
 
@@ -53,14 +53,14 @@ def test_what_arrives_during_a_commit_is_one_batch(open_shop: Callable[..., Serv
         answer(entries, results)
 
     pool._answer = counted  # type: ignore[method-assign]  # to see the batches
-    shop.clock.hold_up_commits()
+    shop.clock.block_commits()
     with ThreadPoolExecutor(11) as clients:
         first = clients.submit(charge, shop)
-        assert shop.clock.asked_to_commit.wait(30)
+        assert shop.clock.commit_blocked.wait(30)
         others = [clients.submit(charge, shop) for _ in range(10)]
         while pool.unanswered < 11:
             shop.http.get("/health/live")
-        shop.clock.commits_go_on.set()
+        shop.clock.commits_allowed.set()
         balances = sorted(each.result().json()["balance"] for each in (first, *others))
     assert balances == list(range(1, 12))
     assert committed == [1, 10]
@@ -70,13 +70,13 @@ def test_readiness_is_not_awaited_for_long(
     open_shop: Callable[..., ServedShop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (ready,) = [route for route in ROUTES if route.path == "/health/ready"]
-    monkeypatch.setitem(vars(ready), "within_s", 0.2)
+    monkeypatch.setitem(vars(ready), "timeout_s", 0.2)
     shop = open_shop(relay=False)
-    shop.clock.hold_up_commits()
+    shop.clock.block_commits()
     with ThreadPoolExecutor(1) as clients:
         asked = clients.submit(shop.http.get, "/health/ready")
-        assert shop.clock.asked_to_commit.wait(30)
+        assert shop.clock.commit_blocked.wait(30)
         answer = asked.result()
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-    shop.clock.commits_go_on.set()
+    shop.clock.commits_allowed.set()
     assert shop.http.get("/health/ready").status_code == 200

@@ -1,1 +1,1 @@
-"""JSON in, JSON out. An endpoint turns a request into a command or a question; the rest is the same for all of them."""
+"""The HTTP API: JSON in, JSON out. An endpoint turns a request into a command or a query; the rest is shared."""

@@ -1,4 +1,4 @@
-"""The ASGI application: match, read, ask the shop, response. Every call goes this one way."""
+"""The ASGI application: finds the route, parses the request, runs the command or query, makes the response."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
@@ -15,7 +15,7 @@ from jangteo.api.requests import (
     read_query,
     receive_body,
 )
-from jangteo.api.responses import Response, failure, outcome_response, problem_response, response
+from jangteo.api.responses import Response, failure, outcome_response, problem_response, result_response
 from jangteo.api.route import Route
 from jangteo.api.router import Router
 from jangteo.engine.commands import Commands
@@ -31,12 +31,12 @@ Send = Callable[[Message], Awaitable[None]]
 StaticPage = Callable[[Scope], Response]
 
 log = structlog.get_logger()
-_READ_AS: Final = {"HEAD": "GET"}
-"""The server sends a HEAD's answer without its body."""
+_ROUTED_AS: Final = {"HEAD": "GET"}
+"""uvicorn sends the response to a HEAD without its body."""
 
 
 class Api:
-    """The shop's calls over HTTP."""
+    """Answers HTTP requests with the shop's commands, queries and static pages."""
 
     def __init__(
         self,
@@ -47,12 +47,12 @@ class Api:
         *,
         body_max_bytes: int,
     ) -> None:
-        self._map = Router(routes)
+        self._router = Router(routes)
         self._pages = pages
         self._commands = commands
         self._reads = reads
         self._body_max_bytes = body_max_bytes
-        self._last_read: tuple[object, str, Response] | None = None
+        self._last_encoded: tuple[object, str, Response] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -68,24 +68,24 @@ class Api:
         except (Overloaded, Stopped):
             return failure(problems.OVERLOADED)
         except asyncio.CancelledError:
-            # The server is closing, and this client has kept it waiting for too long.
+            # The server is closing, and the shutdown timeout has passed before this request was complete.
             return failure(problems.UNAVAILABLE)
         except (Unavailable, TimeoutError):
             return failure(problems.UNAVAILABLE)
         except Exception:
-            log.exception("defect", method=scope["method"], path=scope["path"])
+            log.exception("request failed", method=scope["method"], path=scope["path"])
             return failure(problems.INTERNAL)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         path: str = scope["path"]
-        found = self._map.find(path)
-        if found is None:
+        match = self._router.find(path)
+        if match is None:
             return self._page(scope)
         method: str = scope["method"]
-        route = found.by_method.get(_READ_AS.get(method, method))
+        route = match.by_method.get(_ROUTED_AS.get(method, method))
         if route is None:
-            return _other_methods(found.by_method)
-        arguments: list[Any] = read_ids(route.ids, found.ids) if found.ids else []
+            return _method_not_allowed(match.by_method)
+        arguments: list[Any] = read_ids(route.ids, match.ids) if match.ids else []
         if route.query is not None:
             arguments.extend(read_query(route.query, scope["query_string"]))
         key = None
@@ -95,31 +95,31 @@ class Api:
             arguments.append(read_body(route, raw))
         asked: Any = route.endpoint(*arguments)
         if isinstance(asked, Query):
-            return self._read_response(route, path, await self._reads.run(asked))
+            return self._encode_once(route, path, await self._reads.run(asked))
         if not hasattr(asked, "decide"):
-            return response(route, path, asked)
+            return result_response(route, path, asked)
         outcome = self._commands.submit(asked, key if route.takes_key else None)
         return outcome_response(
-            route, await asyncio.wait_for(outcome, route.within_s) if route.within_s else await outcome
+            route, await asyncio.wait_for(outcome, route.timeout_s) if route.timeout_s else await outcome
         )
 
-    def _read_response(self, route: Route, path: str, answer: object) -> Response:
-        # Who asked the same at the same moment is given the same answer, which is put in JSON once.
-        if self._last_read is None or self._last_read[0] is not answer or self._last_read[1] != path:
-            self._last_read = answer, path, response(route, path, answer)
-        return self._last_read[2]
+    def _encode_once(self, route: Route, path: str, result: object) -> Response:
+        """Make the response for a result; equal queries of one batch share their result, which is encoded once."""
+        if self._last_encoded is None or self._last_encoded[0] is not result or self._last_encoded[1] != path:
+            self._last_encoded = result, path, result_response(route, path, result)
+        return self._last_encoded[2]
 
     def _page(self, scope: Scope) -> Response:
         page = self._pages.get(scope["path"])
         if page is None:
-            detail = f"There is nothing at {scope['path']}; see /schema"
+            detail = f"Nothing has the path {scope['path']}; /schema lists all paths"
             return failure(problems.NOT_FOUND, detail)
         if scope["method"] not in ("GET", "HEAD"):
-            return _other_methods({"GET"})
+            return _method_not_allowed({"GET"})
         return page(scope)
 
 
-def _other_methods(methods: Iterable[str]) -> Response:
+def _method_not_allowed(methods: Iterable[str]) -> Response:
     allowed = sorted({*methods, *({"HEAD"} if "GET" in methods else ())})
     body = problems.problem(problems.METHOD_NOT_ALLOWED)
     return problem_response(body, (b"allow", ", ".join(allowed).encode()))

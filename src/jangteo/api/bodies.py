@@ -1,4 +1,4 @@
-"""What request bodies have in common: they are read strictly, and may be empty where there is nothing to say."""
+"""What request bodies share: they are parsed strictly, and may be empty where no field is required."""
 
 from typing import Annotated, Final
 
@@ -6,33 +6,33 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from jangteo.core.limits import LARGEST
 
-DEFAULT_PAGE: Final = 100
-LARGEST_PAGE: Final = 1000
+DEFAULT_LIMIT: Final = 100
+MAX_LIMIT: Final = 1000
 
-Limit = Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="So many at the most.")]
+Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="The most items to return.")]
 After = Annotated[
     int,
-    Meta(ge=0, le=LARGEST, description="Go on behind the item with this id: see `Link: rel=next`."),
+    Meta(ge=0, le=LARGEST, description="Continue after the item with this id: see the `Link: rel=next` header."),
 ]
 
 
 class Body(Struct, rename="camel", forbid_unknown_fields=True):
-    """A request body: a JSON object with just the fields that are documented."""
+    """A request body: a JSON object with the documented fields only."""
 
 
 class NoBody(Body):
-    """Nothing to say: leave the body out, or send `{}`."""
+    """No fields: leave the body out, or send `{}`."""
 
 
 class Paging(Body):
-    """Which part of a list."""
+    """Which page of a list to return."""
 
-    limit: Limit = DEFAULT_PAGE
+    limit: Limit = DEFAULT_LIMIT
     after: After | UnsetType = UNSET
 
 
-class WholeOrPaged(Body):
-    """The whole list, or which part of it."""
+class OptionalPaging(Body):
+    """Which page of a list to return; without a limit, all of it."""
 
     limit: Limit | UnsetType = UNSET
     after: After | UnsetType = UNSET

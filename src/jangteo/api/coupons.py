@@ -12,7 +12,7 @@ from jangteo.storage.port import Page, Query
 
 
 class NewCampaign(Body):
-    """Coupons to be issued: either a fixed `discount`, or a `percent` with an optional `maxDiscount`."""
+    """Terms of the coupons: a fixed `discount`, or a `percent` with an optional `maxDiscount`."""
 
     name: Name
     quantity: PositiveCount
@@ -25,11 +25,11 @@ class NewCampaign(Body):
     coupon_valid_days: Days | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what contradicts itself."""
+        """Check the fields against each other. Raises ValueError with a text that begins with the wrong field."""
         if (self.discount is None) == (self.percent is None):
-            raise ValueError("`discount` or `percent` must be given, and not both")
+            raise ValueError("`discount` or `percent` must be given, but not both")
         if self.max_discount is not None and self.percent is None:
-            raise ValueError("`maxDiscount` goes only with `percent`")
+            raise ValueError("`maxDiscount` needs `percent`")
         self.opens_at = _in_utc("opensAt", self.opens_at)
         self.closes_at = _in_utc("closesAt", self.closes_at)
         if self.opens_at and self.closes_at and self.closes_at <= self.opens_at:
@@ -37,7 +37,7 @@ class NewCampaign(Body):
 
 
 class Claim(Body):
-    """Who wants a coupon, and of which campaign: without one, of the first open one that has any."""
+    """The user, and the campaign. Without a campaign: the first open one that has coupons left."""
 
     user_id: Id
     campaign_id: Id | None = None
@@ -61,12 +61,12 @@ def claim_coupon(body: Claim) -> ClaimCoupon:
 
 
 def read_campaign(campaign_id: int) -> Query[CampaignStanding | CampaignNotFound]:
-    """Read a campaign, and how many of its coupons remain."""
+    """Read a campaign with the number of its remaining coupons."""
     return Query(coupons.read_campaign, (campaign_id,))
 
 
 def list_campaigns(limit: int, after: int | None) -> Query[Page[CampaignStanding]]:
-    """List the campaigns by id."""
+    """List the campaigns in order of their ids."""
     return Query(coupons.read_campaigns, (limit, after))
 
 
@@ -75,8 +75,8 @@ def list_coupons_of(user_id: int, limit: int, after: int | None) -> Query[Page[H
     return Query(coupons.read_coupons_of, (user_id, limit, after))
 
 
-def _in_utc(name: str, moment: datetime | None) -> datetime | None:
+def _in_utc(name: str, timestamp: datetime | None) -> datetime | None:
     try:
-        return None if moment is None else moment.astimezone(UTC)
+        return None if timestamp is None else timestamp.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"`{name}` is out of range") from None

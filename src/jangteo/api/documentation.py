@@ -1,4 +1,4 @@
-"""The pages beside the calls: the API's documentation, for programs and for people."""
+"""Static pages beside the calls: the API's documentation, for programs and for people."""
 
 from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any, Final
@@ -17,12 +17,12 @@ StaticPage = Callable[[Scope], Response]
 
 DOCUMENTATION: Final = "/schema"
 OPENAPI: Final = "/schema/openapi.json"
-# The pages need nothing but themselves; a browser is outcome to lock them to that.
-_POLICY: Final = b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+# The pages load nothing; this tells the browser to refuse anything they would load.
+_CONTENT_POLICY: Final = b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
 def pages(routes: Iterable[Route], version: str) -> dict[str, StaticPage]:
-    """Every page by its path, rendered once."""
+    """Return every page by its path, rendered once."""
     openapi = document(routes, version)
     environment = Environment(loader=PackageLoader("jangteo.api"), autoescape=True, undefined=StrictUndefined)
     environment.filters["pretty"] = _pretty
@@ -32,27 +32,27 @@ def pages(routes: Iterable[Route], version: str) -> dict[str, StaticPage]:
     as_html = _html(reference.render(openapi=openapi, problems=_all_problems(), **events))
 
     def documentation(scope: Scope) -> Response:
-        """HTML for browsers, JSON for everyone else."""
+        """Return HTML to browsers and JSON to everyone else."""
         wants_html = any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
         return as_html if wants_html else as_json
 
-    found: dict[str, StaticPage] = {
+    by_path: dict[str, StaticPage] = {
         "/": lambda _: Response(307, [(b"location", DOCUMENTATION.encode()), (b"content-length", b"0")], b""),
         DOCUMENTATION: documentation,
         OPENAPI: lambda _: as_json,
         event_schemas.EVENTS: _always(_response(b"application/json", msgspec.json.encode(events))),
     }
     for path, schema in event_schemas.event_schemas().items():
-        found[path] = _always(_response(b"application/schema+json", msgspec.json.encode(schema)))
+        by_path[path] = _always(_response(b"application/schema+json", msgspec.json.encode(schema)))
     for kind, example in _all_problems().items():
-        explained = environment.get_template("problem.html").render(kind=kind, example=example)
-        found[problems.TYPE_PREFIX + kind.slug] = _always(_html(explained))
-    return found
+        explanation = environment.get_template("problem.html").render(kind=kind, example=example)
+        by_path[problems.TYPE_PREFIX + kind.slug] = _always(_html(explanation))
+    return by_path
 
 
 def _all_problems() -> dict[Kind, Any]:
     refusals = {kind: problems.problem_of(examples.REFUSALS[refusal]) for refusal, kind in problems.REFUSALS.items()}
-    return refusals | {kind: problems.problem(kind) for kind in problems.OF_ANY_CALL}
+    return refusals | {kind: problems.problem(kind) for kind in problems.ANY_CALL}
 
 
 def _always(response: Response) -> StaticPage:
@@ -67,7 +67,7 @@ def _response(content_type: bytes, body: bytes) -> Response:
     headers = [
         (b"content-type", content_type),
         (b"content-length", b"%d" % len(body)),
-        (b"content-security-policy", _POLICY),
+        (b"content-security-policy", _CONTENT_POLICY),
         (b"x-content-type-options", b"nosniff"),
         (b"vary", b"accept"),
     ]

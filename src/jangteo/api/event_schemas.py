@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from jangteo.api.examples import ANSWERS
+from jangteo.api.examples import RESULTS
 from jangteo.core.entities import Order
 from jangteo.core.events import Event, order_cancelled, order_paid
 from jangteo.storage.outbox import CloudEvent, cloud_event
@@ -23,7 +23,7 @@ _SHOP: Final = "7d1f0c2a9b3e"
 _ID: Final = r"^([0-9a-f]{12}-)?order-[1-9][0-9]{0,15}-"
 _SOURCE: Final = r"^/jangteo(/[0-9a-f]{12})?$"
 _SUBJECT: Final = r"^[1-9][0-9]{0,15}$"
-_ORDER: Final[Order] = ANSWERS[Order]
+_ORDER: Final[Order] = RESULTS[Order]
 _CANCELLED_AT: Final = _ORDER.created_at + timedelta(hours=2)
 EXAMPLES: Final = (
     order_paid(_ORDER, _ORDER.created_at),

@@ -1,4 +1,4 @@
-"""An example of everything that goes in and out, for the documentation; a test reads each back as its type."""
+"""Examples of every body, result and refusal, for the documentation. A test decodes each as its type."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -8,7 +8,7 @@ from msgspec import Struct
 from jangteo.api import coupons, orders, products, wallets
 from jangteo.api.bodies import NoBody
 from jangteo.api.health import Live
-from jangteo.core import refusals as no
+from jangteo.core import refusals
 from jangteo.core.coupons import CampaignStanding, HeldCoupon
 from jangteo.core.entities import BestSeller, LedgerEntry, Order, OrderItem, Product
 from jangteo.core.health import Ready
@@ -33,7 +33,7 @@ BODIES: Final[dict[type, Struct]] = {
     )
 }
 
-ANSWERS: Final[dict[Any, Any]] = {
+RESULTS: Final[dict[Any, Any]] = {
     type(example): example
     for example in (
         Live(),
@@ -85,22 +85,22 @@ ANSWERS: Final[dict[Any, Any]] = {
     )
 }
 
-REFUSALS: Final[dict[type, no.Refusal]] = {
+REFUSALS: Final[dict[type, refusals.Refusal]] = {
     type(example): example
     for example in (
-        no.UserNotFound(user_id=999),
-        no.ProductNotFound(product_id=999),
-        no.CampaignNotFound(campaign_id=999),
-        no.OrderNotFound(order_id=999),
-        no.InvalidAmount(balance=50_000),
-        no.InsufficientBalance(balance=500, required=23_000),
-        no.OutOfStock(product_id=1, available=0, requested=1),
-        no.InvalidCoupon(coupon_id=1, reason="below-minimum", amount=4_000, min_amount=5_000),
-        no.CouponsSoldOut(campaign_id=1),
-        no.CouponAlreadyClaimed(campaign_id=1, coupon_id=1),
-        no.CampaignNotOpen(campaign_id=1, opens_at=_MONTH_LATER, closes_at=None),
-        no.OrderAlreadyCancelled(order_id=1, cancelled_at=_MONDAY),
-        no.LimitExceeded(limit_of="balance"),
-        no.KeyReused(),
+        refusals.UserNotFound(user_id=999),
+        refusals.ProductNotFound(product_id=999),
+        refusals.CampaignNotFound(campaign_id=999),
+        refusals.OrderNotFound(order_id=999),
+        refusals.InvalidAmount(balance=50_000),
+        refusals.InsufficientBalance(balance=500, required=23_000),
+        refusals.OutOfStock(product_id=1, available=0, requested=1),
+        refusals.InvalidCoupon(coupon_id=1, reason="below-minimum", amount=4_000, min_amount=5_000),
+        refusals.CouponsSoldOut(campaign_id=1),
+        refusals.CouponAlreadyClaimed(campaign_id=1, coupon_id=1),
+        refusals.CampaignNotOpen(campaign_id=1, opens_at=_MONTH_LATER, closes_at=None),
+        refusals.OrderAlreadyCancelled(order_id=1, cancelled_at=_MONDAY),
+        refusals.LimitExceeded(limit_of="balance"),
+        refusals.KeyReused(),
     )
 }

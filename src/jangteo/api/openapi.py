@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the table of routes and the very types that requests are read with."""
+"""The OpenAPI 3.1 document, generated from the table of routes and the types that parse the requests."""
 
 from collections.abc import Iterable
 from typing import Any, Final, get_args
@@ -8,42 +8,42 @@ import msgspec
 from jangteo.api import examples, problems
 from jangteo.api.problems import Kind, Problem
 from jangteo.api.route import Route
-from jangteo.core import refusals as no
+from jangteo.core import refusals
 from jangteo.core.limits import Id
 
 _REF: Final = "#/components/schemas/{name}"
 _PROBLEM_JSON: Final = "application/problem+json"
-_ABOUT: Final = """\
-The commerce core: prepaid balances, exact stock, first-come coupons, orders paid in one step, best sellers.
+_DESCRIPTION: Final = """\
+A commerce core: prepaid balances, exact stock, first-come coupons, orders paid in one step, best sellers.
 
-Every amount is an integer in the currency's minor unit, every moment RFC 3339 in UTC. Every POST takes an
-`Idempotency-Key`: sent again with the same key, a request is answered as the first time, with
-`Idempotency-Replayed: true`, and done only once. Whatever is refused has changed nothing.
+Amounts are integers in the currency's minor unit; timestamps are RFC 3339 in UTC. Every POST takes an
+`Idempotency-Key`: a request that is repeated with its key is executed once, and answered again with the first answer
+and `Idempotency-Replayed: true`. A refused request has changed nothing.
 """
 _KEY_PARAMETER: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "Kept for at least 24 hours: the same request with the same key is done once.",
+    "description": "A request repeated with the same key is executed once. Keys are kept for at least 24 hours.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
 }
 _REPLAYED_HEADER: Final = {
-    "description": "`true` where this is the answer that an earlier request with the same key was given.",
+    "description": "`true` if this is the stored answer to an earlier request with the same key.",
     "schema": {"type": "string", "const": "true"},
 }
 _LINK_HEADER: Final = {
-    "description": 'RFC 8288: `rel="next"` leads to the next part of the list, while there is one.',
+    "description": 'RFC 8288: `rel="next"` is the next page of the list, if there is one.',
     "schema": {"type": "string"},
 }
 
 _AS_OF_HEADER: Final = {
-    "description": "The moment as of which this is exact.",
+    "description": "The time as of which the answer is exact.",
     "schema": {"type": "string", "format": "date-time"},
 }
 
 
 def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
-    """The whole document, ready to be encoded as JSON."""
+    """Make the whole document, ready to be encoded as JSON."""
     routes = tuple(routes)
     refs, components = _schemas(routes)
     paths: dict[str, dict[str, Any]] = {}
@@ -54,7 +54,7 @@ def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
         "info": {
             "title": "Jangteo",
             "version": version,
-            "description": _ABOUT,
+            "description": _DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
@@ -64,23 +64,23 @@ def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
 
 
 def _schemas(routes: Iterable[Route]) -> tuple[dict[Any, Any], dict[str, Any]]:
-    types: list[Any] = [Problem, *no.Refusal.__subclasses__()]
+    types: list[Any] = [Problem, *refusals.Refusal.__subclasses__()]
     for route in routes:
-        types += [each for each in (route.body, route.answer) if each is not None]
+        types += [each for each in (route.body, route.result) if each is not None]
         types += [each.type for each in _query_fields(route)]
     unique = list(dict.fromkeys(types))
     schemas, components = msgspec.json.schema_components(unique, ref_template=_REF)
-    for kind, example in {**examples.BODIES, **examples.ANSWERS}.items():
+    for kind, example in {**examples.BODIES, **examples.RESULTS}.items():
         if kind.__name__ in components:
             components[kind.__name__]["examples"] = [msgspec.to_builtins(example)]
     return dict(zip(unique, schemas, strict=True)), components
 
 
 def _operation(route: Route, refs: dict[Any, Any]) -> dict[str, Any]:
-    about = " ".join((route.endpoint.__doc__ or "").split())
+    summary = " ".join((route.endpoint.__doc__ or "").split())
     operation: dict[str, Any] = {
         "operationId": route.endpoint.__name__,
-        "summary": about.rstrip("."),
+        "summary": summary.rstrip("."),
         "tags": [route.endpoint.__module__.rpartition(".")[2].replace("_", " ")],
         "parameters": _parameters(route, refs),
         "responses": _responses(route, refs),
@@ -111,8 +111,8 @@ def _parameters(route: Route, refs: dict[Any, Any]) -> list[dict[str, Any]]:
 
 def _responses(route: Route, refs: dict[Any, Any]) -> dict[str, Any]:
     success: dict[str, Any] = {
-        "description": "BatchResult." if route.method != "GET" else "Found.",
-        "content": {"application/json": {"schema": refs[route.answer], "example": _example(route.answer)}},
+        "description": "Done." if route.method != "GET" else "Found.",
+        "content": {"application/json": {"schema": refs[route.result], "example": _example(route.result)}},
     }
     if route.takes_key:
         success["headers"] = {"Idempotency-Replayed": _REPLAYED_HEADER}
@@ -128,17 +128,17 @@ def _responses(route: Route, refs: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _problems(route: Route) -> dict[int, dict[Kind, type | None]]:
-    """What can go wrong with a call, by status: its refusals, and what may answer any call."""
+    """Collect the problems of a call by status: its refusals, and the problems of any call."""
     by_status: dict[int, dict[Kind, type | None]] = {}
-    for refusal in (*route.refusals, *((no.KeyReused,) if route.takes_key else ())):
+    for refusal in (*route.refusals, *((refusals.KeyReused,) if route.takes_key else ())):
         kind = problems.REFUSALS[refusal]
         by_status.setdefault(kind.status, {})[kind] = refusal
-    of_any_call = [problems.OVERLOADED, problems.UNAVAILABLE]
+    any_call = [problems.OVERLOADED, problems.UNAVAILABLE]
     if route.ids or route.query or route.body:
-        of_any_call.append(problems.INVALID_REQUEST)
+        any_call.append(problems.INVALID_REQUEST)
     if route.body is not None:
-        of_any_call += [problems.BODY_TOO_LARGE, problems.UNSUPPORTED_TYPE]
-    for kind in of_any_call:
+        any_call += [problems.BODY_TOO_LARGE, problems.UNSUPPORTED_TYPE]
+    for kind in any_call:
         by_status.setdefault(kind.status, {})[kind] = None
     return by_status
 
@@ -159,7 +159,9 @@ def _problem_response(status: int, kinds: dict[Kind, type | None], refs: dict[An
         },
     }
     if status == problems.OVERLOADED.status:
-        response["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+        response["headers"] = {
+            "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait before a retry."}
+        }
     return response
 
 
@@ -172,9 +174,9 @@ def _problem_example(kind: Kind, refusal: type | None) -> dict[str, Any]:
     return problems.problem(kind)
 
 
-def _example(answer: Any) -> Any:
-    inner = get_args(answer)
-    example = msgspec.to_builtins(examples.ANSWERS[inner[0] if inner else answer])
+def _example(result: Any) -> Any:
+    inner = get_args(result)
+    example = msgspec.to_builtins(examples.RESULTS[inner[0] if inner else result])
     return [example] if inner else example
 
 

@@ -14,7 +14,7 @@ from jangteo.storage.port import Page, Query
 
 
 class NewOrder(Body):
-    """What to buy, and the coupon to use if there is one. Lines of the same product add up."""
+    """The items to buy, and optionally a coupon to use. Items of the same product are added up."""
 
     user_id: Id
     items: Annotated[tuple[RequestedItem, ...], Meta(min_length=1, max_length=MAX_ORDER_ITEMS)]
@@ -22,12 +22,12 @@ class NewOrder(Body):
 
 
 def place_order(body: NewOrder) -> PlaceOrder:
-    """Place an order and pay it from the balance."""
+    """Place an order and pay for it from the user's balance."""
     return PlaceOrder(body.user_id, body.items, body.coupon_id)
 
 
 def cancel_order(order_id: int, _: NoBody) -> CancelOrder:
-    """Cancel an order: the money, the stock and the coupon go back."""
+    """Cancel an order: the payment, the stock and the coupon are returned."""
     return CancelOrder(order_id)
 
 

@@ -1,10 +1,10 @@
-"""From "no" to `application/problem+json` (RFC 9457): the one table of refusals, and what any call may answer."""
+"""Problems (RFC 9457, `application/problem+json`): the table of refusals, and what any call may answer with."""
 
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from jangteo.core import refusals as no
+from jangteo.core import refusals
 from jangteo.core.refusals import Refusal
 
 TYPE_PREFIX: Final = "/problems/"
@@ -12,7 +12,7 @@ RETRY_AFTER_S: Final = 1
 
 
 class Kind(NamedTuple):
-    """A kind of problem: stable `slug`, HTTP status, title, and what it means to the client."""
+    """A kind of problem: its stable `slug`, HTTP status, title, and what it means to the client."""
 
     slug: str
     status: int
@@ -20,26 +20,26 @@ class Kind(NamedTuple):
     meaning: str
 
 
-def _refused(refusal: type[Refusal], slug: str, status: int, title: str) -> tuple[type, Kind]:
+def _refusal(refusal: type[Refusal], slug: str, status: int, title: str) -> tuple[type, Kind]:
     return refusal, Kind(slug, status, title, " ".join((refusal.__doc__ or "").split()))
 
 
 REFUSALS: Final[dict[type, Kind]] = dict(
     (
-        _refused(no.UserNotFound, "user-not-found", 404, "User not found"),
-        _refused(no.ProductNotFound, "product-not-found", 404, "Product not found"),
-        _refused(no.CampaignNotFound, "campaign-not-found", 404, "Campaign not found"),
-        _refused(no.OrderNotFound, "order-not-found", 404, "Order not found"),
-        _refused(no.InvalidAmount, "invalid-amount", 400, "Invalid amount"),
-        _refused(no.InsufficientBalance, "insufficient-balance", 400, "Insufficient balance"),
-        _refused(no.OutOfStock, "out-of-stock", 400, "Out of stock"),
-        _refused(no.InvalidCoupon, "invalid-coupon", 400, "Invalid coupon"),
-        _refused(no.CouponsSoldOut, "coupons-sold-out", 409, "Coupons sold out"),
-        _refused(no.CouponAlreadyClaimed, "coupon-already-claimed", 409, "Coupon already claimed"),
-        _refused(no.CampaignNotOpen, "campaign-not-open", 409, "Campaign not open"),
-        _refused(no.OrderAlreadyCancelled, "order-already-cancelled", 409, "Order already cancelled"),
-        _refused(no.LimitExceeded, "limit-exceeded", 409, "Limit exceeded"),
-        _refused(no.KeyReused, "idempotency-key-reused", 422, "Idempotency key reused"),
+        _refusal(refusals.UserNotFound, "user-not-found", 404, "User not found"),
+        _refusal(refusals.ProductNotFound, "product-not-found", 404, "Product not found"),
+        _refusal(refusals.CampaignNotFound, "campaign-not-found", 404, "Campaign not found"),
+        _refusal(refusals.OrderNotFound, "order-not-found", 404, "Order not found"),
+        _refusal(refusals.InvalidAmount, "invalid-amount", 400, "Invalid amount"),
+        _refusal(refusals.InsufficientBalance, "insufficient-balance", 400, "Insufficient balance"),
+        _refusal(refusals.OutOfStock, "out-of-stock", 400, "Out of stock"),
+        _refusal(refusals.InvalidCoupon, "invalid-coupon", 400, "Invalid coupon"),
+        _refusal(refusals.CouponsSoldOut, "coupons-sold-out", 409, "Coupons sold out"),
+        _refusal(refusals.CouponAlreadyClaimed, "coupon-already-claimed", 409, "Coupon already claimed"),
+        _refusal(refusals.CampaignNotOpen, "campaign-not-open", 409, "Campaign not open"),
+        _refusal(refusals.OrderAlreadyCancelled, "order-already-cancelled", 409, "Order already cancelled"),
+        _refusal(refusals.LimitExceeded, "limit-exceeded", 409, "Limit exceeded"),
+        _refusal(refusals.KeyReused, "idempotency-key-reused", 422, "Idempotency key reused"),
     )
 )
 
@@ -47,42 +47,42 @@ INVALID_REQUEST: Final = Kind(
     "invalid-request",
     400,
     "Invalid request",
-    "The request isn't as documented; `field` names what is wrong.",
+    "The request is not as documented; `field` names the part that is wrong.",
 )
-NOT_FOUND: Final = Kind("not-found", 404, "Not found", "There is nothing at this path.")
+NOT_FOUND: Final = Kind("not-found", 404, "Not found", "Nothing has this path.")
 METHOD_NOT_ALLOWED: Final = Kind(
-    "method-not-allowed", 405, "Method not allowed", "This path takes other methods: see `Allow`."
+    "method-not-allowed", 405, "Method not allowed", "This path takes other methods: see the `Allow` header."
 )
 BODY_TOO_LARGE: Final = Kind(
-    "content-too-large", 413, "Content too large", "The body is larger than any request needs."
+    "content-too-large", 413, "Content too large", "The body is larger than this server accepts."
 )
 UNSUPPORTED_TYPE: Final = Kind(
     "unsupported-media-type",
     415,
     "Unsupported media type",
-    "Bodies are JSON: send `content-type: application/json`.",
+    "The body must be JSON: send `content-type: application/json`.",
 )
 INTERNAL: Final = Kind(
     "internal-error",
     500,
     "Internal error",
-    "A defect of Jangteo; its log says more. Nothing was changed.",
+    "A defect in Jangteo; the server's log has the details. Nothing was changed.",
 )
 OVERLOADED: Final = Kind(
     "overloaded",
     503,
     "Overloaded",
-    "Too much is waiting. Nothing was done; ask again after `Retry-After`.",
+    "The server is too busy, or closing. Nothing was done; retry after `Retry-After` seconds.",
 )
 UNAVAILABLE: Final = Kind(
     "unavailable",
     503,
     "Unavailable",
-    "The database can't be used just now. Nothing was confirmed; ask again after `Retry-After`, with the same "
-    "Idempotency-Key.",
+    "The database can't be used at the moment, and whether the request was executed may be unknown. Retry after "
+    "`Retry-After` seconds with the same Idempotency-Key: it is executed once.",
 )
 
-OF_ANY_CALL: Final = (
+ANY_CALL: Final = (
     INVALID_REQUEST,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
@@ -95,7 +95,7 @@ OF_ANY_CALL: Final = (
 
 
 class Problem(msgspec.Struct, rename="camel"):
-    """Why there was no success (RFC 9457), with the facts that belong to its kind beside these."""
+    """An error answer (RFC 9457). Each kind adds facts of its own to these fields."""
 
     type: str
     title: str
@@ -104,7 +104,7 @@ class Problem(msgspec.Struct, rename="camel"):
 
 
 def problem(kind: Kind, detail: str | None = None, **facts: Any) -> dict[str, Any]:
-    """The body of a problem."""
+    """Make the body of a problem."""
     return {
         "type": TYPE_PREFIX + kind.slug,
         "title": kind.title,
@@ -115,5 +115,5 @@ def problem(kind: Kind, detail: str | None = None, **facts: Any) -> dict[str, An
 
 
 def problem_of(refusal: Refusal) -> dict[str, Any]:
-    """The body of a refusal, with its facts."""
+    """Make the body of a refusal, with its facts."""
     return problem(REFUSALS[type(refusal)], **msgspec.to_builtins(refusal))

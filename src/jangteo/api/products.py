@@ -12,7 +12,7 @@ from jangteo.storage.port import Page, Query
 
 
 class NewProduct(Body):
-    """A product to be sold."""
+    """A new product."""
 
     name: Name
     price: Money
@@ -20,19 +20,19 @@ class NewProduct(Body):
 
 
 class ProductChange(Body):
-    """What is to be different; what is left out stays as it is."""
+    """The fields to change; the others stay as they are."""
 
     name: Name | UnsetType = UNSET
     price: Money | UnsetType = UNSET
 
 
 class StockChange(Body):
-    """Stock to put in; negative takes away."""
+    """The quantity to add to the stock; a negative one removes."""
 
     quantity: Change
 
     def __post_init__(self) -> None:
-        """Refuse what would change nothing."""
+        """Check that the quantity changes something; raises ValueError."""
         if self.quantity == 0:
             raise ValueError("`quantity` must not be 0")
 
@@ -43,7 +43,7 @@ def add_product(body: NewProduct) -> AddProduct:
 
 
 def change_product(product_id: int, body: ProductChange) -> ChangeProduct:
-    """Change a product's name or price, from the next order on."""
+    """Change a product's name or price. Orders already placed keep theirs."""
     return ChangeProduct(
         product_id,
         None if body.name is UNSET else body.name,
@@ -52,15 +52,15 @@ def change_product(product_id: int, body: ProductChange) -> ChangeProduct:
 
 
 def move_stock(product_id: int, body: StockChange) -> MoveStock:
-    """Put stock in, or take it away."""
+    """Add stock to a product, or remove it."""
     return MoveStock(product_id, body.quantity)
 
 
 def read_product(product_id: int) -> Query[Product | ProductNotFound]:
-    """Read a product with its exact stock."""
+    """Read a product with its current stock."""
     return Query(products.read_product, (product_id,))
 
 
 def list_products(limit: int | None, after: int | None) -> Query[Page[Product]]:
-    """List the products by id, each with its exact stock; all of them where there is no limit."""
+    """List the products in order of their ids, each with its current stock. Without a limit: all of them."""
     return Query(products.read_products, (limit, after), cost="page")

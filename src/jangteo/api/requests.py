@@ -1,4 +1,4 @@
-"""From the bytes of a request to what its endpoint takes; whatever isn't as documented is named and refused."""
+"""Parsing: from the parts of a request to the arguments of its endpoint. Malformed parts are refused by name."""
 
 import re
 from collections.abc import Iterable
@@ -14,14 +14,14 @@ from jangteo.api.route import Route
 from jangteo.core.limits import LARGEST
 
 _WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,20}")
-_KEY: Final = re.compile(r"[!-~]{1,255}")
-_PATH_OF_FIELD: Final = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<where>[^`]*)`)?$", re.DOTALL)
-_NAMED: Final = re.compile(r"`(?P<name>[^`]+)`")
+_IDEMPOTENCY_KEY: Final = re.compile(r"[!-~]{1,255}")
+_ERROR: Final = re.compile(r"^(?P<problem>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
+_QUOTED: Final = re.compile(r"`(?P<name>[^`]+)`")
 _ID_DIGITS: Final = len(str(LARGEST))
 
 
 class Malformed(Exception):
-    """The request isn't as documented."""
+    """A part of the request is not as documented; `field` names it."""
 
     def __init__(self, field: str, detail: str, kind: Kind = problems.INVALID_REQUEST) -> None:
         super().__init__(detail)
@@ -30,85 +30,85 @@ class Malformed(Exception):
         self.kind = kind
 
 
-def read_ids(names: Iterable[str], parts: Iterable[str]) -> list[int]:
-    """The ids of a path."""
-    return [_read_id(name, part) for name, part in zip(names, parts, strict=True)]
+def read_ids(names: Iterable[str], segments: Iterable[str]) -> list[int]:
+    """Parse the ids of a path. Raises Malformed."""
+    return [_read_id(name, segment) for name, segment in zip(names, segments, strict=True)]
 
 
-def read_query(shape: type[msgspec.Struct], raw: bytes) -> tuple[Any, ...]:
-    """The values of a query string, in the order of their fields; None where one is left out."""
+def read_query(fields: type[msgspec.Struct], raw: bytes) -> tuple[Any, ...]:
+    """Parse a query string to its values in the order of the fields; None for a missing one. Raises Malformed."""
     given: dict[str, int | str] = {}
-    words = _words(shape)
+    text_fields = _text_fields(fields)
     for name, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
         if name in given:
-            raise Malformed(name, f"`{name}` is given twice")
-        if name not in words and not _WHOLE_NUMBER.fullmatch(value):
+            raise Malformed(name, f"`{name}` must be given once")
+        if name not in text_fields and not _WHOLE_NUMBER.fullmatch(value):
             raise Malformed(name, f"`{name}` must be a whole number")
-        given[name] = value if name in words else int(value)
+        given[name] = value if name in text_fields else int(value)
     try:
-        values = msgspec.structs.astuple(msgspec.convert(given, shape))
+        values = msgspec.structs.astuple(msgspec.convert(given, fields))
     except msgspec.ValidationError as error:
-        raise _named(error) from None
+        raise _malformed(error) from None
     return tuple(None if value is msgspec.UNSET else value for value in values)
 
 
 def read_body(route: Route, raw: bytes) -> Any:
-    """The body, as the route's type."""
+    """Parse the body as the route's type. Raises Malformed."""
     if not raw and route.body_may_be_empty:
         raw = b"{}"
     try:
         return route.decode(raw)
     except msgspec.ValidationError as error:
-        malformed = _named(error)
+        malformed = _malformed(error)
         refusal = route.malformed.get(malformed.field)
         if refusal is not None:
             malformed.kind = problems.REFUSALS[refusal]
         raise malformed from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed("body", f"The body is no JSON: {error}") from None
+        raise Malformed("body", f"The body is not valid JSON: {error}") from None
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """The idempotency key, if there is one; refuses bodies that say they are something else than JSON."""
+    """Return the idempotency key, or None. Raises Malformed for a bad key and for a content type other than JSON."""
     key: str | None = None
     for name, value in headers:
         if name == b"idempotency-key":
-            given = value.decode("latin-1")
-            if key is not None or not _KEY.fullmatch(given):
+            text = value.decode("latin-1")
+            if key is not None or not _IDEMPOTENCY_KEY.fullmatch(text):
                 raise Malformed(
                     "Idempotency-Key",
-                    "Idempotency-Key must be one, of 1 to 255 visible ASCII characters",
+                    "Idempotency-Key must be given once, with 1 to 255 visible ASCII characters",
                 )
-            key = given
+            key = text
         elif name == b"content-type" and not _is_json(value):
-            # A page of another site could send a plain form without asking, but not JSON.
+            # Browsers let pages of other sites send plain forms here, but not JSON.
             raise Malformed("Content-Type", problems.UNSUPPORTED_TYPE.meaning, problems.UNSUPPORTED_TYPE)
     return key
 
 
 async def receive_body(receive: Any, max_bytes: int) -> bytes:
-    """All of the body. Raises Malformed where it is too large, or its client has left."""
+    """Receive the whole body. Raises Malformed if it is too large or the client has disconnected."""
     message = await receive()
     body: bytes = message.get("body", b"")
     while message.get("more_body") and len(body) <= max_bytes:
         message = await receive()
         body += message.get("body", b"")
     if message["type"] == "http.disconnect":
-        raise Malformed("body", "The client left before its request was complete")
+        raise Malformed("body", "The client disconnected before its request was complete")
     if len(body) > max_bytes:
         raise Malformed("body", f"The body is larger than {max_bytes:,} bytes", problems.BODY_TOO_LARGE)
     return body
 
 
 @cache
-def _words(shape: type[msgspec.Struct]) -> frozenset[str]:
-    """The fields of a query that are no numbers."""
-    return frozenset(each.encode_name for each in msgspec.structs.fields(shape) if isinstance(each.default, str))
+def _text_fields(fields: type[msgspec.Struct]) -> frozenset[str]:
+    """Return the fields of a query string that are not numbers."""
+    return frozenset(each.encode_name for each in msgspec.structs.fields(fields) if isinstance(each.default, str))
 
 
-def _read_id(name: str, part: str) -> int:
-    if part.isascii() and part.isdigit() and len(part) <= _ID_DIGITS:
-        value = int(part)
+def _read_id(name: str, segment: str) -> int:
+    if segment.isascii() and segment.isdigit() and len(segment) <= _ID_DIGITS:
+        value = int(segment)
         if 1 <= value <= LARGEST:
             return value
     raise Malformed(name, f"`{name}` must be a whole number from 1 to {LARGEST}")
@@ -119,14 +119,14 @@ def _is_json(content_type: bytes) -> bool:
     return media_type == b"application/json" or media_type.endswith(b"+json")
 
 
-def _named(error: msgspec.ValidationError) -> Malformed:
-    """The field that the error is about, as a path in the body: `items[0].quantity`."""
-    parts = _PATH_OF_FIELD.match(str(error))
-    what, where = (parts["what"], parts["where"]) if parts else (str(error), None)
-    if "field `" in what or what.startswith("`"):
-        # A field that is missing, unknown or contradicts another is named in the text.
-        name = _NAMED.search(what)
-        inner = name["name"] if name else ""
-        where = f"{where}.{inner}" if where else inner
-    field = where or "body"
-    return Malformed(field, what if f"`{field}`" in what else f"`{field}`: {what}")
+def _malformed(error: msgspec.ValidationError) -> Malformed:
+    """Name the field that the error is about, as a path in the body: `items[0].quantity`."""
+    parts = _ERROR.match(str(error))
+    problem, path = (parts["problem"], parts["path"]) if parts else (str(error), None)
+    if "field `" in problem or problem.startswith("`"):
+        # A field that is missing, unknown or contradicts another one is named in the text.
+        quoted = _QUOTED.search(problem)
+        name = quoted["name"] if quoted else ""
+        path = f"{path}.{name}" if path else name
+    field = path or "body"
+    return Malformed(field, problem if f"`{field}`" in problem else f"`{field}`: {problem}")

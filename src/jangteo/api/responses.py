@@ -1,4 +1,4 @@
-"""What goes back to a client: a status, headers, bytes."""
+"""Responses: from results, outcomes and problems to a status, headers and a body."""
 
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
@@ -23,37 +23,37 @@ _UNAVAILABLE: Final = 503
 
 
 class Response(NamedTuple):
-    """An answer, ready to be sent."""
+    """A response, ready to be sent."""
 
     status: int
     headers: list[Header]
     body: bytes
 
 
-def response(route: Route, path: str, answer: object) -> Response:
-    """What was read: a thing, a page of a list, or a refusal."""
-    if isinstance(answer, Refusal):
-        return problem_response(problems.problem_of(answer))
-    if isinstance(answer, Page):
-        return _page(route, path, answer)
-    if isinstance(answer, AsOf):
-        shown = _success(route, _encode(answer.value))
-        shown.headers.append((b"as-of", _encode(answer.timestamp).strip(b'"')))
-        return shown
-    return _success(route, _encode(answer))
+def result_response(route: Route, path: str, result: object) -> Response:
+    """Make the response for what was read: an entity, a page of a list, or a refusal."""
+    if isinstance(result, Refusal):
+        return problem_response(problems.problem_of(result))
+    if isinstance(result, Page):
+        return _page(route, path, result)
+    if isinstance(result, AsOf):
+        success = _success(route, _encode(result.value))
+        success.headers.append((b"as-of", _encode(result.timestamp).strip(b'"')))
+        return success
+    return _success(route, _encode(result))
 
 
 def outcome_response(route: Route, outcome: SerializedOutcome) -> Response:
-    """What the shop decided: a result, which is JSON already, or a refusal."""
+    """Make the response for a command's outcome: a result, which is JSON already, or a refusal."""
     refusal = outcome.refusal()
-    decided = _success(route, outcome.body) if refusal is None else problem_response(problems.problem_of(refusal))
+    response = _success(route, outcome.body) if refusal is None else problem_response(problems.problem_of(refusal))
     if outcome.replayed:
-        decided.headers.append(_REPLAYED)
-    return decided
+        response.headers.append(_REPLAYED)
+    return response
 
 
 def problem_response(body: dict[str, Any], *headers: Header) -> Response:
-    """A problem; 503 says when to ask again."""
+    """Make the response for a problem. A 503 says with `Retry-After` when to retry."""
     encoded = _encode(body)
     status = body["status"]
     all_headers = [_PROBLEM, (b"content-length", b"%d" % len(encoded)), *headers]
@@ -63,7 +63,7 @@ def problem_response(body: dict[str, Any], *headers: Header) -> Response:
 
 
 def failure(kind: Kind, detail: str | None = None) -> Response:
-    """A problem that is no refusal of the shop's."""
+    """Make the response for a problem that is not a refusal."""
     return problem_response(problems.problem(kind, detail))
 
 
@@ -72,8 +72,8 @@ def _success(route: Route, body: bytes) -> Response:
 
 
 def _page(route: Route, path: str, page: Page[Any]) -> Response:
-    shown = _success(route, _encode(page.items))
+    success = _success(route, _encode(page.items))
     if page.next_after is not None:
-        following = urlencode({"limit": len(page.items), "after": page.next_after})
-        shown.headers.append((b"link", f'<{path}?{following}>; rel="next"'.encode()))
-    return shown
+        query = urlencode({"limit": len(page.items), "after": page.next_after})
+        success.headers.append((b"link", f'<{path}?{query}>; rel="next"'.encode()))
+    return success

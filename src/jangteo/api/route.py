@@ -1,4 +1,4 @@
-"""What a route is: a row of the table in `routes.py`, and all that the API and its documentation know of it."""
+"""A route: one row of the table in `routes.py`, with all that the API and its documentation need of it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,57 +17,57 @@ Endpoint = Callable[..., Command] | Callable[..., Query[Any]] | Callable[..., St
 
 @dataclass(frozen=True)
 class Route:
-    """One call.
+    """One HTTP call.
 
-    The endpoint takes the ids of the path, then the fields of the query, then the body; it returns a command to
-    submit, a question to ask, or at once the answer.
+    The endpoint takes the ids of the path, then the fields of the query string, then the body. It returns a command,
+    a query, or the result itself.
     """
 
     method: Literal["GET", "POST", "PATCH"]
     path: str
     endpoint: Endpoint
     status: int
-    answer: Any
-    """The type of the success body, for its schema."""
+    result: Any
+    """The type of a success body, for its schema."""
     refusals: tuple[type[Refusal], ...] = ()
     body: type[Struct] | None = None
     query: type[Struct] | None = None
     malformed: Mapping[str, type[Refusal]] = field(default_factory=dict)
-    """Fields of the body whose malformed values are a refusal of their own."""
-    within_s: float | None = None
-    """What takes longer is answered with 503: who asks this wants to know whether it can be done now."""
+    """Body fields whose malformed values get the problem of a refusal instead of `invalid-request`."""
+    timeout_s: float | None = None
+    """A command that takes longer is answered with 503; None waits for it."""
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """The names of the ids in the path, in order."""
-        return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
+        return tuple(segment[1:-1] for segment in self.path.split("/") if segment.startswith("{"))
 
     @cached_property
     def decode(self) -> Callable[[bytes], Any]:
-        """From the bytes of a body to its type."""
+        """The decoder of the body; raises msgspec's errors."""
         return msgspec.json.Decoder(self.body).decode
 
     @cached_property
     def body_may_be_empty(self) -> bool:
-        """Whether every field of the body may be left out."""
+        """Whether no field of the body is required."""
         return self.body is None or not any(each.required for each in msgspec.structs.fields(self.body))
 
     @cached_property
     def takes_key(self) -> bool:
-        """Every POST takes an Idempotency-Key."""
+        """Whether the call takes an Idempotency-Key: every POST does."""
         return self.method == "POST"
 
 
 def get(
     path: str,
     endpoint: Endpoint,
-    answer: Any,
+    result: Any,
     *refusals: type[Refusal],
     query: type[Struct] | None = None,
-    within_s: float | None = None,
+    timeout_s: float | None = None,
 ) -> Route:
-    """A read."""
-    return Route("GET", path, endpoint, 200, answer, refusals, query=query, within_s=within_s)
+    """Make the route of a read."""
+    return Route("GET", path, endpoint, 200, result, refusals, query=query, timeout_s=timeout_s)
 
 
 def post(
@@ -75,14 +75,14 @@ def post(
     endpoint: Endpoint,
     body: type[Struct],
     status: int,
-    answer: Any,
+    result: Any,
     *refusals: type[Refusal],
     malformed: Mapping[str, type[Refusal]] | None = None,
 ) -> Route:
-    """A command, done once for each Idempotency-Key."""
-    return Route("POST", path, endpoint, status, answer, refusals, body, malformed=malformed or {})
+    """Make the route of a command that is executed once for each Idempotency-Key."""
+    return Route("POST", path, endpoint, status, result, refusals, body, malformed=malformed or {})
 
 
-def patch(path: str, endpoint: Endpoint, body: type[Struct], answer: Any, *refusals: type[Refusal]) -> Route:
-    """A command that changes what it names, and may be sent again without harm."""
-    return Route("PATCH", path, endpoint, 200, answer, refusals, body)
+def patch(path: str, endpoint: Endpoint, body: type[Struct], result: Any, *refusals: type[Refusal]) -> Route:
+    """Make the route of a command that is idempotent by itself."""
+    return Route("PATCH", path, endpoint, 200, result, refusals, body)

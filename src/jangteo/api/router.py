@@ -1,4 +1,4 @@
-"""From a path to its routes. Literal segments go before ids, so `/products/top` is no product."""
+"""Finds the routes of a path. Literal segments take precedence over ids, so `/products/top` is not a product."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -7,47 +7,49 @@ from jangteo.api.route import Route
 
 
 class Match(NamedTuple):
-    """The routes of a path by method, and the path's ids, not yet read."""
+    """The routes of a path by method, and the ids in the path, not parsed yet."""
 
     by_method: dict[str, Route]
     ids: list[str]
 
 
-class _Place:
+class _Node:
+    """A node of the tree of path segments."""
+
     def __init__(self) -> None:
-        self.literal: dict[str, _Place] = {}
-        self.id: _Place | None = None
+        self.literals: dict[str, _Node] = {}
+        self.id: _Node | None = None
         self.by_method: dict[str, Route] = {}
 
 
 class Router:
-    """All paths, segment by segment."""
+    """A tree of all paths, segment by segment."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self._root = _Place()
+        self._root = _Node()
         for route in routes:
-            self._place(route.path).by_method[route.method] = route
+            self._add(route.path).by_method[route.method] = route
 
     def find(self, path: str) -> Match | None:
-        """The routes at a path; None where there is nothing."""
-        place = self._root
+        """Return the routes of a path; None for an unknown path."""
+        node = self._root
         ids: list[str] = []
-        for part in path[1:].split("/"):
-            there = place.literal.get(part)
-            if there is None:
-                there = place.id
-                if there is None or not part:
+        for segment in path[1:].split("/"):
+            child = node.literals.get(segment)
+            if child is None:
+                child = node.id
+                if child is None or not segment:
                     return None
-                ids.append(part)
-            place = there
-        return Match(place.by_method, ids) if place.by_method else None
+                ids.append(segment)
+            node = child
+        return Match(node.by_method, ids) if node.by_method else None
 
-    def _place(self, path: str) -> _Place:
-        place = self._root
-        for part in path[1:].split("/"):
-            if part.startswith("{"):
-                place.id = place.id or _Place()
-                place = place.id
+    def _add(self, path: str) -> _Node:
+        node = self._root
+        for segment in path[1:].split("/"):
+            if segment.startswith("{"):
+                node.id = node.id or _Node()
+                node = node.id
             else:
-                place = place.literal.setdefault(part, _Place())
-        return place
+                node = node.literals.setdefault(segment, _Node())
+        return node

@@ -10,24 +10,24 @@ from jangteo.storage.port import Page, Query
 
 
 class NewUser(Body):
-    """A user to be."""
+    """A new user."""
 
     name: Name | None = None
 
 
 class Charge(Body):
-    """Money for the wallet."""
+    """The amount to add to the balance."""
 
     amount: ChargedMoney
 
 
 def register_user(body: NewUser) -> RegisterUser:
-    """Register a user, with an empty wallet."""
+    """Register a user with a balance of 0."""
     return RegisterUser(body.name)
 
 
 def charge_balance(user_id: int, body: Charge) -> ChargeBalance:
-    """Charge a user's balance."""
+    """Add money to a user's balance."""
     return ChargeBalance(user_id, body.amount)
 
 
@@ -37,5 +37,5 @@ def read_balance(user_id: int) -> Query[CurrentBalance | UserNotFound]:
 
 
 def read_ledger(user_id: int, limit: int, after: int | None) -> Query[Page[LedgerEntry] | UserNotFound]:
-    """List every change of a user's balance, newest first."""
+    """List the changes of a user's balance, newest first."""
     return Query(wallets.read_ledger, (user_id, limit, after))

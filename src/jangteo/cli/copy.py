@@ -9,7 +9,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jangteo.app import system_clock
-from jangteo.cli.options import shown
+from jangteo.cli.options import without_password
 from jangteo.storage.copying import Auditing, Copied, End, copy_shop
 from jangteo.storage.urls import open_storage, same_database
 
@@ -27,7 +27,7 @@ def copy(
     """Copy a shop into an empty database, all of it or nothing. No server may run on either of them meanwhile."""
     if same_database(source, target):
         raise typer.BadParameter("--from and --to name the same database")
-    urls: dict[End, str] = {"source": shown(source), "target": shown(target)}
+    urls: dict[End, str] = {"source": without_password(source), "target": without_password(target)}
     with (
         closing(open_storage(source)) as origin,
         closing(open_storage(target)) as copied,

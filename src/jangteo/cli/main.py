@@ -1,4 +1,4 @@
-"""`jangteo`: the commands, and how each of them ends: with one line and an exit code, never with a trace."""
+"""`jangteo`: all commands. A failed command prints one line to standard error and sets the exit code; no traceback."""
 
 import sys
 from typing import Annotated, Final
@@ -20,10 +20,11 @@ from jangteo.storage.errors import StorageError
 AUDIT_FAILED: Final = 1
 USAGE_ERROR: Final = 2
 INTERRUPTED: Final = 130
+_SUMMARY: Final = "A commerce core for rush hours: exact balances, stock, coupons and orders."
 
 app = typer.Typer(
     name="jangteo",
-    help="The commerce core that stays right in the rush: balances, stock, coupons and orders.",
+    help=_SUMMARY,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -37,47 +38,47 @@ app.add_typer(events, name="events")
 app.add_typer(top, name="top")
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the shape of an option's callback
-    if wanted:
+def _print_version(requested: bool) -> None:  # noqa: FBT001 - the shape of an option's callback
+    if requested:
         typer.echo(f"jangteo {__version__}")
         raise typer.Exit
 
 
 @app.callback(invoke_without_command=True)
-def about(
+def show_help(
     context: typer.Context,
     _version: Annotated[
         bool,
         typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
-    """The commerce core that stays right in the rush: balances, stock, coupons and orders."""
+    """Print the help when no command is given."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
 
 def main() -> None:
-    """Run the command and end with its exit code."""
+    """Run the command, and exit with its code."""
     try:
         code = app(standalone_mode=False)
     except typer.TyperException as error:
-        # The message alone wouldn't say which option it is about.
-        told = getattr(error, "format_message", error.__str__)
-        code = _complain(told(), USAGE_ERROR)
+        # Unlike str(error), the formatted message names the option.
+        message = getattr(error, "format_message", error.__str__)
+        code = _fail(message(), USAGE_ERROR)
     except AuditFailed as error:
-        code = _complain(str(error), AUDIT_FAILED)
+        code = _fail(str(error), AUDIT_FAILED)
     except (StorageError, InvalidPlatform) as error:
-        code = _complain(str(error), USAGE_ERROR)
+        code = _fail(str(error), USAGE_ERROR)
     except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except BrokenPipeError:
         code = 1
     except OSError as error:
-        code = _complain(str(error), USAGE_ERROR)
+        code = _fail(str(error), USAGE_ERROR)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _complain(message: str, code: int) -> int:
+def _fail(message: str, code: int) -> int:
     line = " ".join(message.split())
-    print(f"jangteo: {line}", file=sys.stderr)  # noqa: T201 - the one line that a command ends with
+    print(f"jangteo: {line}", file=sys.stderr)  # noqa: T201 - a failed command's one line
     return code

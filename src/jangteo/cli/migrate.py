@@ -2,7 +2,7 @@
 
 import typer
 
-from jangteo.cli.options import Database, shown
+from jangteo.cli.options import Database, without_password
 from jangteo.settings import Settings
 from jangteo.storage.urls import open_storage
 
@@ -12,4 +12,4 @@ def migrate(database: Database = Settings.database) -> None:
     storage = open_storage(database)
     storage.prepare()
     storage.close()
-    typer.echo(f"{shown(database)} has the schema of this version.")
+    typer.echo(f"{without_password(database)} has the schema of this version.")

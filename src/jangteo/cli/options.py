@@ -9,7 +9,7 @@ Database = Annotated[
     str,
     typer.Option(
         envvar="JANGTEO_DATABASE",
-        help="Where the shop is kept: sqlite:///PATH or postgresql://USER@HOST/NAME.",
+        help="The shop's database: sqlite:///PATH or postgresql://USER@HOST/NAME.",
         metavar="URL",
     ),
 ]
@@ -18,8 +18,8 @@ Platform = Annotated[
     str | None,
     typer.Option(
         envvar="JANGTEO_PLATFORM",
-        help="Where paid and cancelled orders are sent: file:PATH (JSON Lines), http(s)://HOST/PATH, "
-        "nats://HOST/SUBJECT, kafka://HOST/TOPIC, none. Without it: a file beside the database.",
+        help="Where order events are sent: file:PATH (JSON Lines), http(s)://HOST/PATH, "
+        "nats://HOST/SUBJECT, kafka://HOST/TOPIC or none. Default: a file beside the database.",
         metavar="URL",
         show_default=False,
     ),
@@ -28,7 +28,7 @@ PlatformSecret = Annotated[
     str | None,
     typer.Option(
         envvar="JANGTEO_PLATFORM_SECRET",
-        help="whsec_…: signs what is sent to an HTTP platform. Prefer the variable: others can read a command line.",
+        help="whsec_…: signs webhook requests. Prefer the variable: other users can read a command line.",
         metavar="SECRET",
         show_default=False,
         show_envvar=True,
@@ -41,11 +41,11 @@ KeepEvents = Annotated[
         min=0.01,
         max=36_500,
         metavar="DAYS",
-        help="So long an event is kept after it was sent, to be looked at or sent again.",
+        help="How long events are kept after they were sent, for looking at and replaying them.",
     ),
 ]
 
 
-def shown(database: str) -> str:
-    """The URL without its password, wherever one may be in it."""
+def without_password(database: str) -> str:
+    """Return the URL with its password replaced, in the user part as well as in the query."""
     return re.sub(r"(password=)[^&]*", r"\1…", re.sub(r"(?<=//)([^:/@]*):[^/]*@", r"\1:…@", database))

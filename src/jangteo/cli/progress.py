@@ -1,4 +1,4 @@
-"""How far something is that takes long: a bar on a terminal, elsewhere a line every few seconds."""
+"""Progress of long commands: a bar on a terminal, a line every few seconds elsewhere."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -9,25 +9,26 @@ from typing import Final
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-_TELL_EVERY_S: Final = 5.0
+_LINE_INTERVAL_S: Final = 5.0
 
-Tell = Callable[[float], None]
-"""Is told how much is done. It may be called in another thread than the command's."""
+ReportProgress = Callable[[float], None]
+"""Takes how much is done. May be called from any one thread."""
 
 
 @contextmanager
-def shown(what: str, line: Callable[[float], str], *, count: int | None = None) -> Iterator[Tell]:
-    """Show it until the end of the block. `what` is a few words for the bar, `line` what a line says at a point.
+def show_progress(label: str, line: Callable[[float], str], *, count: int | None = None) -> Iterator[ReportProgress]:
+    """Show progress until the end of the block.
 
-    What is told is how many of `count` are done; without a count, how much of 1.
+    The bar is labelled `label`; `line` makes the text of a line. What is reported is how many of `count` are done;
+    without a count, the done share of 1.
     """
     if not sys.stdout.isatty():
-        yield _lines(line)
+        yield _print_lines(line)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), _numbers(count), TimeRemainingColumn())
     total = 1 if count is None else count
     with Progress(*columns) as progress:
-        task = progress.add_task(what, total=total)
+        task = progress.add_task(label, total=total)
         yield lambda done: progress.update(task, completed=done)
         progress.update(task, completed=total)
 
@@ -36,13 +37,13 @@ def _numbers(count: int | None) -> MofNCompleteColumn | TaskProgressColumn:
     return TaskProgressColumn() if count is None else MofNCompleteColumn()
 
 
-def _lines(line: Callable[[float], str]) -> Tell:
-    told_at = monotonic()
+def _print_lines(line: Callable[[float], str]) -> ReportProgress:
+    printed_at = monotonic()
 
-    def tell(done: float) -> None:
-        nonlocal told_at
-        if monotonic() - told_at >= _TELL_EVERY_S:
-            told_at = monotonic()
+    def report(done: float) -> None:
+        nonlocal printed_at
+        if monotonic() - printed_at >= _LINE_INTERVAL_S:
+            printed_at = monotonic()
             typer.echo(line(done))
 
-    return tell
+    return report

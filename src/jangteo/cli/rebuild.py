@@ -12,7 +12,7 @@ import typer
 import uvloop
 
 from jangteo.app import reads_of, system_clock
-from jangteo.cli.progress import shown
+from jangteo.cli.progress import show_progress
 from jangteo.engine.best_sellers import Counting, Ended
 from jangteo.engine.commands import Commands
 from jangteo.engine.reads import Reads
@@ -51,7 +51,7 @@ def count_anew(settings: Settings, storage: Storage, days: int) -> CountedAnew:
 async def _count(settings: Settings, storage: Storage, days: int) -> CountedAnew:
     began = monotonic()
     async with _at_work(settings, storage) as (counting, reads):
-        with shown("counting", lambda done: f"{done:.0%} counted") as tell:
+        with show_progress("counting", lambda done: f"{done:.0%} counted") as tell:
             await counting.rebuild(days, tell)
         took_s = monotonic() - began
         products = await reads.run(Query(partial(count_products, days=days), cost="page"))

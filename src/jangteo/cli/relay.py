@@ -8,7 +8,7 @@ import uvloop
 
 from jangteo import logs
 from jangteo.app import platform_of, reads_of, relay_of, system_clock
-from jangteo.cli.options import Database, KeepEvents, Platform, PlatformSecret, shown
+from jangteo.cli.options import Database, KeepEvents, Platform, PlatformSecret, without_password
 from jangteo.delivery.sinks.platforms import shown_platform
 from jangteo.engine import gc_tuning
 from jangteo.engine.commands import Commands
@@ -49,7 +49,7 @@ async def _run(settings: Settings, storage: Storage) -> None:
     await commands.start()
     reads.start()
     event_relay.start()
-    typer.echo(f"The relay of {shown(settings.database)} sends to {shown_platform(platform_of(settings))}")
+    typer.echo(f"The relay of {without_password(settings.database)} sends to {shown_platform(platform_of(settings))}")
     typer.echo("Ctrl-C closes it.")
     await closing.wait()
     await event_relay.stop()

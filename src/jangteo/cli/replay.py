@@ -7,7 +7,7 @@ from typing import Final
 import typer
 
 from jangteo.app import system_clock
-from jangteo.cli.progress import shown
+from jangteo.cli.progress import show_progress
 from jangteo.core.book import Command
 from jangteo.core.relay import RecordReplayProgress
 from jangteo.engine.batch import Failed, Submission, commit
@@ -30,7 +30,7 @@ def follow(connection: Connection, count: int) -> None:
     try:
         # Inside `try`: Ctrl-C may come as soon as this is printed.
         typer.echo(f"{count:,} events to be sent again.")
-        with shown("sending again", lambda done: f"{done:,.0f} of {count:,} sent again", count=count) as show:
+        with show_progress("sending again", lambda done: f"{done:,.0f} of {count:,} sent again", count=count) as show:
             for replay in _steps(connection):
                 show(replay.sent_events)
     except KeyboardInterrupt:

@@ -1,30 +1,29 @@
-"""`jangteo serve`: open the shop and take orders until told to stop."""
+"""`jangteo serve`: open the shop and serve it until a signal ends it."""
 
 import errno
 import signal
 import socket
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import typer
-import uvicorn
 
 from jangteo import demo, logs
 from jangteo.api.http import server
 from jangteo.app import Shop, platform_of, system_clock
-from jangteo.cli.options import Database, KeepEvents, Platform, PlatformSecret, shown
+from jangteo.cli.options import Database, KeepEvents, Platform, PlatformSecret, without_password
 from jangteo.delivery.sinks.platforms import shown_platform
 from jangteo.engine import gc_tuning
 from jangteo.settings import LOOPBACK, Settings
 from jangteo.workers import run as run_workers
 
-_BACKLOG = 2048
+_BACKLOG: Final = 2048
 
 
 def serve(
     database: Database = Settings.database,
     host: Annotated[str, typer.Option(envvar="JANGTEO_HOST", help="The address to listen on.")] = Settings.host,
     port: Annotated[
-        int, typer.Option(envvar="JANGTEO_PORT", min=0, max=65_535, help="0 takes any free port.")
+        int, typer.Option(envvar="JANGTEO_PORT", min=0, max=65_535, help="The port; 0 takes any free one.")
     ] = Settings.port,
     platform: Platform = None,
     platform_secret: PlatformSecret = None,
@@ -33,7 +32,7 @@ def serve(
         typer.Option(
             "--relay/--no-relay",
             envvar="JANGTEO_RELAY",
-            help="Whether this server sends the events; without, jangteo relay does.",
+            help="Whether this server sends the events. Without, run jangteo relay to send them.",
         ),
     ] = Settings.relay,
     keep_events: KeepEvents = Settings.keep_events_days,
@@ -43,7 +42,7 @@ def serve(
             envvar="JANGTEO_WORKERS",
             min=1,
             max=64,
-            help="Processes that serve, each with a writer of its own; SQLite is served by one.",
+            help="Processes that serve HTTP, each with a writer of its own. More than one needs PostgreSQL.",
         ),
     ] = 1,
     demo_shop: Annotated[
@@ -52,12 +51,7 @@ def serve(
     ] = False,
     batch_max: Annotated[
         int,
-        typer.Option(
-            envvar="JANGTEO_BATCH_MAX",
-            min=1,
-            max=10_000,
-            help="Commands in one transaction, at most.",
-        ),
+        typer.Option(envvar="JANGTEO_BATCH_MAX", min=1, max=10_000, help="The most commands in one transaction."),
     ] = Settings.batch_max,
     queue_max: Annotated[
         int,
@@ -65,14 +59,14 @@ def serve(
             envvar="JANGTEO_QUEUE_MAX",
             min=1,
             max=1_000_000,
-            help="Commands waiting, at most; beyond it clients are told to come again (503).",
+            help="The most commands that may wait; beyond it clients get 503 with Retry-After.",
         ),
     ] = Settings.queue_max,
     writer: Annotated[
         Literal["process", "thread"],
         typer.Option(
             envvar="JANGTEO_WRITER",
-            help="Where batches are committed: in a process of its own, or, for a machine with one core, in a thread.",
+            help="What commits batches: a child process or, on a machine with one core, a thread.",
         ),
     ] = "process",
     writers: Annotated[
@@ -81,7 +75,7 @@ def serve(
             envvar="JANGTEO_WRITERS",
             min=1,
             max=16,
-            help="How many commit at once, in each of the processes that serve; SQLite takes one.",
+            help="Writers in each serving process. More than one needs PostgreSQL.",
         ),
     ] = Settings.writers,
     readers: Annotated[
@@ -90,7 +84,7 @@ def serve(
             envvar="JANGTEO_READERS",
             min=1,
             max=64,
-            help="Threads that answer quick questions; one more answers those that take long.",
+            help="Threads that run short queries; longer queries have threads of their own.",
         ),
     ] = Settings.readers,
 ) -> None:
@@ -116,17 +110,18 @@ def serve(
     if workers > 1 and not shop.storage.shared:
         raise typer.BadParameter("--workers above 1 needs PostgreSQL; SQLite is served by one process")
     if writers > 1 and not shop.storage.shared:
-        raise typer.BadParameter("--writers above 1 needs PostgreSQL; SQLite takes one transaction at a time")
+        raise typer.BadParameter("--writers above 1 needs PostgreSQL; SQLite runs one write transaction at a time")
     shop.storage.prepare()
     try:
         filled = settings.demo and demo.fill(shop.storage, system_clock)
-        closing = _Closing()
+        signals = _StopSignals()
         _announce(settings, listening.getsockname()[1], filled=filled)
         if workers > 1:
-            run_workers(settings, workers, listening, lambda: not closing.asked)
+            run_workers(settings, workers, listening, lambda: signals.received)
         else:
-            _run(shop, listening, closing)
-        typer.echo("Closed. Everything that was acknowledged is on disk.")
+            gc_tuning.tune_gc()
+            server.serve(shop, listening, lambda: signals.received)
+        typer.echo("Closed. Every acknowledged change is on disk.")
     finally:
         shop.storage.close()
 
@@ -143,43 +138,26 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise typer.BadParameter(
-                f"port {port} on {host} is in use; stop what listens there, or name another with --port"
+                f"port {port} on {host} is in use; stop the program that listens there, or choose another with --port"
             ) from error
         raise typer.BadParameter(f"can't listen on {host}:{port}: {error.strerror}") from error
     return listening
 
 
-class _Closing:
-    """Whether someone has asked the shop to close before its server was there to hear it."""
+class _StopSignals:
+    """Catches SIGINT and SIGTERM before the HTTP server has handlers of its own, and after it has restored these."""
 
     def __init__(self) -> None:
-        self.asked = False
-        # The server listens to these itself; before that, and when it hands them on at its end, they come here.
+        self.received = False
         for signal_number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signal_number, self._ask)
+            signal.signal(signal_number, self._receive)
 
-    def _ask(self, *_: object) -> None:
-        self.asked = True
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, closing: _Closing) -> None:
-        super().__init__(config)
-        self._closing = closing
-
-    async def main_loop(self) -> None:
-        """Serve, unless the shop was asked to close while it opened."""
-        self.should_exit = self.should_exit or self._closing.asked
-        await super().main_loop()
+    def _receive(self, *_: object) -> None:
+        self.received = True
 
 
-def _run(shop: Shop, listening: socket.socket, closing: _Closing) -> None:
-    gc_tuning.tune_gc()
-    _Server(server.config(shop), closing).run(sockets=[listening])
-
-
-def _events_go_to(settings: Settings) -> str:
-    return shown_platform(platform_of(settings)) if settings.relay else "wherever jangteo relay sends them"
+def _events_target(settings: Settings) -> str:
+    return shown_platform(platform_of(settings)) if settings.relay else "sent by jangteo relay"
 
 
 def _announce(settings: Settings, port: int, *, filled: bool) -> None:
@@ -187,18 +165,18 @@ def _announce(settings: Settings, port: int, *, filled: bool) -> None:
     address = f"http://{host}:{port}"
     if settings.demo:
         typer.echo(
-            "The demo shop is set up: 20 users, 16 products, a campaign, three days of orders."
+            "The demo shop is ready: 20 users, 16 products, a campaign, three days of orders."
             if filled
-            else "The database holds a shop already; --demo has added nothing."
+            else "The database already holds a shop; --demo added nothing."
         )
     typer.echo(f"Jangteo is open at {address}")
     typer.echo(f"  documentation  {address}/schema")
-    typer.echo(f"  database       {shown(settings.database)}")
-    typer.echo(f"  events go to   {_events_go_to(settings)}")
+    typer.echo(f"  database       {without_password(settings.database)}")
+    typer.echo(f"  events         {_events_target(settings)}")
     if settings.host not in LOOPBACK:
         typer.echo(
-            f"  CAUTION: {settings.host} is not loopback. Whoever can reach port {port} may do everything:\n"
-            "  charge balances, change prices, cancel orders. Let only your own servers reach it."
+            f"  CAUTION: {settings.host} is not loopback. Anyone who can reach port {port} can charge balances,\n"
+            "  change prices and cancel orders. Let only your own servers reach it."
         )
     json_header = "-H 'content-type: application/json'"
     typer.echo("Try:")
@@ -206,4 +184,4 @@ def _announce(settings: Settings, port: int, *, filled: bool) -> None:
     typer.echo(f"  curl {address}/users/1/balance")
     typer.echo(f"  curl {address}/orders {json_header} -H 'idempotency-key: first-order' \\")
     typer.echo("""    -d '{"userId": 1, "items": [{"productId": 3, "quantity": 1}]}'""")
-    typer.echo("Ctrl-C closes it.")
+    typer.echo("Ctrl-C stops it.")

@@ -1,1 +1,1 @@
-"""HTTP itself: uvicorn's settings and bounds, and how bytes are written. Knows no call of the shop."""
+"""HTTP itself: uvicorn's settings, bounds on requests, and how bytes are written. Knows no route."""

@@ -16,6 +16,8 @@ from typing import Final
 
 import structlog
 
+from jangteo.storage.sqlite.statements import set_busy_timeout
+
 log = structlog.get_logger()
 
 CHECKPOINT_AFTER_CHANGES: Final = 20_000
@@ -76,8 +78,8 @@ class Checkpointer:
         timeout_ms = raw.execute("PRAGMA busy_timeout").fetchone()[0]
         try:
             # A short timeout, since the next commit waits meanwhile.
-            raw.execute(f"PRAGMA busy_timeout = {RESTART_TIMEOUT_MS}")
+            raw.execute(set_busy_timeout(RESTART_TIMEOUT_MS))
             raw.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-            raw.execute(f"PRAGMA busy_timeout = {timeout_ms}")
+            raw.execute(set_busy_timeout(timeout_ms))
         except sqlite3.Error as error:
             log.warning("checkpoint failed", mode="RESTART", reason=str(error))

@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from sqlalchemy import Table
 from jangteo.storage.errors import Broken, Conflict, StorageError, Unavailable
 from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot, Value
 from jangteo.storage.sqlite.checkpoints import Checkpointer
+from jangteo.storage.sqlite.statements import change_row, delete_found, insert_row, join_texts, largest_ids, with_ids
 
 BUSY_TIMEOUT_MS: Final = 5_000
 _CACHED_STATEMENTS: Final = 256
@@ -84,7 +84,7 @@ class SqliteSnapshot:
 
     def find(self, sql: str, ids: Collection[int]) -> list[Row]:
         """Fetch rows by ids."""
-        return self._raw.execute(_with_ids(sql), {"ids": _as_json(ids)}).fetchall()
+        return self._raw.execute(with_ids(sql), {"ids": _as_json(ids)}).fetchall()
 
     def lines(self, sql: str, ids: Collection[int]) -> str:
         """Fetch texts by ids, one per line.
@@ -92,7 +92,7 @@ class SqliteSnapshot:
         The database concatenates them. Fetching each one means taking the interpreter's lock again, which in a rush
         cost a seventh of the orders a second (measured).
         """
-        row = self._raw.execute(_together(_with_ids(sql)), {"ids": _as_json(ids)}).fetchone()
+        row = self._raw.execute(join_texts(with_ids(sql)), {"ids": _as_json(ids)}).fetchone()
         return "" if row is None else str(row[0])
 
 
@@ -119,17 +119,17 @@ class SqliteSession:
 
     def find(self, sql: str, ids: Collection[int] | Collection[str]) -> list[Row]:
         """Fetch rows by ids."""
-        return self._raw.execute(_with_ids(sql), {"ids": _as_json(ids)}).fetchall()
+        return self._raw.execute(with_ids(sql), {"ids": _as_json(ids)}).fetchall()
 
     def new_ids(self, counts: Mapping[Table, int]) -> Mapping[Table, Iterable[int]]:
         """Return the ids after the largest: the newest row of these tables is never deleted."""
-        largest = self._raw.execute(_largest_ids(tuple(counts))).fetchone()
+        largest = self._raw.execute(largest_ids(tuple(counts))).fetchone()
         pairs = zip(counts.items(), largest, strict=True)
         return {table: range(before + 1, before + 1 + count) for (table, count), before in pairs}
 
     def insert(self, insert: Insert, rows: Sequence[Row]) -> None:
         """Write new rows."""
-        self._raw.executemany(_insert_sql(insert), rows)
+        self._raw.executemany(insert_row(insert), rows)
 
     def import_rows(self, insert: Insert, rows: Sequence[Row]) -> None:
         """Write rows of another database; new ids continue after the largest anyway."""
@@ -137,17 +137,17 @@ class SqliteSession:
 
     def change(self, change: GuardedChange, rows: Sequence[Row]) -> None:
         """Change rows. Raises Conflict if a guarded one is no longer as it was loaded."""
-        changed = self._raw.executemany(_change_sql(change), rows).rowcount
+        changed = self._raw.executemany(change_row(change), rows).rowcount
         if change.guards and changed != len(rows):
             raise Conflict(f"{len(rows) - changed} row(s) of {change.table.name} were changed since they were loaded")
 
     def remove(self, table: Table, ids: Collection[int]) -> None:
         """Delete rows by their ids."""
-        self._raw.execute(_with_ids(f"DELETE FROM {table.name} WHERE id IN (:ids)"), {"ids": _as_json(ids)})
+        self._raw.execute(with_ids(f"DELETE FROM {table.name} WHERE id IN (:ids)"), {"ids": _as_json(ids)})
 
     def delete(self, table: Table, sql: str, **values: Value) -> None:
         """Delete the rows whose keys a query selects; no other transaction can have locked them."""
-        self._raw.execute(_deletion(table, sql), values)
+        self._raw.execute(delete_found(table, sql), values)
 
     def run(self, sql: str, **values: Value) -> None:
         """Run a statement without rows."""
@@ -214,41 +214,3 @@ class SqliteConnection:
 
 def _as_json(ids: Collection[int] | Collection[str]) -> str:
     return msgspec.json.encode(sorted(ids)).decode()
-
-
-@cache
-def _together(texts: str) -> str:
-    return f"""
-        SELECT group_concat(text, char(10)) OVER everything FROM ({texts}) AS found
-        WINDOW everything AS (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
-        LIMIT 1
-    """
-
-
-@cache
-def _with_ids(sql: str) -> str:
-    return sql.replace("(:ids)", "(SELECT value FROM json_each(:ids))")
-
-
-@cache
-def _largest_ids(tables: tuple[Table, ...]) -> str:
-    return "SELECT " + ", ".join(f"(SELECT COALESCE(MAX(id), 0) FROM {table.name})" for table in tables)
-
-
-@cache
-def _deletion(table: Table, found: str) -> str:
-    (key,) = table.primary_key.columns.keys()
-    return f"DELETE FROM {table.name} WHERE {key} IN ({found})"
-
-
-@cache
-def _insert_sql(insert: Insert) -> str:
-    values = ", ".join("?" * len(insert.columns))
-    return f"INSERT INTO {insert.table.name} ({', '.join(insert.columns)}) VALUES ({values})"
-
-
-@cache
-def _change_sql(change: GuardedChange) -> str:
-    columns = ", ".join(f"{column} = ?" for column in change.set_columns)
-    found = " AND ".join(["id = ?", *(f"{column} IS ?" for column in change.guards)])
-    return f"UPDATE {change.table.name} SET {columns} WHERE {found}"

@@ -1,0 +1,156 @@
+"""The internals of uvicorn and psycopg that are used: a new version that changes one of them fails here, by name.
+
+pyproject.toml bounds the versions. Raise a bound only when these tests and the whole suite pass with the new version.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from psycopg import pq
+from psycopg.adapt import Transformer
+from psycopg.errors import error_from_result
+from psycopg.pq.abc import PGconn
+from uvicorn.protocols import utils
+from uvicorn.protocols.http import flow_control, httptools_impl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+from uvicorn.supervisors import Multiprocess
+
+from jangteo.api.http.server import BoundedHttp, config
+from jangteo.api.http.write_coalescing import CoalescedWrites
+
+SOURCE = Path(__file__).parents[2] / "src/jangteo"
+OWNERS = {
+    "uvicorn": Path("api/http/server.py"),
+    "psycopg.pq": Path("storage/postgres/pipeline.py"),
+    "psycopg.adapt": Path("storage/postgres/pipeline.py"),
+    "psycopg.errors.error_from_result": Path("storage/postgres/pipeline.py"),
+}
+"""The only file that may import each of these."""
+
+
+def parameters(function: object) -> list[str]:
+    assert callable(function)
+    return [name for name in inspect.signature(function).parameters if name != "self"]
+
+
+@pytest.mark.parametrize(
+    ("method", "takes"),
+    [
+        ("connection_made", ["transport"]),
+        ("connection_lost", ["exc"]),
+        ("data_received", ["data"]),
+        ("on_message_begin", []),
+        ("on_headers_complete", []),
+        ("on_message_complete", []),
+    ],
+)
+def test_the_overridden_methods_of_uvicorns_protocol_exist(method: str, takes: list[str]) -> None:
+    assert parameters(getattr(HttpToolsProtocol, method)) == takes
+    assert parameters(getattr(BoundedHttp, method)) == takes
+
+
+def test_uvicorns_protocol_has_its_loop_and_its_transport() -> None:
+    async def app(scope: object, receive: object, send: object) -> None:
+        raise AssertionError("never called")
+
+    loop = asyncio.new_event_loop()
+    protocol = HttpToolsProtocol(config(app), ServerState(), {}, _loop=loop)
+    assert protocol.loop is loop
+    assert protocol.transport is None
+    # BoundedHttp's own attributes must not be uvicorn's.
+    ours = set(re.findall(r"self\.(\w+)\b[^(\n]* = ", inspect.getsource(BoundedHttp)))
+    assert ours == {"_header_bytes", "_in_headers", "_is_arriving", "_timeout"}
+    assert not ours & {*vars(protocol), *dir(HttpToolsProtocol)}
+    loop.close()
+
+
+def test_uvicorn_calls_only_what_coalesced_writes_implements() -> None:
+    called = {
+        name
+        for module in (httptools_impl, flow_control, utils)
+        for name in re.findall(r"\btransport\.(\w+)\(", inspect.getsource(module).replace("_transport", "transport"))
+    }
+    assert "write" in called
+    # Only a connection that becomes a WebSocket gets another protocol; `config` turns WebSockets off.
+    assert called - set(vars(CoalescedWrites)) <= {"set_protocol"}
+
+
+def test_uvicorns_server_and_supervisor_are_as_used() -> None:
+    assert parameters(uvicorn.Server) == ["config"]
+    assert parameters(uvicorn.Server.run) == ["sockets"]
+    assert parameters(uvicorn.Server.main_loop) == []
+    assert inspect.iscoroutinefunction(uvicorn.Server.main_loop)
+    assert "await self.main_loop()" in inspect.getsource(uvicorn.Server), "it is called once, after the startup"
+    assert parameters(Multiprocess) == ["config", "sockets"]
+    assert parameters(Multiprocess.run) == []
+    used = {name for name in re.findall(r"\b(\w+)=", inspect.getsource(config)) if name != "workers"}
+    assert used <= set(parameters(uvicorn.Config))
+
+
+@pytest.mark.parametrize(
+    ("method", "takes"),
+    [
+        ("enter_pipeline_mode", []),
+        ("pipeline_sync", []),
+        ("send_prepare", ["name", "command", "param_types"]),
+        ("send_query_prepared", ["name", "param_values", "param_formats", "result_format"]),
+        ("flush", []),
+        ("is_busy", []),
+        ("consume_input", []),
+        ("get_result", []),
+    ],
+)
+def test_the_called_methods_of_psycopgs_connection_exist(method: str, takes: list[str]) -> None:
+    assert parameters(getattr(pq.PGconn, method)) == takes
+    assert parameters(getattr(PGconn, method)) == takes
+
+
+def test_psycopgs_results_and_loaders_are_as_used() -> None:
+    assert pq.__impl__ in {"binary", "c"}, "the tests run with psycopg's compiled half"
+    assert {"nonblocking", "socket"} <= set(dir(pq.PGconn))
+    assert {"status", "ntuples"} <= set(dir(pq.PGresult))
+    assert {"FATAL_ERROR", "PIPELINE_ABORTED", "PIPELINE_SYNC"} <= set(pq.ExecStatus.__members__)
+    assert parameters(Transformer.set_pgresult)[:1] == ["result"]
+    assert parameters(Transformer.load_rows) == ["row0", "row1", "make_row"]
+    assert parameters(error_from_result)[:1] == ["result"]
+
+
+def test_nobody_else_imports_these_internals() -> None:
+    importers = {
+        (library, path.relative_to(SOURCE))
+        for path in SOURCE.rglob("*.py")
+        for imported in imports(ast.parse(path.read_text()))
+        for library in OWNERS
+        if f"{imported}.".startswith(f"{library}.")
+    }
+    assert importers == set(OWNERS.items())
+
+
+def test_no_private_part_of_these_libraries_is_used_by_attribute() -> None:
+    """`psycopg.pq…` is internal however it is reached, and so is a connection's `pgconn`."""
+    pipeline = Path("storage/postgres/pipeline.py")
+    found = {
+        path.relative_to(SOURCE)
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and (node.attr == "pgconn" or ast.unparse(node) in OWNERS)
+    }
+    assert found == {pipeline}
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """The dotted name of everything that a module imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
