@@ -10,9 +10,12 @@ from msgspec import Struct
 
 from jangteo.core.book import Command
 from jangteo.core.refusals import Refusal
+from jangteo.engine.best_sellers import BestSellersRequest
 from jangteo.storage.port import Query
 
-Endpoint = Callable[..., Command] | Callable[..., Query[Any]] | Callable[..., Struct]
+Endpoint = (
+    Callable[..., Command] | Callable[..., Query[Any]] | Callable[..., BestSellersRequest] | Callable[..., Struct]
+)
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Route:
     """One call.
 
     The endpoint takes the ids of the path, then the fields of the query, then the body; it returns a command to
-    submit, a question to ask, or at once the answer.
+    submit, a query to run, a request for the best sellers, or the answer itself.
     """
 
     method: Literal["GET", "POST", "PATCH"]

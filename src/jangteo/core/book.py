@@ -6,7 +6,7 @@ nothing itself.
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from msgspec import Struct
 
@@ -18,6 +18,7 @@ from jangteo.core.entities import (
     LedgerKind,
     Order,
     Product,
+    Refresh,
     StockMovement,
     Wallet,
 )
@@ -115,7 +116,7 @@ class Book:
         self.recorded: list[RecordedCommand] = []
         """Commands that storage writes as they are, in order."""
         self.view_version: Shelf[int] = Shelf()
-        self.refreshes: list[Any] = []
+        self.refreshes: list[Refresh] = []
         """Refreshes of the best sellers that apply to the version loaded."""
 
     def enter_balance(self, wallet: Wallet, kind: LedgerKind, amount: int, order_id: int | None) -> Wallet:

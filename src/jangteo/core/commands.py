@@ -1,6 +1,6 @@
 """Every command, as one union: what the writer process is sent is one of these, told apart by its type's name."""
 
-from jangteo.core.counting import CountSales
+from jangteo.core.best_sellers import RefreshBestSellers
 from jangteo.core.coupons import ClaimCoupon, StartCampaign
 from jangteo.core.health import CheckWritable
 from jangteo.core.orders import CancelOrder, PlaceOrder
@@ -44,6 +44,6 @@ AnyCommand = (
     | RecordPlatformStatus
     | ResumePlatform
     | PurgeEvents
-    | CountSales
+    | RefreshBestSellers
 )
 """Any command; a test holds it against the subclasses of `Command`."""

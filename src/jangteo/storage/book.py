@@ -45,7 +45,7 @@ class Loading:
         if needs.relay_lease:
             self._asked.append((book.leases, upkeep.load_leases(session)))
         if needs.view_version:
-            self._asked.append((book.view_version, windows.load_tally(session)))
+            self._asked.append((book.view_version, windows.load_version(session)))
         _reserve_ids(session, book, needs)
 
     def book(self) -> Book:

@@ -7,9 +7,10 @@ is tried again. All of it is plain SQL, without advisory locks or notifications.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import count
 from secrets import randbits
 from time import monotonic, sleep
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 import structlog
@@ -29,6 +30,7 @@ FORGET_WRITERS_AFTER_US: Final = 7 * 24 * 3600 * 1_000_000
 RESOLVE_TIMEOUT_S: Final = 15.0
 """So long a batch whose commit was not heard of waits for the database to come back and tell."""
 RESOLVE_PAUSE_S: Final = 0.1
+_connection_ids = count(1)
 
 _TURN: Final = GuardedChange(schema.writers, ("transactions", "seen_at"), ("transactions",))
 # What a batch is loaded and changed by are keys, always. So its statements are planned once, for that, until the plans
@@ -104,7 +106,7 @@ class PostgresConnection:
         self._writer: int | None = None
         self._transactions = 0
         self._constants: dict[str, list[Row]] = {}
-        self._memory: dict[Any, Any] = {}
+        self._connection_id = 0
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -136,7 +138,7 @@ class PostgresConnection:
     def snapshot(self, now: datetime) -> Iterator[Snapshot]:
         """What was committed before."""
         with self._undone_on_failure():
-            snapshot = PostgresSnapshot(self._open(), now, self._memory)
+            snapshot = PostgresSnapshot(self._open(), now, self._connection_id)
             yield snapshot
             snapshot.close()
 
@@ -151,7 +153,7 @@ class PostgresConnection:
             self._pipeline = None
             self._pipeline = Pipeline(open_connection(self._url))
             self._plans_by_keys = False
-            self._memory.clear()
+            self._connection_id = next(_connection_ids)
         self._pipeline.invalidate_plans()
         return self._pipeline
 

@@ -29,10 +29,10 @@ COMMIT: Final = "COMMIT"
 class PostgresSnapshot:
     """One moment of the database."""
 
-    def __init__(self, pipeline: Pipeline, now: datetime, memory: dict[Any, Any]) -> None:
+    def __init__(self, pipeline: Pipeline, now: datetime, connection_id: int) -> None:
         self._pipeline = pipeline
         self.now = now
-        self.memory = memory
+        self.connection_id = connection_id
         pipeline.send(_BEGIN_READING)
 
     def rows(self, sql: str, **values: Value) -> list[Row]:
