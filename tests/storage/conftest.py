@@ -5,7 +5,6 @@ from contextlib import closing
 
 import pytest
 
-from jangteo.storage.best_sellers import refresh
 from tests.storage.shops import Shop
 
 
@@ -15,9 +14,3 @@ def kept(database: str) -> Iterator[Shop]:
     with closing(Shop(database)) as shop:
         shop.set_up()
         yield shop
-
-
-@pytest.fixture
-def always(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is too little for a step."""
-    monkeypatch.setattr(refresh, "FEW", 0)

@@ -67,9 +67,6 @@ class Shop:
         with self._connection.transaction() as session:
             for each in sql:
                 session.run(each)
-        with self._connection.snapshot(OPENED) as snapshot:
-            # No question could know of it.
-            snapshot.memory.clear()
 
     def ids(self, table: str) -> list[int]:
         return [row[0] for row in self.rows(f"SELECT id FROM {table} ORDER BY id")]

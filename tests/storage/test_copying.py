@@ -26,7 +26,7 @@ from jangteo.core.relay import (
 )
 from jangteo.engine.batch import Submission, commit
 from jangteo.storage import copying, migrations, outbox
-from jangteo.storage.best_sellers.refresh import plan_step
+from jangteo.storage.best_sellers.refresh import plan_refresh
 from jangteo.storage.copying import OF_PROCESSES, SHOP, BooksNotRight, Copied, copy_shop
 from jangteo.storage.errors import Broken, CannotOpen
 from jangteo.storage.port import Row
@@ -46,11 +46,11 @@ def filled_file(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) 
     storage = open_storage(f"sqlite:///{path}")
     assert demo.fill(storage, lambda: NOW)
     with closing(storage.connect()) as connection:
-        # What is sold after this is not counted yet.
+        # Sales after this are deltas.
         with connection.snapshot(NOW) as snapshot:
-            counting = plan_step(snapshot, frozenset({7}))
-        assert counting is not None
-        commit(connection, [Submission(counting.command)], lambda: NOW)
+            planned = plan_refresh(snapshot, frozenset({7}))
+        assert planned is not None
+        commit(connection, [Submission(planned.command)], lambda: NOW)
         commit(connection, [KEPT, Submission(MarkSent(tuple(range(1, 100))))], lambda: NOW)
         on_their_way = [
             RecordFailures((FailedEvent(50, 48, 5, "HTTP 422: no such product", None),)),

@@ -18,7 +18,7 @@ from jangteo.storage.port import Row
 from jangteo.storage.timestamps import to_micros
 from jangteo.storage.urls import open_storage
 from tests.postgres import Server
-from tests.storage.refreshed import CountedShop
+from tests.storage.best_sellers.shop import BestSellersShop
 from tests.storage.shops import DAY, OPENED, Shop, order
 
 FIRST = "jangteo_1"
@@ -136,21 +136,21 @@ def test_orders_are_placed_afterwards(old: str) -> None:
         assert [event.place for event in shop.look(read_events_of, 3)] == [9, 3]
 
 
-def test_best_sellers_are_counted_directly_until_their_window_is_built(old: str) -> None:
+def test_best_sellers_are_counted_from_the_orders_until_their_window_is_active(old: str) -> None:
     now = MOMENTS[4]
     migrated(old).close()
-    with closing(CountedShop(old)) as shop:
+    with closing(BestSellersShop(old)) as shop:
         assert shop.states() == []
-        assert not shop.is_kept(now, 3)
-        directly = shop.look(count_best_sellers, 5, 3, at=now).value
-        assert [(each.id, each.sold) for each in directly] == [(2, 1)]
-        window = shop.begin(now, 3)
+        assert not shop.view_answers(now, 3)
+        direct = shop.look(count_best_sellers, 3, at=now).value
+        assert [(each.id, each.sold) for each in direct] == [(2, 1)]
+        window = shop.start_window(now, 3)
         shop.order(at=now)
         shop.cancel(3, at=now)
         assert shop.wrong(now) == []
-        shop.finish(window, shop.lacking(window, now), now)
-        assert shop.is_kept(now, 3)
-        assert shop.agreed(now) == [(1, 1)]
+        shop.finish(window, shop.missing(window, now), now)
+        assert shop.view_answers(now, 3)
+        assert shop.best(now) == [(1, 1)]
         assert shop.wrong(now) == []
 
 
@@ -158,10 +158,10 @@ def test_a_shop_without_orders_has_its_window_at_once(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'new.db'}"
     to_first(engine_of(database))
     migrated(database).close()
-    with closing(CountedShop(database)) as shop:
+    with closing(BestSellersShop(database)) as shop:
         assert shop.states() == [(1, 3, "active")]
-        assert shop.is_kept(OPENED, 3)
-        assert shop.agreed(OPENED) == []
+        assert shop.view_answers(OPENED, 3)
+        assert shop.best(OPENED) == []
 
 
 def test_it_is_migrated_once(old: str) -> None:
