@@ -106,7 +106,7 @@ def is_empty(database: str) -> bool:
     shop = shop_in(database)
     in_every_shop = [shop.pop(name) for name in ("purged_events", "best_seller_windows", "best_seller_version")]
     return (
-        in_every_shop == [[(1, 0, 0)], [(1, 3, 0, "active", 0, 0)], [(1, 0)]]
+        in_every_shop == [[(1, 0, 0)], [(1, 3, 0, "active", 0, 0, None)], [(1, 0)]]
         and len(shop.pop("shops")) == 1
         and not any(shop.values())
     )
@@ -222,7 +222,7 @@ def test_a_source_that_is_written_to_meanwhile_is_not_copied(
 
 def test_a_copy_that_fails_in_its_last_table_leaves_nothing(filled: str, postgres_database: str) -> None:
     assert SHOP[-1].name == "best_seller_version"
-    damage(filled, "UPDATE best_seller_version SET steps = 'many'")
+    damage(filled, "UPDATE best_seller_version SET version = 'many'")
     with pytest.raises(Broken, match="many"):
         copy(filled, postgres_database)
     assert is_empty(postgres_database)
@@ -261,8 +261,8 @@ def test_a_target_that_is_not_right_afterwards_is_told(
 def test_a_page_that_is_left_out_is_told(filled: str, sqlite_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # No invariant knows how many answers there are.
     kept = copying._pages
-    monkeypatch.setattr(copying, "_pages", lambda *asked: () if asked[1].name == "answers" else kept(*asked))
-    with pytest.raises(BooksNotRight, match="answers has 0 rows in the target, 1 in the source"):
+    monkeypatch.setattr(copying, "_pages", lambda *asked: () if asked[1].name == "idempotency_records" else kept(*asked))
+    with pytest.raises(BooksNotRight, match="idempotency_records has 0 rows in the target, 1 in the source"):
         copy(filled, sqlite_database)
 
 
