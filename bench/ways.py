@@ -209,8 +209,8 @@ def markdown(lines: int, rounds: int, measured: dict[str, list[Measured]]) -> st
 def _summary(lines: int, rounds: int) -> str:
     return (
         f"{lines:,} order lines of {shops.PRODUCTS_OF_CATALOGUE:,} products within three days; batches of "
-        f"{ORDERS_OF_BATCH} orders of {sold.LINES_OF_ORDER} lines, of any products; {rounds} rounds. "
-        "Figures per batch are what a way adds to a transaction of one row: the median of the times, the mean of the log."
+        f"{ORDERS_OF_BATCH} orders of {sold.LINES_OF_ORDER} lines, of any products; {rounds} rounds. Figures per batch "
+        "are what a way adds to a transaction of one row: the median of the times, the mean of the log."
     )
 
 
