@@ -1,6 +1,6 @@
-"""What the best sellers cost: whoever asks for them, and whoever orders.
+"""Measures what the best sellers cost: reading them, and maintaining them while orders are placed.
 
-Every turn has a server of its own: one that idles beside would count, too, what leaves its window meanwhile.
+Every turn starts its own server: an idle one beside it would refresh the view, too.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,30 +19,30 @@ from bench.comparisons import CROWD
 from bench.contenders import Http
 from bench.loads import Load
 from bench.targets import Target
-from bench.top_shops import Place, check, wait_until_counted, wait_until_told
+from bench.top_shops import Place, check, wait_until_refreshed, wait_until_sent
 from bench.turns import Comparison, Contender, in_turns
 
 BEST: Final = "/products/top?limit=5&days=3"
 READERS: Final = (8, 1)
-COUNTED: Final = "with the counting"
-UNCOUNTED: Final = "without"
+MAINTAINED: Final = "with refreshes"
+UNMAINTAINED: Final = "without"
 LOADS: Final = {
     f"{shops.PRODUCTS_OF_CATALOGUE:,} products sell": "any_products.lua",
     f"{shops.PRODUCTS:,} products sell": "orders.lua",
 }
 _WARM_UP_S: Final = 2
-_DIRECTLY_WITHIN_S: Final = 600
-_AGREE_WITHIN: Final = 3
-"""So often both ways are compared: an order may leave the window between the two."""
+_DIRECT_TIMEOUT_S: Final = 600
+_COMPARISONS: Final = 3
+"""Attempts to get equal answers: an order may leave the window between the two requests."""
 
 Start = Callable[[str], list[str]]
 
 
 class Extent(Struct, frozen=True):
-    """How much of this is measured, and for how long."""
+    """What is measured, and for how long."""
 
     lines: tuple[int, ...]
-    """Order lines of the shops that are asked; the first is what the others are held against."""
+    """Order lines of the shops that are read; the others are compared with the first."""
     rounds: int
     seconds: int
     upkeep_lines: int
@@ -51,21 +51,21 @@ class Extent(Struct, frozen=True):
 
 
 class Direct(Struct, frozen=True):
-    """Counted from the orders, one request after the other."""
+    """Answers counted from the orders, one request after the other."""
 
     lines: int
     times_ms: list[float]
     agrees: bool
-    """With what is counted."""
+    """Whether the view gives the same answer."""
 
 
 @dataclass
 class OneDatabase:
-    """All that was measured on one of the databases."""
+    """All measurements on one database."""
 
     kind: str
     reads: dict[int, list[Contender]] = field(default_factory=dict)
-    """Of so many order lines: for each number of readers."""
+    """By the number of order lines, for each number of readers."""
     direct: list[Direct] = field(default_factory=list)
     upkeep: list[Comparison] = field(default_factory=list)
     beside_orders: Contender | None = None
@@ -73,7 +73,7 @@ class OneDatabase:
     books: dict[str, shops.Books] = field(default_factory=dict)
 
     def right(self) -> bool:
-        """Whether every request was answered with a success, both ways agree, and the books are right."""
+        """Whether every request succeeded, both methods agree, and the books are right."""
         all_reads = [*(each for those in self.reads.values() for each in those)]
         sellers = [each for comparison in self.upkeep for each in comparison.contenders]
         beside = [] if self.beside_orders is None else [self.beside_orders]
@@ -82,7 +82,7 @@ class OneDatabase:
         return not failed and books_right and all(each.agrees for each in self.direct)
 
     def targets(self) -> list[Target]:
-        """The goals, with what was measured for them: of the shop where it is worst."""
+        """The targets, with the measurement of the shop where it is worst."""
         (_, first), *others = self.reads.items()
         crowds = [(those[0], first[0]) for _, those in others]
         reached = []
@@ -95,14 +95,14 @@ class OneDatabase:
                 Target(f"{name}, requests/s", 2_000, min(shop.requests_per_s for shop, _ in crowds)),
             ]
         for comparison in self.upkeep:
-            counted, uncounted = comparison.contenders
-            what = f"{comparison.title}: orders {COUNTED} / {UNCOUNTED}"
-            reached.append(Target(what, 0.9, counted.ratio_to(uncounted)))
+            maintained, unmaintained = comparison.contenders
+            what = f"{comparison.title}: orders {MAINTAINED} / {UNMAINTAINED}"
+            reached.append(Target(what, 0.9, maintained.ratio_to(unmaintained)))
         return reached
 
 
 def measure(place: Place, extent: Extent, folder: Path, tell: Callable[[str], None]) -> OneDatabase:
-    """All of it, on one of the databases."""
+    """Measure everything on one database. `tell` is called with the progress."""
     measuring = _Measuring(place, extent, folder, tell)
     measuring.reads()
     measuring.upkeep()
@@ -110,22 +110,22 @@ def measure(place: Place, extent: Extent, folder: Path, tell: Callable[[str], No
 
 
 class _Turn:
-    """One server after the other serves the same shop, for one load each."""
+    """Starts a server for each load; all serve the same shop."""
 
-    def __init__(self, command: Sequence[str], url: str, load: Callable[[str, int], Load], *, counts: bool) -> None:
+    def __init__(self, command: Sequence[str], url: str, load: Callable[[str, int], Load], *, refreshes: bool) -> None:
         self._command = command
         self._url = url
         self._load = load
-        self._counts = counts
+        self._refreshes = refreshes
 
     def __call__(self, seconds: int) -> Load:
-        """What has waited is done before, and what the load has left behind it afterwards."""
+        """Run one load between two waits: for refreshes before it, for events to be sent after it."""
         with servers.serving(self._command) as server:
-            if self._counts:
-                wait_until_counted(self._url)
+            if self._refreshes:
+                wait_until_refreshed(self._url)
             self._load(server.address, _WARM_UP_S)
             load = self._load(server.address, seconds)
-            wait_until_told(self._url)
+            wait_until_sent(self._url)
         return load
 
 
@@ -138,7 +138,7 @@ class _Measuring:
         self._tell = tell
 
     def reads(self) -> None:
-        """Shops of all sizes, asked in turn."""
+        """Read from shops of all sizes, in turn."""
         kind, extent = self._place.kind, self._extent
         made = {lines: self._place.shop(lines) for lines in extent.lines}
         self.measured.reads = {
@@ -149,51 +149,53 @@ class _Measuring:
         title = f"{kind}, GET {BEST}"
         in_turns(Comparison(title, contending), extent.rounds, extent.seconds, self._tell)
         for lines, url in made.items():
-            self._tell(f"{kind}, {lines:,} order lines: directly")
+            self._tell(f"{kind}, {lines:,} order lines: direct query")
             with servers.serving(self._command(servers.shop, url)) as server:
                 self.measured.direct.append(_direct(server.address, lines, extent.direct_times))
             self._tell(f"{kind}, {lines:,} order lines: auditing")
             self.measured.books[f"{kind}, {lines:,} order lines, the best sellers"] = check(url)
 
     def upkeep(self) -> None:
-        """Orders with and without the counting, and the best sellers asked for while orders run."""
+        """Place orders with and without refreshes, and read the best sellers while orders are placed."""
         place, kind, extent = self._place, self._place.kind, self._extent
         place.shop(extent.upkeep_lines)
         for script in LOADS.values():
             self._compare_orders(script)
-        self._tell(f"{kind}: asked while orders run")
-        url = place.copy(extent.upkeep_lines, "asked")
-        turn = _Turn(self._command(servers.shop, url), url, self._read_beside_orders, counts=True)
-        beside = Contender(f"{extent.upkeep_lines:,}, orders run", READERS[0], turn, warms_up=False)
-        in_turns(Comparison(f"{kind}, while orders run", [beside]), extent.rounds, extent.seconds, self._tell)
-        # Each turn has warmed up before.
+        self._tell(f"{kind}: read while orders are placed")
+        url = place.copy(extent.upkeep_lines, "read")
+        turn = _Turn(self._command(servers.shop, url), url, self._read_beside_orders, refreshes=True)
+        beside = Contender(f"{extent.upkeep_lines:,}, orders placed", READERS[0], turn, warms_up=False)
+        in_turns(Comparison(f"{kind}, while orders are placed", [beside]), extent.rounds, extent.seconds, self._tell)
+        # Every second one is a warm-up.
         self.measured.orders_beside_per_s = self.measured.orders_beside_per_s[1::2]
         self.measured.beside_orders = beside
-        self._audit("asked while orders run", url)
-        place.remove("asked")
+        self._audit("read while orders are placed", url)
+        place.remove("read")
 
     def _compare_orders(self, script: str) -> None:
         place, extent = self._place, self._extent
         (load,) = (name for name, each in LOADS.items() if each == script)
         title = f"{place.kind}, {load}"
         self._tell(f"{title}: copying a shop")
-        urls = {name: place.copy(extent.upkeep_lines, name) for name in ("counted", "uncounted")}
+        urls = {name: place.copy(extent.upkeep_lines, name) for name in ("maintained", "unmaintained")}
 
-        def those(address: str, seconds: int) -> Load:
+        def orders(address: str, seconds: int) -> Load:
             return Http(address, "/orders", script, CROWD)(seconds)
 
-        def selling(name: str, url: str, start: Start, *, counts: bool) -> Contender:
-            return Contender(name, CROWD, _Turn(self._command(start, url), url, those, counts=counts), warms_up=False)
+        def selling(name: str, url: str, start: Start, *, refreshes: bool) -> Contender:
+            return Contender(
+                name, CROWD, _Turn(self._command(start, url), url, orders, refreshes=refreshes), warms_up=False
+            )
 
         comparison = Comparison(
             title,
             [
-                selling(COUNTED, urls["counted"], servers.shop, counts=True),
-                selling(UNCOUNTED, urls["uncounted"], servers.uncounted_shop, counts=False),
+                selling(MAINTAINED, urls["maintained"], servers.shop, refreshes=True),
+                selling(UNMAINTAINED, urls["unmaintained"], servers.uncounted_shop, refreshes=False),
             ],
         )
         self.measured.upkeep.append(in_turns(comparison, extent.upkeep_rounds, extent.seconds, self._tell))
-        self._audit(load, urls["counted"])
+        self._audit(load, urls["maintained"])
         for name in urls:
             place.remove(name)
 
@@ -201,7 +203,9 @@ class _Measuring:
         def load(address: str, seconds: int) -> Load:
             return Http(address, BEST, None, readers)(seconds)
 
-        return Contender(name, readers, _Turn(self._command(servers.shop, url), url, load, counts=True), warms_up=False)
+        return Contender(
+            name, readers, _Turn(self._command(servers.shop, url), url, load, refreshes=True), warms_up=False
+        )
 
     def _read_beside_orders(self, address: str, seconds: int) -> Load:
         orders = contenders.orders("", address, CROWD)
@@ -224,17 +228,17 @@ def _direct(address: str, lines: int, times: int) -> Direct:
     times_ms = []
     for _ in range(times):
         began = perf_counter()
-        servers.fetch(f"{address}{BEST}&method=direct", _DIRECTLY_WITHIN_S)
+        servers.fetch(f"{address}{BEST}&method=direct", _DIRECT_TIMEOUT_S)
         times_ms.append((perf_counter() - began) * 1_000)
-    agrees = any(_standings(address, "summary") == _standings(address, "direct") for _ in range(_AGREE_WITHIN))
+    agrees = any(_standings(address, "summary") == _standings(address, "direct") for _ in range(_COMPARISONS))
     return Direct(lines, times_ms, agrees)
 
 
 def _standings(address: str, method: str) -> list[Any]:
-    best: list[Any] = msgspec.json.decode(servers.fetch(f"{address}{BEST}&method={method}", _DIRECTLY_WITHIN_S))
+    best: list[Any] = msgspec.json.decode(servers.fetch(f"{address}{BEST}&method={method}", _DIRECT_TIMEOUT_S))
     return best
 
 
 def median_ms(direct: Direct) -> float:
-    """Of the requests that were counted directly."""
+    """The median time of the direct queries."""
     return median(direct.times_ms)

@@ -1,7 +1,7 @@
-"""Orders of the last three days, made within the database, and the window of the best sellers counted from them.
+"""Makes orders of the last three days within the database, and backfills the window of the best sellers from them.
 
 The books are right: users have paid for these orders, and products were sold. Their events count as sent and purged,
-which makes them one row. So `jangteo audit` finds nothing wrong, until orders are placed without being counted.
+which makes them one row. So `jangteo audit` finds nothing wrong, until orders are placed without deltas.
 
 Run as `python -m bench.sold --database URL --lines 10000000` on a new database, or used by `python -m bench.top`.
 """
@@ -18,12 +18,11 @@ import psycopg
 from bench import shops
 from bench.loads import CannotMeasure
 from jangteo.app import system_clock
-from jangteo.core.best_sellers import DEFAULT_DAYS
-from jangteo.core.counting import Counted, CountSales
+from jangteo.core.best_sellers import DEFAULT_DAYS, RefreshBestSellers, RefreshOutcome
 from jangteo.engine.batch import Submission, commit
 from jangteo.engine.outcomes import serialize
 from jangteo.storage import schema
-from jangteo.storage.best_sellers.refresh import count_window, plan_building, plan_finish
+from jangteo.storage.best_sellers.backfill import plan_finish, plan_start, scan_orders
 from jangteo.storage.port import Connection, Storage
 from jangteo.storage.postgres.connection import PostgresConnection
 from jangteo.storage.postgres.statements import continue_after_largest_id
@@ -41,8 +40,8 @@ _NUMBERS: Final = """
         SELECT CAST(:first AS BIGINT) UNION ALL SELECT n + 1 FROM numbers WHERE n < :last
     )
 """
-# Everyone buys in turn, and pays the same: so an order's number says all there is to know of it. Whoever charged has
-# entry and user of the same number, and the entries of the orders come behind those.
+# Users buy in turn and pay the same, so everything follows from an order's number. The ledger entry of a user's charge
+# has the user's number; the entries of the orders follow.
 _BUYER: Final = f"(n - 1) % {shops.BUYERS} + 1"
 _ENTRY: Final = f"n + {shops.BUYERS}"
 _ORDERS: Final = (
@@ -64,12 +63,12 @@ _ORDERS: Final = (
 # one order far from each other. To the third power some products are sold far more than others: the best is on a
 # fiftieth of all lines, the median product on one of 160,000. Their ids are then shuffled.
 _HASHED: Final = "n * 2654435761 % 4294967296 / 4096"
-_PLACE: Final = f"(h * h * h / 1048576) * {shops.PRODUCTS_OF_CATALOGUE} / 1099511627776"
+_INDEX: Final = f"(h * h * h / 1048576) * {shops.PRODUCTS_OF_CATALOGUE} / 1099511627776"
 _LINES: Final = f"""
     INSERT INTO order_items (order_id, position, product_id, quantity, unit_price)
     {_NUMBERS}
     SELECT n / {LINES_OF_ORDER} + 1, n % {LINES_OF_ORDER},
-        ({_PLACE} * 61803 + 31415) % {shops.PRODUCTS_OF_CATALOGUE} + 1,
+        ({_INDEX} * 61803 + 31415) % {shops.PRODUCTS_OF_CATALOGUE} + 1,
         CASE n % {LINES_OF_ORDER} WHEN 2 THEN 2 ELSE 1 END, {shops.PRICE_IN_CATALOGUE}
     FROM (SELECT n, {_HASHED} AS h FROM numbers) AS hashed ORDER BY n
 """
@@ -85,11 +84,11 @@ _PRODUCTS: Final = """
     WHERE sales.product_id = products.id
 """
 _EVENTS: Final = "UPDATE purged_events SET events = :orders, until = (SELECT MAX(created_at) FROM orders)"
-# A moment is kept nowhere else that matters for what was sold.
+# No other timestamp matters for the units sold.
 _MOVED: Final = (
     "UPDATE orders SET created_at = created_at + :by",
     "UPDATE purged_events SET until = until + :by",
-    # What is counted is of the moments of before. It is counted anew.
+    # The view belongs to the earlier times. It is backfilled again.
     "DELETE FROM best_seller_windows WHERE :by > 0",
     "DELETE FROM best_seller_buckets WHERE :by > 0",
     "DELETE FROM sales_deltas WHERE :by > 0",
@@ -104,31 +103,31 @@ def make(url: str, lines: int, tell: Callable[[str], None]) -> None:
     if orders:
         _fill(storage, orders, tell)
     sync(url)
-    keep_window(storage, tell)
+    add_window(storage, tell)
 
 
-def keep_window(storage: Storage, tell: Callable[[str], None]) -> None:
-    """Have the window of three days counted from the orders, as a server does it."""
-    # A connection that has written plans fallback than one that only reads.
+def add_window(storage: Storage, tell: Callable[[str], None]) -> None:
+    """Backfill the window of three days, as a server does."""
+    # A connection that has written plans differently from one that only reads.
     reads, writing = storage.connect(), storage.connect()
     try:
         with reads.snapshot(system_clock()) as snapshot:
-            begun = plan_building(snapshot, DEFAULT_DAYS)
-        _do(writing, begun)
-        window = begun.step.new_windows[0]
+            started = plan_start(snapshot, DEFAULT_DAYS)
+        _apply(writing, started)
+        window = started.refresh.new_windows[0]
         with reads.snapshot(system_clock()) as snapshot:
-            lacking = count_window(snapshot, window, lambda done: tell(f"counting the window: {done:.0%}"))
+            missing = scan_orders(snapshot, window, lambda done: tell(f"backfilling the window: {done:.0%}"))
         with reads.snapshot(system_clock()) as snapshot:
-            finish = plan_finish(snapshot, window, lacking)
+            finish = plan_finish(snapshot, window, missing)
         if finish is not None:
-            _do(writing, finish)
+            _apply(writing, finish)
     finally:
         reads.close()
         writing.close()
 
 
 def bring_up_to_now(url: str, older_than: timedelta, tell: Callable[[str], None]) -> None:
-    """Have a shop that was made earlier end now: its orders are moved on and counted anew, if they are older."""
+    """Move the orders of a shop that was made earlier up to now, if they are older, and backfill again."""
     storage = open_storage(url)
     connection = storage.connect()
     try:
@@ -145,11 +144,11 @@ def bring_up_to_now(url: str, older_than: timedelta, tell: Callable[[str], None]
     finally:
         connection.close()
     sync(url)
-    keep_window(storage, tell)
+    add_window(storage, tell)
 
 
 def sync(url: str) -> None:
-    """Have PostgreSQL look at what was made in bulk; SQLite needs no such thing."""
+    """Vacuum and analyze PostgreSQL after bulk inserts; SQLite needs nothing."""
     if url.startswith("postgresql:"):
         with psycopg.connect(url, autocommit=True) as raw:
             raw.execute("VACUUM (ANALYZE)")
@@ -180,14 +179,14 @@ def _fill(storage: Storage, orders: int, tell: Callable[[str], None]) -> None:
         connection.close()
 
 
-def _do(connection: Connection, command: CountSales) -> None:
-    (answer,) = commit(connection, [Submission(command)], system_clock).outcomes
-    if answer != serialize(Counted(done=True)):
-        raise CannotMeasure(f"the window can't be kept: {answer}")
+def _apply(connection: Connection, command: RefreshBestSellers) -> None:
+    (outcome,) = commit(connection, [Submission(command)], system_clock).outcomes
+    if outcome != serialize(RefreshOutcome(applied=True)):
+        raise CannotMeasure(f"the window can't be backfilled: {outcome}")
 
 
 def main() -> None:
-    """Make a shop with orders of the last three days in the database that is named."""
+    """Make a shop with orders of the last three days in the named database."""
     options = argparse.ArgumentParser(prog="python -m bench.sold", description="A shop with orders of three days.")
     options.add_argument("--database", required=True, metavar="URL", help="an empty database")
     options.add_argument("--lines", type=int, default=10_000_000, help="of orders, three each")

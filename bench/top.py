@@ -1,6 +1,6 @@
-"""`python -m bench.top`: measure what the best sellers cost, print tables, exit with 1 where anything was not right.
+"""`python -m bench.top`: measure what the best sellers cost, print tables, exit with 1 if anything was not right.
 
-With `--keep FOLDER` the shops are kept there, and used again the next time: to make the largest takes minutes.
+With `--keep FOLDER` the shops stay there and are used again the next time: making the largest takes minutes.
 """
 
 import argparse
@@ -25,7 +25,7 @@ SHORT: Final = Extent(
 WHOLE: Final = Extent(
     lines=(0, 100_000, 1_000_000, 10_000_000), rounds=5, seconds=4, upkeep_lines=1_000_000, upkeep_rounds=7
 )
-"""What the document tells of."""
+"""For docs/statistics.md."""
 KINDS: Final = ("sqlite", "postgres")
 _BUILD: Final = Path("build")
 _RESULTS: Final = _BUILD / "top.json"
@@ -36,7 +36,7 @@ _INTERRUPTED: Final = 130
 
 
 def measure(extent: Extent, kinds: Sequence[str] = KINDS, keep: Path | None = None, *, document: bool = False) -> int:
-    """Measure on these databases, and say so: the exit code. Raises CannotMeasure."""
+    """Measure on these databases, report, and return the exit code. Raises CannotMeasure."""
     console = Console()
     _BUILD.mkdir(exist_ok=True)
     if keep is not None:
@@ -50,25 +50,25 @@ def measure(extent: Extent, kinds: Sequence[str] = KINDS, keep: Path | None = No
             measured = [best_sellers.measure(places[kind], extent, folder, tell) for kind in kinds]
     top_report.print_all(console, measured)
     top_report.save(_RESULTS, measured_on, extent, measured)
-    told = [str(_RESULTS)]
+    written = [str(_RESULTS)]
     if document:
         top_report.write_into(_DOCUMENT, top_report.markdown(measured_on, extent, measured))
         top_report.draw(_DOCUMENT.with_suffix(".png"), measured)
-        told += [str(_DOCUMENT), str(_DOCUMENT.with_suffix(".png"))]
-    console.print(f"Also in {', '.join(told)}", highlight=False)
+        written += [str(_DOCUMENT), str(_DOCUMENT.with_suffix(".png"))]
+    console.print(f"Also in {', '.join(written)}", highlight=False)
     if all(one.right() for one in measured):
         return 0
-    print("bench.top: not all was right: see `not 2xx`, `as counted`, and the books", file=sys.stderr)
+    print("bench.top: not all was right: see `not 2xx`, `equals the view`, and the books", file=sys.stderr)
     return _NOT_RIGHT
 
 
 def main() -> int:
-    """Measure, and say so: the exit code."""
+    """Measure, report, and return the exit code."""
     given = _options()
     if not wrk.is_installed():
         print("bench.top needs wrk: apt-get install wrk", file=sys.stderr)
         return _NO_WRK
-    # Whoever ends the bench ends its servers: what is raised here goes through all the blocks that close them.
+    # A signal raises SystemExit, which closes the servers on its way out.
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
     try:

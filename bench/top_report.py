@@ -1,4 +1,4 @@
-"""What was measured of the best sellers, told: in a terminal, in a document, as JSON and as a picture."""
+"""Reports the measurements of the best sellers: in a terminal, in a document, as JSON and as a picture."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ import msgspec
 from matplotlib import pyplot as plt
 from rich.console import Console
 
-from bench.best_sellers import BEST, UNCOUNTED, Extent, OneDatabase, median_ms
+from bench.best_sellers import BEST, UNMAINTAINED, Extent, OneDatabase, median_ms
 from bench.machine import Machine
 from bench.report import ms, print_table, rows, target_cells
 from bench.turns import Contender
@@ -20,15 +20,15 @@ BEGIN: Final = "<!-- figures -->"
 END: Final = "<!-- end of figures -->"
 _TARGETS: Final = ("", "wanted", "measured", "")
 _READS: Final = ("", "readers", "requests/s", "p50 ms", "p99 ms", "p99 / first", "not 2xx")
-_DIRECT: Final = ("", "fastest ms", "median ms", "slowest ms", "as counted")
-_UPKEEP: Final = ("", "orders/s", UNCOUNTED, "ratio", "p99 ms", UNCOUNTED, "not 2xx")
+_DIRECT: Final = ("", "fastest ms", "median ms", "slowest ms", "equals the view")
+_UPKEEP: Final = ("", "orders/s", UNMAINTAINED, "ratio", "p99 ms", UNMAINTAINED, "not 2xx")
 _COLOURS: Final = {"SQLite": "#2a7f62", "PostgreSQL": "#33658a"}
 
 Table = tuple[str, Sequence[str], list[tuple[str, ...]]]
 
 
 def print_all(console: Console, measured: Sequence[OneDatabase]) -> None:
-    """Everything, in a terminal."""
+    """Print everything in a terminal."""
     for title, headings, cells in _tables(measured):
         print_table(console, title, headings, cells)
     for one in measured:
@@ -38,12 +38,12 @@ def print_all(console: Console, measured: Sequence[OneDatabase]) -> None:
 
 
 def markdown(machine: Machine, extent: Extent, measured: Sequence[OneDatabase]) -> str:
-    """Everything, as a part of a document."""
-    told = (
+    """Everything as a part of a document."""
+    summary = (
         f"Measured on {datetime.now(UTC):%Y-%m-%d}: {extent.rounds} rounds of {extent.seconds} s each, orders "
         f"{extent.upkeep_rounds}; medians of the rounds."
     )
-    parts = [BEGIN, told, "", *rows(("machine", ""), machine.told()), ""]
+    parts = [BEGIN, summary, "", *rows(("machine", ""), machine.told()), ""]
     for title, headings, cells in _tables(measured):
         parts += [f"### {title}", "", *rows(headings, cells), ""]
     books = [found for one in measured for found in one.books.values()]
@@ -53,47 +53,47 @@ def markdown(machine: Machine, extent: Extent, measured: Sequence[OneDatabase]) 
     )
 
 
-def write_into(document: Path, told: str) -> None:
-    """Replace what was measured before in the document, and leave the rest as it is; at its end where there is none."""
+def write_into(document: Path, text_between: str) -> None:
+    """Replace the earlier measurements in the document, or append to it; leave the rest as it is."""
     text = document.read_text() if document.exists() else ""
     before, found, rest = text.partition(BEGIN)
     if found:
-        document.write_text(before + told + rest.partition(END)[2])
+        document.write_text(before + text_between + rest.partition(END)[2])
     else:
-        document.write_text(f"{text}\n{told}\n".lstrip())
+        document.write_text(f"{text}\n{text_between}\n".lstrip())
 
 
 def save(path: Path, machine: Machine, extent: Extent, measured: Sequence[OneDatabase]) -> None:
-    """All of it as JSON."""
-    told = {
+    """Write everything as JSON."""
+    results = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine,
         "extent": extent,
         "databases": {one.kind: _as_json(one) for one in measured},
     }
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
 
 
 def draw(path: Path, measured: Sequence[OneDatabase]) -> None:
-    """Draw how long reads takes with more and more orders, both ways, into a PNG file."""
+    """Draw the time of an answer by the number of order lines, for both methods, into a PNG file."""
     mpl.use("Agg")
-    figure, place = plt.subplots(figsize=(9, 5))
+    figure, axes = plt.subplots(figsize=(9, 5))
     for one in measured:
         colour = _COLOURS[one.kind]
-        counted = [(lines, those[0].p99_ms) for lines, those in one.reads.items() if lines]
-        directly = [(each.lines, max(each.times_ms)) for each in one.direct if each.lines]
+        view = [(lines, those[0].p99_ms) for lines, those in one.reads.items() if lines]
+        direct = [(each.lines, max(each.times_ms)) for each in one.direct if each.lines]
         for points, style, how in (
-            (counted, "o-", "counted, p99 of 8 readers"),
-            (directly, "s--", "directly, one reader"),
+            (view, "o-", "view, p99 of 8 readers"),
+            (direct, "s--", "direct query, one reader"),
         ):
             if points:
-                place.plot(*zip(*points, strict=True), style, color=colour, label=f"{one.kind}, {how}")
-                place.annotate(f" {points[-1][1]:,.1f} ms", points[-1], color=colour, va="bottom", fontsize=9)
-    place.set(xscale="log", yscale="log", xlabel="order lines within three days", ylabel="ms")
-    place.grid(alpha=0.3)
-    place.spines[["top", "right"]].set_visible(False)
-    place.legend(frameon=False)
-    place.set_title("How long the best sellers take to read", loc="left", fontsize=10, fontweight="bold")
+                axes.plot(*zip(*points, strict=True), style, color=colour, label=f"{one.kind}, {how}")
+                axes.annotate(f" {points[-1][1]:,.1f} ms", points[-1], color=colour, va="bottom", fontsize=9)
+    axes.set(xscale="log", yscale="log", xlabel="order lines within three days", ylabel="ms")
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    axes.set_title("How long the best sellers take to read", loc="left", fontsize=10, fontweight="bold")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)
@@ -104,7 +104,7 @@ def _tables(measured: Sequence[OneDatabase]) -> Iterator[Table]:
     for one in measured:
         yield f"{one.kind}, GET {BEST}", _READS, list(_read_cells(one))
         yield f"{one.kind}, GET {BEST}&method=direct", _DIRECT, list(_direct_cells(one))
-    yield "Orders, with the counting and without", _UPKEEP, [cells for one in measured for cells in _upkeep_cells(one)]
+    yield "Orders, with refreshes and without", _UPKEEP, [cells for one in measured for cells in _upkeep_cells(one)]
 
 
 def _read_cells(one: OneDatabase) -> Iterator[tuple[str, ...]]:
@@ -131,13 +131,13 @@ def _direct_cells(one: OneDatabase) -> Iterator[tuple[str, ...]]:
 
 def _upkeep_cells(one: OneDatabase) -> Iterator[tuple[str, ...]]:
     for comparison in one.upkeep:
-        counted, uncounted = comparison.contenders
+        maintained, unmaintained = comparison.contenders
         yield (
             comparison.title,
             *(f"{each.requests_per_s:,.0f}" for each in comparison.contenders),
-            f"{counted.ratio_to(uncounted):.2f}",
+            f"{maintained.ratio_to(unmaintained):.2f}",
             *(ms(each.p99_ms) for each in comparison.contenders),
-            f"{counted.failed + uncounted.failed:,}",
+            f"{maintained.failed + unmaintained.failed:,}",
         )
 
 

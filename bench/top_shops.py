@@ -13,8 +13,8 @@ from bench import shops, sold
 from bench.loads import CannotMeasure
 from bench.postgres import Postgres
 from jangteo.app import system_clock
-from jangteo.storage.best_sellers.audit import compare_statistics
-from jangteo.storage.best_sellers.refresh import plan_step
+from jangteo.storage.best_sellers.audit import audit_best_sellers
+from jangteo.storage.best_sellers.refresh import plan_refresh
 from jangteo.storage.port import Connection
 from jangteo.storage.urls import open_storage
 
@@ -24,7 +24,7 @@ _LOOK_EVERY_S: Final = 0.1
 
 
 class Place(ABC):
-    """Where shops are, on one of the databases."""
+    """Makes and copies shops on one database."""
 
     kind: ClassVar[str]
 
@@ -32,7 +32,7 @@ class Place(ABC):
         self._tell = tell
 
     def shop(self, lines: int) -> str:
-        """One with so many order lines within the last three days: made, or one from earlier that is moved to now."""
+        """Make a shop with so many order lines within the last three days, or move an earlier one to now."""
 
         def tell(text: str) -> None:
             self._tell(f"{self.kind}, {lines:,} lines: {text}")
@@ -48,7 +48,7 @@ class Place(ABC):
 
     @abstractmethod
     def copy(self, lines: int, name: str) -> str:
-        """A copy of the one with so many lines, which is not kept."""
+        """Make a copy of the shop with so many lines, to be removed."""
 
     @abstractmethod
     def remove(self, name: str) -> None:
@@ -71,7 +71,7 @@ class Place(ABC):
 
 
 class InSqlite(Place):
-    """Files, of which those that sell are in a folder of their own."""
+    """Files; copies are in a folder of their own."""
 
     kind = "SQLite"
 
@@ -81,14 +81,14 @@ class InSqlite(Place):
         self._copies = copies.absolute()
 
     def copy(self, lines: int, name: str) -> str:
-        """With what is still in the log of the other."""
+        """Copy the file with what is still in its write-ahead log."""
         path = self._copies / f"{name}.db"
         with closing(sqlite3.connect(self._file(lines))) as one, closing(sqlite3.connect(path)) as other:
             one.backup(other)
         return f"sqlite:///{path}"
 
     def remove(self, name: str) -> None:
-        """And what is beside it."""
+        """Remove the file and those beside it."""
         _remove(self._copies / f"{name}.db")
 
     def _has(self, lines: int) -> bool:
@@ -125,14 +125,14 @@ class InPostgres(Place):
         self._postgres = postgres
 
     def copy(self, lines: int, name: str) -> str:
-        """Made by the server."""
+        """Have the server copy the database."""
         self._postgres.drop(name)
         url = self._postgres.create(name, f"top_{lines}")
         self._settle(url)
         return url
 
     def remove(self, name: str) -> None:
-        """Together with whoever is connected."""
+        """Drop the database, and its connections."""
         self._postgres.drop(name)
 
     def _has(self, lines: int) -> bool:
@@ -152,30 +152,30 @@ class InPostgres(Place):
         self._postgres.sync(url.rpartition("/")[2])
 
 
-def wait_until_counted(url: str) -> None:
-    """Until the server that serves it has no step of the counting to do."""
-    _wait(url, _nothing_to_count)
+def wait_until_refreshed(url: str) -> None:
+    """Wait until no refresh is worth it for the server of this shop."""
+    _wait(url, _nothing_to_refresh)
 
 
-def wait_until_told(url: str) -> None:
-    """Until it has no events to send."""
+def wait_until_sent(url: str) -> None:
+    """Wait until it has no events to send."""
     _wait(url, _nothing_to_send)
 
 
 def check(url: str) -> shops.Books:
-    """What the audit says of the best sellers alone: a shop with many orders takes it minutes fallback."""
+    """Audit the best sellers only: the whole audit takes minutes in a shop with many orders."""
     connection = open_storage(url).connect()
     try:
         with connection.snapshot(system_clock()) as snapshot:
-            _, wrong = compare_statistics(snapshot)
+            _, wrong = audit_best_sellers(snapshot)
     finally:
         connection.close()
     return shops.Books(not wrong, "\n".join(wrong))
 
 
-def _nothing_to_count(connection: Connection) -> bool:
+def _nothing_to_refresh(connection: Connection) -> bool:
     with connection.snapshot(system_clock()) as snapshot:
-        return plan_step(snapshot, frozenset()) is None
+        return plan_refresh(snapshot, frozenset()) is None
 
 
 def _nothing_to_send(connection: Connection) -> bool:

@@ -1,8 +1,7 @@
-"""A shop that doesn't know its best sellers: what is sold is neither noted nor counted. Only to be measured beside one
-that does.
+"""A shop without best sellers: it writes no deltas and applies no refreshes. Measured beside a shop with both.
 
 `python -m bench.uncounted serve …` takes what `jangteo serve` takes; `python -m bench.uncounted writer …` is what it
-starts in place of `python -m jangteo.engine.writer …`.
+starts instead of `python -m jangteo.engine.writer …`.
 """
 
 import sys
@@ -12,7 +11,7 @@ from unittest.mock import patch
 
 from jangteo import app
 from jangteo.cli.main import main as run_command
-from jangteo.engine.best_sellers import Counting
+from jangteo.engine.best_sellers import BestSellers
 from jangteo.engine.writer import __main__
 from jangteo.engine.writer.client import WriterProcess
 from jangteo.storage.best_sellers import deltas
@@ -20,12 +19,12 @@ from jangteo.storage.best_sellers import deltas
 _WRITER = "jangteo.engine.writer"
 
 
-class _UncountedWriterProcess(WriterProcess):
+class _WriterWithoutDeltas(WriterProcess):
     def __init__(self, command: Callable[[int], Sequence[str]], **others: Any) -> None:
-        super().__init__(lambda descriptor: _uncounted(command(descriptor)), **others)
+        super().__init__(lambda descriptor: _without_deltas(command(descriptor)), **others)
 
 
-def _uncounted(command: Sequence[str]) -> list[str]:
+def _without_deltas(command: Sequence[str]) -> list[str]:
     module = command.index(_WRITER)
     return [*command[:module], "bench.uncounted", "writer", *command[module + 1 :]]
 
@@ -35,11 +34,11 @@ def _nothing(*_: object) -> None:
 
 
 def main() -> None:
-    """Serve, or write for whoever serves."""
+    """Serve, or be the writer process of a server."""
     with (
         patch.object(deltas, "save", _nothing),
-        patch.object(Counting, "start", _nothing),
-        patch.object(app, "WriterProcess", _UncountedWriterProcess),
+        patch.object(BestSellers, "start", _nothing),
+        patch.object(app, "WriterProcess", _WriterWithoutDeltas),
     ):
         if sys.argv[1:2] == ["writer"]:
             del sys.argv[1]

@@ -1,14 +1,12 @@
-"""`python -m bench.ways`: weigh the ways in which the best sellers of the last three days could be had.
+"""`python -m bench.ways`: compare ways to provide the best sellers of the last three days.
 
-All of them are tried in the same shop: what a batch of 64 orders takes more in its transaction, what it writes to the
-database's log, and how long the five best take to read. Every round attempts all of them with the same batch.
+All are measured in the same shop: what each adds to the transaction of a batch of 64 orders, in time and in the
+database's log, and how long it takes to read the five best. Every round measures all of them with the same batch.
 """
 
 import argparse
 import signal
 import sys
-import tracemalloc
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,8 +23,8 @@ from rich.console import Console
 from bench import postgres, shops, sold
 from bench.loads import CannotMeasure
 from bench.report import print_table, rows
+from bench.ways_in_memory import Ranking
 from bench.ways_in_sql import (
-    HOUR,
     IN_SQL,
     ORDERS_OF_BATCH,
     POSTGRES,
@@ -38,23 +36,22 @@ from bench.ways_in_sql import (
     Way,
     batch,
 )
-from jangteo.core.best_sellers import DEFAULT_BEST, DEFAULT_DAYS
+from jangteo.core.best_sellers import DEFAULT_BEST, DEFAULT_DAYS, RefreshOutcome
 from jangteo.core.book import Book
-from jangteo.core.counting import Counted
 from jangteo.engine.batch import Submission, commit
 from jangteo.engine.outcomes import serialize
 from jangteo.storage import schema
 from jangteo.storage.best_sellers import deltas
-from jangteo.storage.best_sellers.query import read_best_sellers
-from jangteo.storage.best_sellers.refresh import plan_step
-from jangteo.storage.port import Insert, Row, Session, Snapshot
+from jangteo.storage.best_sellers.query import BestSellersView
+from jangteo.storage.best_sellers.refresh import plan_refresh
+from jangteo.storage.port import Insert, Session, Snapshot
 from jangteo.storage.sqlite import checkpoints
 from jangteo.storage.timestamps import to_micros
 
 BEGIN: Final = "<!-- ways -->"
 END: Final = "<!-- end of ways -->"
-BATCHES_OF_STEP: Final = 64
-_STEPS: Final = 5
+BATCHES_PER_REFRESH: Final = 64
+_REFRESHES: Final = 5
 _WARM_UP_ROUNDS: Final = 5
 _MANY_READS: Final = 1_000
 _FEW_READS: Final = 5
@@ -62,123 +59,78 @@ _READ_FOR_S: Final = 0.5
 _BUILD: Final = Path("build")
 _RESULTS: Final = _BUILD / "ways.json"
 _DOCUMENT: Final = Path("docs/statistics.md")
-_HEADINGS: Final = ("", "ms a batch", "KiB of log a batch", "ms to read", "as counted directly")
+_HEADINGS: Final = ("", "ms a batch", "KiB of log a batch", "ms to read", "equals the direct query")
 _NOT_RIGHT: Final = 1
 _INTERRUPTED: Final = 130
-# Any transaction writes something, which none of the ways is to blame for.
+# Every transaction writes something in any case; this is subtracted.
 _LEAST: Final = Insert(schema.stock_movements, ("product_id", "quantity", "created_at"))
 
 
-class Ranking(Way):
-    """Everything in the memory of the process that is asked."""
+class Deltas(Way):
+    """What the shop does: deltas, moved into buckets by refreshes."""
 
-    name = "a ranking in memory"
-    note = "each process fills its own, and must hear of every order of the others; names and stocks are not read"
-
-    def __init__(self, shop: Shop) -> None:
-        super().__init__(shop)
-        self._sold: dict[int, int] = {}
-        self._ranked: list[tuple[int, int]] = []
-        self._filled_s = 0.0
-        # What leaves the window, and when: moment, product, quantity of each line.
-        self._leaving = tuple(array("q") for _ in range(3))
-
-    def prepare(self) -> None:
-        """Read all lines."""
-        began = perf_counter()
-        for moment, product, quantity in self._lines():
-            for column, value in zip(self._leaving, (moment, product, quantity), strict=True):
-                column.append(value)
-            self._sold[product] = self._sold.get(product, 0) + quantity
-        self._ranked = sorted((-units, product) for product, units in self._sold.items())
-        self._filled_s = perf_counter() - began
-
-    def read(self) -> Standings:
-        """The first of them."""
-        return [(product, -units) for units, product in self._ranked[:DEFAULT_BEST]]
-
-    def finish(self, measured: Measured) -> None:
-        """Fill another one, to see what memory it takes; watched it takes longer."""
-        measured.beside["s to fill"] = self._filled_s
-        tracemalloc.start()
-        try:
-            other = Ranking(self._shop)
-            other.prepare()
-            measured.beside["MiB in each process"] = tracemalloc.get_traced_memory()[0] / 2**20
-        finally:
-            tracemalloc.stop()
-
-    def _lines(self) -> Iterator[Row]:
-        sql = """
-            SELECT created_at, product_id, quantity FROM orders JOIN order_items ON order_items.order_id = orders.id
-            WHERE created_at > :since AND created_at <= :until AND status = 'paid' ORDER BY created_at
-        """
-        with self._shop.reads.snapshot(self._shop.now) as snapshot:
-            last = to_micros(self._shop.now)
-            for since in range(self._shop.since, last, HOUR):
-                yield from snapshot.rows(sql, since=since, until=min(since + HOUR, last))
-
-
-class Notes(Way):
-    """What the shop does: notes, counted by steps on pages."""
-
-    name = "notes and pages"
-    note = f"with its share of a step; read after a step, and before one: {BATCHES_OF_STEP} batches came, as many left"
+    name = "deltas and buckets"
+    note = (
+        f"with its share of a refresh; read after a refresh, and before one: {BATCHES_PER_REFRESH} batches came, "
+        "as many left"
+    )
     writes = True
 
     def write(self, session: Session, book: Book) -> None:
-        """The note."""
+        """Write the delta."""
         deltas.save(session, book)
 
     def finish(self, measured: Measured) -> None:
-        """Steps, in which as many orders leave as have come; the first meets pages that nobody has changed yet."""
-        costs, planning_ms = zip(*[self._step(number) for number in range(_STEPS + 1)][1:], strict=True)
-        step = Cost(median(cost.ms for cost in costs), mean(cost.kib for cost in costs))
-        note = measured.write
-        measured.write = Cost(note.ms + step.ms / BATCHES_OF_STEP, note.kib + step.kib / BATCHES_OF_STEP)
-        measured.beside["ms for the note alone"] = note.ms
-        measured.beside["KiB of log for it"] = note.kib
-        measured.beside[f"ms to write a step of {BATCHES_OF_STEP} batches"] = step.ms
+        """Measure refreshes in which as many orders leave as have come. Leaves out the first, on unchanged buckets."""
+        costs, planning_ms = zip(*[self._refresh(number) for number in range(_REFRESHES + 1)][1:], strict=True)
+        refresh = Cost(median(cost.ms for cost in costs), mean(cost.kib for cost in costs))
+        delta = measured.write
+        measured.write = Cost(
+            delta.ms + refresh.ms / BATCHES_PER_REFRESH, delta.kib + refresh.kib / BATCHES_PER_REFRESH
+        )
+        measured.beside["ms for the delta alone"] = delta.ms
+        measured.beside["KiB of log for it"] = delta.kib
+        measured.beside[f"ms to write a refresh of {BATCHES_PER_REFRESH} batches"] = refresh.ms
         measured.beside["ms to plan it, beside the orders"] = median(planning_ms)
-        stepped_at = self._shop.now
-        self._note_batches(_STEPS + 1)
+        refreshed_at = self._shop.now
+        self._write_deltas(_REFRESHES + 1)
         _, measured.read_at_most_ms = timed_reads(self.read)
-        self._shop.now = stepped_at
+        self._shop.now = refreshed_at
         _, measured.beside["ms to read then, where none have left"] = timed_reads(self.read)
 
-    def _step(self, seed: int) -> tuple[Cost, float]:
+    def _refresh(self, seed: int) -> tuple[Cost, float]:
         shop = self._shop
-        self._note_batches(seed)
-        answers: list[object] = []
+        self._write_deltas(seed)
+        outcomes: list[object] = []
         began = perf_counter()
         with shop.reads.snapshot(shop.now) as snapshot:
-            planned = plan_step(snapshot, frozenset())
+            planned = plan_refresh(snapshot, frozenset())
         planning_ms = (perf_counter() - began) * 1_000
         if planned is None:
-            raise CannotMeasure("there is no step to do")
-        asked = [Submission(planned.command)]
-        cost = shop.cost(lambda: answers.extend(commit(shop.writing, asked, lambda: shop.now).outcomes))
-        if answers != [serialize(Counted(done=True))]:
-            raise CannotMeasure(f"a step can't be done: {answers}")
+            raise CannotMeasure("no refresh is worth it")
+        submissions = [Submission(planned.command)]
+        cost = shop.cost(lambda: outcomes.extend(commit(shop.writing, submissions, lambda: shop.now).outcomes))
+        if outcomes != [serialize(RefreshOutcome(applied=True))]:
+            raise CannotMeasure(f"a refresh can't be applied: {outcomes}")
         return cost, planning_ms
 
-    def _note_batches(self, seed: int) -> None:
+    def _write_deltas(self, seed: int) -> None:
         shop, random = self._shop, Random(seed)
-        for _ in range(BATCHES_OF_STEP):
+        for _ in range(BATCHES_PER_REFRESH):
             shop.now += ORDERS_OF_BATCH * shop.apart
             with shop.writing.transaction() as session:
                 deltas.save(session, batch(shop.now, random))
 
     def _find(self, snapshot: Snapshot) -> Standings:
-        snapshot.memory.clear()  # as asked for the first time since something has changed
-        found = read_best_sellers(snapshot, DEFAULT_BEST, DEFAULT_DAYS)
+        # A new view has no cached ranking.
+        found = BestSellersView().read(snapshot, DEFAULT_BEST, DEFAULT_DAYS)
         if found is None:
-            raise CannotMeasure("the window isn't kept")
+            raise CannotMeasure("the window isn't active")
         return [(each.id, each.sold) for each in found.value]
 
 
 def timed_reads(read: Callable[[], Standings]) -> tuple[Standings, float]:
-    """What is found, and the median of the milliseconds that it takes, the first time left out."""
+    """Read repeatedly: what was found, and the median time in ms, the first time left out."""
     found, times_ms = read(), list[float]()
     end = perf_counter() + _READ_FOR_S
     while len(times_ms) < _FEW_READS or (len(times_ms) < _MANY_READS and perf_counter() < end):
@@ -188,14 +140,14 @@ def timed_reads(read: Callable[[], Standings]) -> tuple[Standings, float]:
     return found, median(times_ms)
 
 
-WAYS: Final = (*IN_SQL, Ranking, Notes)
+WAYS: Final = (*IN_SQL, Ranking, Deltas)
 
 
 def measure(url: str, lines: int, rounds: int, tell: Callable[[str], None]) -> list[Measured]:
-    """All ways, in a shop that was just made and has so many order lines."""
+    """Measure all ways in a shop that was just made and has so many order lines."""
     shop = Shop(url, timedelta(days=DEFAULT_DAYS) / max(lines // sold.LINES_OF_ORDER, 1))
     try:
-        # Here the log is folded between what is measured, and by nobody else.
+        # The WAL is checkpointed between the measurements only.
         with patch.object(checkpoints, "CHECKPOINT_AFTER_CHANGES", sys.maxsize):
             return _measure(shop, url, rounds, lambda text: tell(f"{shop.kind}, {lines:,} lines: {text}"))
     finally:
@@ -246,19 +198,19 @@ def _cost_of(shop: Shop, book: Book, write: Callable[[Session, Book], None]) -> 
 
 
 def markdown(lines: int, rounds: int, measured: dict[str, list[Measured]]) -> str:
-    """Everything, as a part of a document."""
-    parts = [BEGIN, f"Measured on {datetime.now(UTC):%Y-%m-%d}. {_told(lines, rounds)}", ""]
+    """Everything as a part of a document."""
+    parts = [BEGIN, f"Measured on {datetime.now(UTC):%Y-%m-%d}. {_summary(lines, rounds)}", ""]
     for kind, ways in measured.items():
         parts += [f"### {kind}", "", *rows(_HEADINGS, map(_cells, ways)), ""]
         parts += [*(f"- {remark}" for remark in _remarks(ways)), ""]
     return "\n".join([*parts, END])
 
 
-def _told(lines: int, rounds: int) -> str:
+def _summary(lines: int, rounds: int) -> str:
     return (
         f"{lines:,} order lines of {shops.PRODUCTS_OF_CATALOGUE:,} products within three days; batches of "
-        f"{ORDERS_OF_BATCH} orders of {sold.LINES_OF_ORDER} lines, of any products; {rounds} rounds. SerializedOutcome of a batch "
-        "is what a way adds to a transaction of one row: the median of the times, the mean of what is logged."
+        f"{ORDERS_OF_BATCH} orders of {sold.LINES_OF_ORDER} lines, of any products; {rounds} rounds. Figures per batch "
+        "are what a way adds to a transaction of one row: the median of the times, the mean of the log."
     )
 
 
@@ -269,7 +221,7 @@ def _cells(one: Measured) -> tuple[str, ...]:
 
 
 def _figure(value: float) -> str:
-    """Three digits of it, or more where it is large."""
+    """Three digits, or more of a large value."""
     if not value:
         return "0"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
@@ -278,19 +230,19 @@ def _figure(value: float) -> str:
 def _remarks(ways: Sequence[Measured]) -> Iterator[str]:
     for one in ways:
         figures = (f"{_figure(value)} {what}" for what, value in one.beside.items())
-        said = "; ".join([*([one.note] if one.note else []), *figures])
-        if said:
-            yield f"{one.name}: {said}"
+        remark = "; ".join([*([one.note] if one.note else []), *figures])
+        if remark:
+            yield f"{one.name}: {remark}"
 
 
-def write_into(document: Path, told: str) -> bool:
-    """Replace what the document says between the markers: whether it has any."""
+def write_into(document: Path, text_between: str) -> bool:
+    """Replace the text between the markers of the document; whether it has any."""
     text = document.read_text() if document.exists() else ""
-    before, begun, rest = text.partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not (begun and ended):
+    before, has_begin, rest = text.partition(BEGIN)
+    _, has_end, after = rest.partition(END)
+    if not (has_begin and has_end):
         return False
-    document.write_text(before + told + after)
+    document.write_text(before + text_between + after)
     return True
 
 
@@ -311,14 +263,14 @@ def _bench(options: argparse.Namespace) -> int:
     _BUILD.mkdir(exist_ok=True)
     with TemporaryDirectory(prefix="bench-", dir=_BUILD) as name, console.status("starting") as status:
         measured = _run(options, Path(name), status.update)
-    console.print(_told(options.lines, options.rounds), highlight=False)
+    console.print(_summary(options.lines, options.rounds), highlight=False)
     for kind, ways in measured.items():
         print_table(console, kind, _HEADINGS, map(_cells, ways))
         for remark in _remarks(ways):
             console.print(f"  {remark}", highlight=False, markup=False, soft_wrap=True)
-    told = {"measured_at": datetime.now(UTC).isoformat(timespec="seconds"), "lines": options.lines}
-    told |= {"rounds": options.rounds, "databases": measured}
-    _RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
+    results = {"measured_at": datetime.now(UTC).isoformat(timespec="seconds"), "lines": options.lines}
+    results |= {"rounds": options.rounds, "databases": measured}
+    _RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
     console.print(f"Also in {_RESULTS}", highlight=False)
     if options.document and not write_into(_DOCUMENT, markdown(options.lines, options.rounds, measured)):
         print(f"bench.ways: {_DOCUMENT} has no {BEGIN} and {END}", file=sys.stderr)
@@ -330,13 +282,15 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    """Measure, and say so: the exit code."""
-    options = argparse.ArgumentParser(prog="python -m bench.ways", description="Weigh ways to have the best sellers.")
+    """Measure, report, and return the exit code."""
+    options = argparse.ArgumentParser(
+        prog="python -m bench.ways", description="Compare ways to provide the best sellers."
+    )
     options.add_argument("--lines", type=int, default=1_000_000, help="order lines, 100,000 or more")
     options.add_argument("--rounds", type=int, default=30, help="batches for each way")
     options.add_argument("--database", nargs="+", choices=(SQLITE, POSTGRES), default=(SQLITE, POSTGRES))
     options.add_argument("--document", action="store_true", help=f"also into {_DOCUMENT}, between its markers")
-    # Whoever ends the bench ends its server: what is raised here goes through all the blocks that close it.
+    # A signal raises SystemExit, which closes the server on its way out.
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
     try:

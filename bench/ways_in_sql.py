@@ -1,5 +1,5 @@
-"""Ways to have the best sellers that can be tried in SQL, beside the shop's own tables: what a batch of orders would
-write for each of them in its transaction, and how the best would be read.
+"""Ways to provide the best sellers in SQL, beside the shop's own tables: what each would write in the transaction of a
+batch of orders, and how it would read the best.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,8 @@ import psycopg
 from bench import shops
 from bench.loads import CannotMeasure
 from jangteo.app import system_clock
-from jangteo.core.best_sellers import DEFAULT_BEST, DEFAULT_DAYS, window_start
+from jangteo.core.best_sellers import DEFAULT_BEST, DEFAULT_DAYS, sales_of, window_start
 from jangteo.core.book import Book
-from jangteo.core.counting import sales_of
 from jangteo.core.entities import Order, OrderItem
 from jangteo.storage.best_sellers.query import count_best_sellers
 from jangteo.storage.port import Session, Snapshot, Value
@@ -32,7 +31,7 @@ ORDERS_OF_BATCH: Final = 64
 _QUANTITIES: Final = (1, 1, 2)
 """Of the lines of an order."""
 _FRAME_BYTES: Final = 4096 + 24
-"""A page in SQLite's log, and what is said of it there."""
+"""A page in SQLite's write-ahead log, and its header."""
 _LINES_GIVEN: Final = {
     SQLITE: "SELECT value ->> 0 AS product_id, value ->> 1 AS units FROM json_each(:lines) WHERE TRUE",
     POSTGRES: """
@@ -40,13 +39,13 @@ _LINES_GIVEN: Final = {
         FROM jsonb_array_elements(CAST(:lines AS JSONB))
     """,
 }
-"""The lines of a batch, which SQL is given as JSON."""
+"""The lines of a batch as rows, from a parameter in JSON."""
 
 Standings = list[tuple[int, int]]
 
 
 class Cost(NamedTuple):
-    """What one transaction took, and what it wrote to the database's log."""
+    """The time of one transaction, and what it wrote to the database's log."""
 
     ms: float
     kib: float
@@ -57,71 +56,71 @@ _NOTHING: Final = Cost(0, 0)
 
 @dataclass
 class Measured:
-    """What came of one way."""
+    """The measurements of one way."""
 
     name: str
     note: str
     write: Cost = _NOTHING
-    """What a batch of orders takes more for it: nothing, for many a way."""
+    """What it adds to a batch of orders; nothing for many a way."""
     read_ms: float = 0
     read_at_most_ms: float | None = None
-    """Where it isn't always the same."""
+    """If it varies."""
     agrees: bool = True
-    """Whether it found what the orders say."""
+    """Whether it found the same as the direct query."""
     beside: dict[str, float] = field(default_factory=dict)
-    """What else it costs, and is spent elsewhere."""
+    """Other costs, outside of the batch."""
 
 
 class Shop:
-    """A shop with orders of three days, at a moment that stands still unless it is moved on; and its database's log."""
+    """A shop with orders of three days, with a clock that stands still unless it is moved, and its database's log."""
 
     def __init__(self, url: str, apart: timedelta) -> None:
         self.apart = apart
-        """How long there is from one order to the next."""
+        """The time from one order to the next."""
         self.now = system_clock()
         storage, path = open_storage(url), sqlite_path(url)
-        # A connection that has written plans fallback than one that only reads.
+        # A connection that has written plans differently from one that only reads.
         self.reads, self.writing = storage.connect(), storage.connect()
         self.kind = POSTGRES if path is None else SQLITE
         self._raw: Any = psycopg.connect(url, autocommit=True) if path is None else open_connection(path)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close all connections."""
         for connection in (self.reads, self.writing, self._raw):
             connection.close()
 
     @property
     def since(self) -> int:
-        """When the window of this moment begins."""
+        """The start of the window that ends now (microseconds)."""
         return to_micros(window_start(self.now, DEFAULT_DAYS))
 
     def execute(self, *statements: str) -> None:
-        """Run statements, each in a transaction of its own, as the database plans them by itself."""
+        """Run statements, each in a transaction of its own, with the database's own plans."""
         for sql in statements:
             self._raw.execute(sql)
 
     def cost(self, work: Callable[[], object]) -> Cost:
-        """Do something in one transaction."""
+        """Measure some work of one transaction."""
         before = self._logged()
         began = perf_counter()
         work()
         taken = perf_counter() - began
-        # SQLite's log is folded by then, and begun anew.
+        # SQLite's log has been checkpointed by then, and starts again.
         logged = self._logged() - (before if self.kind == POSTGRES else 0)
         return Cost(taken * 1_000, logged / 1024)
 
     def _logged(self) -> int:
         if self.kind == POSTGRES:
-            # No checkpoint comes between: what is changed for the first time since would be logged as a whole page.
+            # No checkpoint comes between, after which first changes would be logged as whole pages.
             return int(self._raw.execute("SELECT pg_current_wal_insert_lsn() - '0/0'").fetchone()[0])
-        busy, frames, folded = self._raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        if busy or frames != folded:
-            raise CannotMeasure(f"SQLite's log can't be folded: {folded} of {frames} pages were")
+        busy, frames, copied = self._raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if busy or frames != copied:
+            raise CannotMeasure(f"SQLite's log can't be checkpointed: {copied} of {frames} pages were")
         return int(frames) * _FRAME_BYTES
 
 
 class Way:
-    """One of them: does as little as it can, unless it says fallback."""
+    """One way. Writes and prepares nothing unless it overrides this."""
 
     name: ClassVar[str]
     note: ClassVar[str] = ""
@@ -133,18 +132,18 @@ class Way:
         self._given = _LINES_GIVEN[shop.kind]
 
     def prepare(self) -> None:
-        """Bring about what it needs, from the orders that there are."""
+        """Prepare what it needs from the orders."""
 
     def write(self, session: Session, book: Book) -> None:
-        """What a batch of orders must change."""
+        """Write what a batch of orders must change."""
 
     def read(self) -> Standings:
-        """The best sellers, and how much was sold of each."""
+        """Read the best sellers with their units."""
         with self._shop.reads.snapshot(self._shop.now) as snapshot:
             return self._find(snapshot)
 
     def finish(self, measured: Measured) -> None:
-        """Measure what else it costs."""
+        """Measure other costs."""
 
     def _find(self, snapshot: Snapshot) -> Standings:
         raise NotImplementedError
@@ -159,7 +158,7 @@ _FIRST: Final = f"ORDER BY sold DESC, product_id LIMIT {DEFAULT_BEST}"
 
 
 def _best(snapshot: Snapshot, found: str, **values: Value) -> Standings:
-    """What the shop tells of the best sellers that this finds, of which the standings are a part."""
+    """Read as much of the found best sellers as the shop does; return their standings."""
     sql = f"""
         SELECT products.id, products.name, products.price, products.stock, best.sold
         FROM ({found} {_FIRST}) AS best JOIN products ON products.id = best.product_id
@@ -177,28 +176,28 @@ def _sold_by(book: Book) -> dict[int, int]:
 
 
 def _as_json(units: dict[int, int]) -> str:
-    """In order of the products, in which they are held."""
+    """In order of the products, in which their rows are locked."""
     return msgspec.json.encode(sorted(units.items())).decode()
 
 
 class Directly(Way):
-    """What the shop itself does where a window isn't kept."""
+    """What the shop itself does without an active window."""
 
     name = "counted from the orders"
 
     def _find(self, snapshot: Snapshot) -> Standings:
-        return [(each.id, each.sold) for each in count_best_sellers(snapshot, DEFAULT_BEST, DEFAULT_DAYS).value]
+        return [(each.id, each.sold) for each in count_best_sellers(snapshot, DEFAULT_DAYS).value[:DEFAULT_BEST]]
 
 
 class Covering(Way):
-    """Lines that carry their order's moment, so that an index alone has all that is asked."""
+    """Order lines with their order's time, so that an index alone answers."""
 
     name = "counted from a covering index"
-    note = "lines must carry their order's moment: they are written a second time, and their index"
+    note = "order lines need a copy of their order's time: they are written a second time, with their index"
     writes = True
 
     def prepare(self) -> None:
-        """Copy all lines."""
+        """Copy all order lines."""
         columns = "placed_at BIGINT NOT NULL, product_id BIGINT NOT NULL, quantity BIGINT NOT NULL"
         self._shop.execute(
             f"CREATE TABLE sale_lines ({columns})",
@@ -206,11 +205,11 @@ class Covering(Way):
             INSERT INTO sale_lines SELECT created_at, product_id, quantity
             FROM orders JOIN order_items ON order_items.order_id = orders.id ORDER BY created_at, position
             """,
-            "CREATE INDEX sale_lines_by_moment ON sale_lines (placed_at, product_id, quantity)",
+            "CREATE INDEX sale_lines_by_time ON sale_lines (placed_at, product_id, quantity)",
         )
 
     def write(self, session: Session, book: Book) -> None:
-        """All lines."""
+        """Write all order lines."""
         lines = [(item.product_id, item.quantity) for _, order, _ in sales_of(book) for item in order.items]
         sql = f"INSERT INTO sale_lines SELECT CAST(:at AS BIGINT), product_id, units FROM ({self._given}) AS l"
         session.run(sql, at=to_micros(book.now), lines=msgspec.json.encode(lines).decode())
@@ -224,7 +223,7 @@ class Covering(Way):
 
 
 class Hours(Way):
-    """Added up by the hour; the hour in which the window begins is counted from the orders."""
+    """Units by hour; the hour in which the window starts is read from the orders."""
 
     name = "hour buckets"
     note = "the newest hour is right as it stands; the part of the oldest that counts is read from the orders"
@@ -245,7 +244,7 @@ class Hours(Way):
         )
 
     def write(self, session: Session, book: Book) -> None:
-        """A row for each product of the hour."""
+        """Change a row for each product of the hour."""
         sql = f"""
             INSERT INTO hour_sales SELECT CAST(:hour AS BIGINT), product_id, units FROM ({self._given}) AS l
             WHERE TRUE ON CONFLICT (hour, product_id) DO UPDATE SET sold = hour_sales.sold + excluded.sold
@@ -265,7 +264,7 @@ class Hours(Way):
 
 
 class WindowTotal(Way):
-    """One row a product, which every sale changes, and its leaving the window again."""
+    """A row for each product, changed by every sale, and again when the sale leaves the window."""
 
     name = "a total for each product"
     note = "with as many lines again that leave the window in the same transaction; finding these is not in it"
@@ -286,7 +285,7 @@ class WindowTotal(Way):
         )
 
     def write(self, session: Session, book: Book) -> None:
-        """What has come; and what came with the last batch goes, as if its time were over."""
+        """Add this batch, and subtract the last one as if it left the window now."""
         sql = f"""
             INSERT INTO window_sales SELECT product_id, units FROM ({self._given}) AS l
             WHERE TRUE ON CONFLICT (product_id) DO UPDATE SET sold = window_sales.sold + excluded.sold
@@ -301,14 +300,14 @@ class WindowTotal(Way):
 
 
 class View(Way):
-    """What PostgreSQL can keep of a query's answer, until it is told to ask again."""
+    """A query's answer that PostgreSQL stores until the next refresh."""
 
     name = "a materialized view"
     note = "as old as its last refresh"
     kinds = (POSTGRES,)
 
     def prepare(self) -> None:
-        """Ask once."""
+        """Run the query once."""
         self._shop.execute(
             f"CREATE MATERIALIZED VIEW seen_sales AS {_SOLD.format(since=self._shop.since)}",
             "CREATE UNIQUE INDEX seen_sales_by_product ON seen_sales (product_id)",
@@ -316,7 +315,7 @@ class View(Way):
         )
 
     def finish(self, measured: Measured) -> None:
-        """Ask again; of what hasn't changed when readers are not to wait for it, which is the least it can take."""
+        """Refresh; a concurrent one of unchanged rows, which is the least it can take."""
         refreshed = self._shop.cost(lambda: self._shop.execute("REFRESH MATERIALIZED VIEW seen_sales"))
         beside = self._shop.cost(lambda: self._shop.execute("REFRESH MATERIALIZED VIEW CONCURRENTLY seen_sales"))
         measured.beside["ms to refresh, readers wait"] = refreshed.ms
@@ -331,7 +330,7 @@ IN_SQL: Final = (Directly, Covering, Hours, WindowTotal, View)
 
 
 def batch(now: datetime, random: Random) -> Book:
-    """Orders of three lines each, of any products."""
+    """A batch of orders of three lines each, of any products."""
     book = Book(now)
     catalogue = range(1, shops.PRODUCTS_OF_CATALOGUE + 1)
     for number in range(1, ORDERS_OF_BATCH + 1):

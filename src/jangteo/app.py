@@ -15,7 +15,7 @@ from jangteo.delivery.lease import DatabaseLease, FileLease
 from jangteo.delivery.relay import Relay
 from jangteo.delivery.sender import Sender
 from jangteo.delivery.sinks.platforms import open_sink, shown_platform
-from jangteo.engine.best_sellers import Counting
+from jangteo.engine.best_sellers import BestSellers
 from jangteo.engine.commands import Commands, Writer
 from jangteo.engine.reads import Reads
 from jangteo.engine.writer.client import WriterProcess
@@ -68,12 +68,13 @@ class Shop:
         self._relay = (
             relay_of(settings, self.commands, self.reads, others_commit=self.storage.shared) if settings.relay else None
         )
-        self._counting = Counting(self.commands, self.reads)
+        self._best_sellers = BestSellers(self.commands, self.reads)
         self._api = Api(
             ROUTES,
             pages(ROUTES, __version__),
             self.commands,
             self.reads,
+            self._best_sellers,
             body_max_bytes=settings.body_max_bytes,
         )
 
@@ -105,7 +106,7 @@ class Shop:
         """Serve requests until the end of the block; then commit and answer everything accepted, and stop."""
         await self.commands.start()
         self.reads.start()
-        self._counting.start()
+        self._best_sellers.start()
         if self._relay is not None:
             self._relay.start()
         try:
@@ -115,7 +116,7 @@ class Shop:
                 if self._relay is not None:
                     await self._relay.stop()
             finally:
-                await self._counting.stop()
+                await self._best_sellers.stop()
                 await self.commands.stop()
                 await self.reads.stop()
 

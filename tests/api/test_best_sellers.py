@@ -1,4 +1,4 @@
-"""The best sellers over HTTP: how many, of which window, counted which way, and as of which moment."""
+"""The best sellers over HTTP: limit, days, method, and the time the answer is exact as of."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def full(shop: ServedShop) -> Http:
-    """Of the seven products, the first has sold seven times, the last once."""
+    """Seven products: the first has sold seven times, the last once."""
     http = shop.http
     user = http.user(balance=1_000_000)
     for number in range(7):
@@ -47,7 +47,7 @@ ALL = [(number, 8 - number) for number in range(1, 8)]
     ],
 )
 @pytest.mark.parametrize("method", ["", "summary", "direct"])
-def test_as_many_as_wanted_five_if_nothing_is_said(
+def test_lists_up_to_the_limit_five_by_default(
     full: Http, query: str, expected: list[tuple[int, int]], method: str
 ) -> None:
     chosen = f"method={method}" if method else ""
@@ -58,16 +58,16 @@ def test_as_many_as_wanted_five_if_nothing_is_said(
 
 @pytest.mark.parametrize("method", ["summary", "direct"])
 @pytest.mark.parametrize("query", ["", "&days=7"])
-def test_the_moment_is_told(full: Http, query: str, method: str) -> None:
+def test_as_of_says_when_the_answer_was_exact(full: Http, query: str, method: str) -> None:
     answers = [full.get(f"{TOP}?method={method}{query}") for _ in range(2)]
     first, second = (datetime.fromisoformat(answer.headers["as-of"]) for answer in answers)
     assert first.utcoffset() == timedelta()
     assert answers[0].headers["as-of"].endswith("Z")
-    assert first < second, "every answer is as of its own moment"
+    assert first < second, "every answer has its own time"
 
 
 @pytest.mark.parametrize("path", [TOP, f"{TOP}?method=direct", f"{TOP}?days=7"])
-def test_the_head_of_an_answer_may_be_all_that_is_wanted(full: Http, path: str) -> None:
+def test_head_has_the_headers_of_get(full: Http, path: str) -> None:
     head, whole = full.head(path), full.get(path)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == str(len(whole.content))
@@ -95,17 +95,17 @@ def test_the_head_of_an_answer_may_be_all_that_is_wanted(full: Http, path: str) 
         ("after=1", "after"),
     ],
 )
-def test_what_cannot_be_is_named(full: Http, query: str, field: str) -> None:
+def test_an_invalid_parameter_is_named(full: Http, query: str, field: str) -> None:
     answer = full.get(f"{TOP}?{query}")
     assert answer.status_code == 400
     assert (answer.json()["type"], answer.json()["field"]) == ("/problems/invalid-request", field)
 
 
-def test_a_window_that_is_not_kept_is_answered_exactly_and_kept_after_that(full: Http, shop: ServedShop) -> None:
+def test_a_first_request_is_answered_exactly_and_starts_a_window(full: Http, shop: ServedShop) -> None:
     shop.clock.ahead = 5 * DAY
     assert sold(full.get(TOP)) == []
     assert sold(full.get(f"{TOP}?days=7")) == ALL[:5]
-    until_kept(shop, 7)
+    wait_until_active(shop, 7)
     assert full.post("/orders/7/cancel").status_code == 200
     for method in ("summary", "direct"):
         assert sold(full.get(f"{TOP}?days=7&limit=100&method={method}")) == ALL[:6]
@@ -114,18 +114,18 @@ def test_a_window_that_is_not_kept_is_answered_exactly_and_kept_after_that(full:
     assert sold(full.get(f"{TOP}?days=7")) == []
 
 
-def until_kept(shop: ServedShop, days: int) -> None:
-    """The counting looks once a second."""
+def wait_until_active(shop: ServedShop, days: int) -> None:
+    """A server refreshes once a second."""
     end, sql = monotonic() + 30, "SELECT 1 FROM best_seller_windows WHERE days = :days AND state = 'active'"
     with closing(shop.shop.storage.connect()) as connection:
         found = False
         while not found:
-            assert monotonic() < end, "it isn't kept"
+            assert monotonic() < end, "no active window"
             with connection.snapshot(shop.clock()) as snapshot:
                 found = bool(snapshot.rows(sql, days=days))
 
 
-def test_the_documentation_says_so(shop: ServedShop) -> None:
+def test_the_documentation_has_the_parameters(shop: ServedShop) -> None:
     described = shop.http.get("/schema/openapi.json").json()["paths"][TOP]["get"]
     parameters = {each["name"]: each["schema"] for each in described["parameters"]}
     assert {name: schema["default"] for name, schema in parameters.items()} == {

@@ -53,6 +53,7 @@ class Shops(RuleBasedStateMachine):
         self.coupon_ids: dict[int, int] = {}
         self.order_ids: dict[int, int] = {}
         self.connection = self.storage.connect()
+        self.view = query.BestSellersView()
         self.now = datetime(2026, 11, 23, tzinfo=UTC)
         self.model = Model()
         self.waiting: list[tuple[Command, Any]] = []
@@ -143,9 +144,9 @@ class Shops(RuleBasedStateMachine):
                 assert [entry.amount for entry in reversed(getattr(entries, "items", []))] == self.model.ledger[user]
             listed = products.read_products(snapshot, None, None).items
             assert {product.id: product.stock for product in listed} == self.model.stock
-            for best in (query.read_best_sellers(snapshot, 5, 3), query.count_best_sellers(snapshot, 5, 3)):
+            for best in (self.view.read(snapshot, 5, 3), query.count_best_sellers(snapshot, 3)):
                 assert best is not None
-                assert [(each.id, each.sold) for each in best.value] == self.model.best_sellers(self.now)
+                assert [(each.id, each.sold) for each in best.value[:5]] == self.model.best_sellers(self.now)
             for number, order in self.model.orders.items():
                 stored = orders.read_order(snapshot, self.order_ids[number])
                 assert isinstance(stored, Order)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from jangteo.core import relay
+from jangteo.core.best_sellers import RefreshBestSellers
 from jangteo.core.book import Command, RecordedCommand
 from jangteo.core.commands import AnyCommand
-from jangteo.core.counting import CountSales, Step, Window, WrittenPage
 from jangteo.core.coupons import ClaimCoupon, StartCampaign
-from jangteo.core.entities import CouponTerms, FailedEvent
+from jangteo.core.entities import Bucket, CouponTerms, FailedEvent, Refresh, Window
 from jangteo.core.health import CheckWritable
 from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
@@ -34,9 +34,10 @@ from jangteo.engine.writer.protocol import (
 )
 from tests.core.books import NOW
 
-WINDOW = Window(2, 7, NOW - timedelta(days=7, microseconds=1), "backfilling", NOW, NOW)
-PAGE = WrittenPage(2**47 - 1, 2, 9, "[0,9]")
-STEP = Step((1, 2), (WINDOW,), (replace(WINDOW, state="active"),), (1,), (PAGE,), (PAGE, PAGE), (2**46,))
+WINDOW = Window(2, 7, NOW - timedelta(days=7, microseconds=1), "backfilling", NOW, NOW, NOW)
+BUCKET = Bucket(2, 5, (0, 9))
+CHANGED = replace(WINDOW, state="active", heartbeat_at=None)
+REFRESH = Refresh((1, 2), (WINDOW,), (CHANGED,), (1,), (BUCKET,), (BUCKET, BUCKET), ((2, 2**46 - 1),))
 SUBMISSIONS = [
     Submission(RegisterUser("김장터"), "key"),
     Submission(RegisterUser(None)),
@@ -53,7 +54,7 @@ SUBMISSIONS = [
     Submission(AcquireLease("me", 5.0)),
     Submission(RenewLease("me", 5.0)),
     Submission(ReleaseLease("me")),
-    Submission(CountSales(7, STEP)),
+    Submission(RefreshBestSellers(7, REFRESH)),
     Submission(relay.RecordFailures((FailedEvent(5, 3, 2, "too large", 1.5),))),
     Submission(relay.RecordDelivered((5, 6))),
     Submission(relay.RetryEvents((5,))),
@@ -73,8 +74,8 @@ def test_every_command_is_decoded_as_it_was_encoded() -> None:
     assert repr(received).replace("[", "(").replace("]", ")") == repr(SUBMISSIONS).replace("[", "(").replace("]", ")")
 
 
-def test_the_example_of_a_step_fills_every_field() -> None:
-    assert all(getattr(STEP, name) for name in STEP.__struct_fields__)
+def test_the_refresh_that_arrives_has_every_field() -> None:
+    assert all(getattr(REFRESH, name) for name in REFRESH.__struct_fields__)
 
 
 def test_the_union_names_every_command() -> None:

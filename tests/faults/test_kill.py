@@ -12,10 +12,11 @@ from typing import Any
 import httpx
 import pytest
 
+from jangteo.storage.best_sellers.query import BestSellersView
 from jangteo.storage.urls import open_storage
 from tests.faults.customers import told
 from tests.serving import Http, ServerProcess, audit, serve_in_process
-from tests.storage.refreshed import kept_and_direct
+from tests.storage.best_sellers.shop import read_both
 
 ROUNDS = 20
 CLIENTS = 16
@@ -80,7 +81,7 @@ def test_twenty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None
         server = serve_in_process(database)
         with Http(base_url=server.address, timeout=30) as http:
             everything_is_there(http, load)
-        counted_right(database)
+        best_sellers_agree(database)
         paid |= {answer["orderId"] for path, answer, _ in load.acknowledged if path == "/orders"}
     assert server.interrupt()[0] == 0
     audited = audit(database)
@@ -95,11 +96,11 @@ async def until_killed(load: Load, server: ServerProcess) -> None:
     await running
 
 
-def counted_right(database: str) -> None:
-    """Whatever was counted of the best sellers, and whatever was only noted."""
+def best_sellers_agree(database: str) -> None:
+    """The view and the orders, however far the view is refreshed."""
     with closing(open_storage(database).connect()) as connection, connection.snapshot(datetime.now(UTC)) as snapshot:
-        kept, direct = kept_and_direct(snapshot, 100, 3)
-    assert kept == direct != []
+        from_view, direct = read_both(snapshot, BestSellersView(), 100, 3)
+    assert from_view == direct != []
 
 
 def everything_is_there(http: Http, load: Load) -> None:

@@ -1,4 +1,4 @@
-"""Orders and cancellations from many clients at once, while everybody counts: both ways of the best sellers are one."""
+"""Orders and cancellations from many clients, while several servers refresh: the view and the direct query agree."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from typing import Any
 import httpx
 import pytest
 
-from jangteo.storage.best_sellers.refresh import read_windows
+from jangteo.storage.best_sellers.query import BestSellersView
+from jangteo.storage.best_sellers.windows import read_windows
 from jangteo.storage.urls import open_storage
 from tests.serving import Http, ServerProcess, audit, serve_in_process
-from tests.storage.refreshed import kept_and_direct
+from tests.storage.best_sellers.shop import read_both
 
 CLIENTS = 12
 LOOKS = 150
 PRODUCTS = 400
-"""On four pages."""
+"""In four buckets."""
 DAYS = (1, 3, 7)
 
 
@@ -38,7 +39,7 @@ def servers(database: str, tmp_path: Path) -> Iterator[list[ServerProcess]]:
 
 
 class Shoppers:
-    """Clients who order, cancel, and ask for the best sellers both ways, each at one server after the other."""
+    """Clients who order, cancel, and request the best sellers with either method, each at a random server each time."""
 
     def __init__(self, servers: list[ServerProcess]) -> None:
         self._addresses = [server.address for server in servers]
@@ -46,11 +47,11 @@ class Shoppers:
             self._users = [http.user(balance=10**9) for _ in range(CLIENTS)]
             self._products = [http.product(price=1, stock=10**6) for _ in range(PRODUCTS)]
         self._closing = asyncio.Event()
-        self.ordered = self.cancelled = self.asked = 0
+        self.ordered = self.cancelled = self.requested = 0
 
     @asynccontextmanager
     async def shopping(self) -> AsyncIterator[None]:
-        """They are at it as long as the block lasts."""
+        """Have them shop until the end of the block."""
         async with httpx.AsyncClient(timeout=60) as client, asyncio.TaskGroup() as group:
             for user in self._users:
                 group.create_task(self._shop(client, user))
@@ -72,13 +73,13 @@ class Shoppers:
                 answer = await client.get(f"{address}/products/top?{query}")
                 assert answer.status_code == 200, answer.text
                 in_order(answer.json())
-                self.asked += 1
+                self.requested += 1
             else:
                 orders.append(await self._order(client, address, user, random))
                 self.ordered += 1
 
     async def _order(self, client: httpx.AsyncClient, address: str, user: int, random: Random) -> int:
-        # A few are much better loved than the others.
+        # A few products sell much better than the others.
         lines = {self._products[int(PRODUCTS * random.random() ** 3)]: random.randint(1, 3) for _ in range(3)}
         items = [{"productId": product, "quantity": quantity} for product, quantity in lines.items()]
         answer = await client.post(f"{address}/orders", json={"userId": user, "items": items})
@@ -92,32 +93,34 @@ def in_order(best: list[dict[str, Any]]) -> None:
 
 
 def look(database: str) -> tuple[set[int], int]:
-    """Compare them in one snapshot: which windows were kept, and how many steps there were."""
+    """Compare both in one snapshot; return the days of the active windows, and the version."""
     with closing(open_storage(database).connect()) as connection, connection.snapshot(datetime.now(UTC)) as snapshot:
-        kept = {window.days for window in read_windows(snapshot) if window.state == "active"}
+        active = {window.days for window in read_windows(snapshot) if window.state == "active"}
         for days in DAYS:
             for limit in (1, 5, 100):
-                counted, direct = kept_and_direct(snapshot, limit, days)
-                assert counted in (None, direct), (days, limit)
-                assert (counted is not None) == (days in kept)
-        ((steps,),) = snapshot.rows("SELECT steps FROM best_seller_version")
-    return kept, steps
+                from_view, direct = read_both(snapshot, BestSellersView(), limit, days)
+                assert from_view in (None, direct), (days, limit)
+                assert (from_view is not None) == (days in active)
+        ((version,),) = snapshot.rows("SELECT version FROM best_seller_version")
+    return active, version
 
 
 @pytest.mark.timeout(240)
-def test_both_ways_agree_while_everybody_orders_cancels_and_counts(database: str, servers: list[ServerProcess]) -> None:
+def test_view_and_direct_query_agree_while_clients_order_and_servers_refresh(
+    database: str, servers: list[ServerProcess]
+) -> None:
     shoppers = Shoppers(servers)
 
     async def race() -> tuple[set[int], int]:
-        kept, steps, looks = set[int](), 0, 0
+        active, version, looks = set[int](), 0, 0
         async with asyncio.timeout(200), shoppers.shopping():
-            # Until the windows of other days were built meanwhile, and steps were done with all of them.
-            while looks < LOOKS or kept < set(DAYS) or steps < 8:
-                kept, steps = await asyncio.to_thread(look, database)
+            # Until the windows of other days are active, and refreshes have included all of them.
+            while looks < LOOKS or active < set(DAYS) or version < 8:
+                active, version = await asyncio.to_thread(look, database)
                 looks += 1
         return look(database)
 
-    kept, steps = asyncio.run(race())
-    assert kept == set(DAYS)
-    assert steps >= 8
-    assert min(shoppers.ordered, shoppers.cancelled, shoppers.asked) > 20
+    active, version = asyncio.run(race())
+    assert active == set(DAYS)
+    assert version >= 8
+    assert min(shoppers.ordered, shoppers.cancelled, shoppers.requested) > 20

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from jangteo import demo
-from jangteo.storage.best_sellers import refresh
 from jangteo.storage.urls import open_storage
 from tests.postgres import EMPTY_SHOP, Server
 from tests.storage.damage import NOW
@@ -21,12 +20,6 @@ def kept(database: str) -> Iterator[Shop]:
     with closing(Shop(database)) as shop:
         shop.set_up()
         yield shop
-
-
-@pytest.fixture
-def always(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is too little for a step."""
-    monkeypatch.setattr(refresh, "FEW", 0)
 
 
 @pytest.fixture(scope="session")

@@ -67,9 +67,6 @@ class Shop:
         with self._connection.transaction() as session:
             for each in sql:
                 session.run(each)
-        with self._connection.snapshot(OPENED) as snapshot:
-            # Cached results depend on what commands change, not on this.
-            snapshot.memory.clear()
 
     def ids(self, table: str) -> list[int]:
         return [row[0] for row in self.rows(f"SELECT id FROM {table} ORDER BY id")]

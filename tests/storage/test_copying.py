@@ -26,7 +26,7 @@ from jangteo.core.relay import (
 )
 from jangteo.engine.batch import Submission, commit
 from jangteo.storage import copying, migrations, outbox
-from jangteo.storage.best_sellers.refresh import plan_step
+from jangteo.storage.best_sellers.refresh import plan_refresh
 from jangteo.storage.copying import OF_PROCESSES, SHOP, AuditFailed, Copied, copy_shop
 from jangteo.storage.errors import Broken, CannotOpen
 from jangteo.storage.port import Row
@@ -47,11 +47,11 @@ def filled_file(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) 
     storage = open_storage(f"sqlite:///{path}")
     assert demo.fill(storage, lambda: NOW)
     with closing(storage.connect()) as connection:
-        # Later sales stay in the deltas.
+        # Sales after this are deltas.
         with connection.snapshot(NOW) as snapshot:
-            refresh = plan_step(snapshot, frozenset({7}))
-        assert refresh is not None
-        commit(connection, [Submission(refresh.command)], lambda: NOW)
+            planned = plan_refresh(snapshot, frozenset({7}))
+        assert planned is not None
+        commit(connection, [Submission(planned.command)], lambda: NOW)
         commit(connection, [REPEATED, Submission(MarkSent(tuple(range(1, 100))))], lambda: NOW)
         relay_commands = [
             RecordFailures((FailedEvent(50, 48, 5, "HTTP 422: no such product", None),)),

@@ -18,6 +18,7 @@ from jangteo.storage.timestamps import to_micros
 from jangteo.storage.urls import open_storage
 from tests.postgres import Server
 from tests.storage import revision_3
+from tests.storage.best_sellers.shop import BestSellersShop
 from tests.storage.old_shops import (
     FIRST,
     THIRD,
@@ -29,7 +30,6 @@ from tests.storage.old_shops import (
     run,
     tables_of,
 )
-from tests.storage.refreshed import CountedShop
 from tests.storage.shops import DAY, OPENED, Shop, order
 
 # Event batch 1 is of two orders, 2 of a third and of cancelling the first, 3 of cancelling the second alone, 4 of an
@@ -158,18 +158,18 @@ def test_a_shop_of_the_first_version_goes_on(old: str) -> None:
 def test_best_sellers_come_from_the_orders_until_their_window_is_backfilled(old: str) -> None:
     now = TIMES[4]
     migrate(old).close()
-    with closing(CountedShop(old)) as shop:
+    with closing(BestSellersShop(old)) as shop:
         assert shop.states() == []
-        assert not shop.is_kept(now, 3)
-        directly = shop.look(count_best_sellers, 5, 3, at=now).value
-        assert [(each.id, each.sold) for each in directly] == [(2, 1)]
-        window = shop.begin(now, 3)
+        assert not shop.view_answers(now, 3)
+        direct = shop.look(count_best_sellers, 3, at=now).value
+        assert [(each.id, each.sold) for each in direct] == [(2, 1)]
+        window = shop.start_window(now, 3)
         shop.order(at=now)
         shop.cancel(3, at=now)
         assert shop.wrong(now) == []
-        shop.finish(window, shop.lacking(window, now), now)
-        assert shop.is_kept(now, 3)
-        assert shop.agreed(now) == [(1, 1)]
+        shop.finish(window, shop.missing(window, now), now)
+        assert shop.view_answers(now, 3)
+        assert shop.best(now) == [(1, 1)]
         assert shop.wrong(now) == []
 
 
@@ -177,10 +177,10 @@ def test_a_shop_without_orders_has_an_active_window(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'new.db'}"
     create(database, FIRST)
     migrate(database).close()
-    with closing(CountedShop(database)) as shop:
+    with closing(BestSellersShop(database)) as shop:
         assert shop.states() == [(1, 3, "active")]
-        assert shop.is_kept(OPENED, 3)
-        assert shop.agreed(OPENED) == []
+        assert shop.view_answers(OPENED, 3)
+        assert shop.best(OPENED) == []
 
 
 def test_migrating_again_changes_nothing(old: str) -> None:

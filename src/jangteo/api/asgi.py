@@ -18,6 +18,8 @@ from jangteo.api.requests import (
 from jangteo.api.responses import Response, failure, outcome_response, problem_response, result_response
 from jangteo.api.route import Route
 from jangteo.api.router import Router
+from jangteo.core.book import Command
+from jangteo.engine.best_sellers import BestSellers, BestSellersRequest
 from jangteo.engine.commands import Commands
 from jangteo.engine.reads import Reads
 from jangteo.engine.worker_pool import Overloaded, Stopped
@@ -44,6 +46,7 @@ class Api:
         pages: Mapping[str, StaticPage],
         commands: Commands,
         reads: Reads,
+        best_sellers: BestSellers,
         *,
         body_max_bytes: int,
     ) -> None:
@@ -51,6 +54,7 @@ class Api:
         self._pages = pages
         self._commands = commands
         self._reads = reads
+        self._best_sellers = best_sellers
         self._body_max_bytes = body_max_bytes
         self._last_encoded: tuple[object, str, Response] | None = None
 
@@ -96,7 +100,9 @@ class Api:
         asked: Any = route.endpoint(*arguments)
         if isinstance(asked, Query):
             return self._encode_once(route, path, await self._reads.run(asked))
-        if not hasattr(asked, "decide"):
+        if isinstance(asked, BestSellersRequest):
+            return self._encode_once(route, path, await self._best_sellers.read(asked))
+        if not isinstance(asked, Command):
             return result_response(route, path, asked)
         outcome = self._commands.submit(asked, key if route.takes_key else None)
         return outcome_response(

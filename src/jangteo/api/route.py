@@ -10,9 +10,12 @@ from msgspec import Struct
 
 from jangteo.core.book import Command
 from jangteo.core.refusals import Refusal
+from jangteo.engine.best_sellers import BestSellersRequest
 from jangteo.storage.port import Query
 
-Endpoint = Callable[..., Command] | Callable[..., Query[Any]] | Callable[..., Struct]
+Endpoint = (
+    Callable[..., Command] | Callable[..., Query[Any]] | Callable[..., BestSellersRequest] | Callable[..., Struct]
+)
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Route:
     """One HTTP call.
 
     The endpoint takes the ids of the path, then the fields of the query string, then the body. It returns a command,
-    a query, or the result itself.
+    a query, a request for the best sellers, or the result itself.
     """
 
     method: Literal["GET", "POST", "PATCH"]

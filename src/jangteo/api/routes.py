@@ -39,7 +39,7 @@ ROUTES: Final[tuple[Route, ...]] = (
 
     post("/products", products.add_product, products.NewProduct, 201, Product),
     get("/products", products.list_products, list[Product], query=OptionalPaging),
-    get("/products/top", best_sellers.list_best_sellers, list[BestSeller], query=best_sellers.WhichBest),
+    get("/products/top", best_sellers.list_best_sellers, list[BestSeller], query=best_sellers.BestSellersQuery),
     get("/products/{productId}", products.read_product, Product, ProductNotFound),
     patch("/products/{productId}", products.change_product, products.ProductChange, Product, ProductNotFound),
     post("/products/{productId}/stock", products.move_stock, products.StockChange, 201, Product,

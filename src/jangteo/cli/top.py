@@ -1,9 +1,9 @@
-"""`jangteo top`: how the best sellers are counted, and counting a window of them anew."""
+"""`jangteo top`: the status of the best-seller view, and rebuilding a window of it."""
 
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 import typer
@@ -11,20 +11,19 @@ import typer
 from jangteo import logs
 from jangteo.app import system_clock
 from jangteo.cli.options import Database
-from jangteo.cli.rebuild import count_anew
+from jangteo.cli.rebuild import rebuild_window
 from jangteo.core.best_sellers import DEFAULT_DAYS, MAX_DAYS
 from jangteo.settings import Settings
-from jangteo.storage.best_sellers.status import TopState, WindowState, read_top_state
+from jangteo.storage.best_sellers.status import ViewStatus, WindowStatus, read_status
 from jangteo.storage.port import Storage
 from jangteo.storage.urls import open_storage
 
 top = typer.Typer()
-_IN_WORDS: Final = {"active": "active", "backfilling": "being counted", "retired": "let go"}
 
 
 @top.callback(invoke_without_command=True)
 def about(context: typer.Context) -> None:
-    """Look at how the best sellers are counted, and count them anew."""
+    """Show the status of the best sellers, and rebuild a window of them."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -36,13 +35,13 @@ def status(
         bool, typer.Option("--json", envvar="JANGTEO_JSON", help="One JSON object, for programs.")
     ] = False,
 ) -> None:
-    """Which windows are kept, how far they are counted, and how many notes of sales wait."""
+    """Show each window, how far it is refreshed, and how many deltas wait."""
     with closing(_opened(database).connect()) as connection, connection.snapshot(system_clock()) as snapshot:
-        state = read_top_state(snapshot)
+        shown = read_status(snapshot)
     if as_json:
-        typer.echo(msgspec.json.encode(state).decode())
+        typer.echo(msgspec.json.encode(shown).decode())
         return
-    for line in _lines(state):
+    for line in _lines(shown):
         typer.echo(line)
 
 
@@ -54,11 +53,11 @@ def rebuild(
     ] = DEFAULT_DAYS,
     database: Database = Settings.database,
 ) -> None:
-    """Count a window anew from the orders; until that is done the one there is goes on. Ctrl-C ends it."""
+    """Rebuild a window from the orders. Until that is done, the active one answers. Ctrl-C aborts it."""
     storage, window = _opened(database), _count(days, "day")
-    typer.echo(f"Counting the best sellers of {window} anew.")
-    counted = count_anew(Settings(database=database), storage, days)
-    typer.echo(f"{_count(counted.products, 'product')} sold in {window}, counted in {counted.took_s:,.1f} s.")
+    typer.echo(f"Rebuilding the best sellers of {window}.")
+    rebuilt = rebuild_window(Settings(database=database), storage, days)
+    typer.echo(f"{_count(rebuilt.products, 'product')} sold in {window}, backfilled in {rebuilt.took_s:,.1f} s.")
 
 
 def _opened(database: str) -> Storage:
@@ -68,28 +67,28 @@ def _opened(database: str) -> Storage:
     return storage
 
 
-def _lines(state: TopState) -> Iterator[str]:
-    for window in state.windows:
-        yield f"{_count(window.days, 'day'):<14}{_IN_WORDS[window.state]}{_details(window, state.at)}"
-    yield f"to be counted {_count(state.uncounted_notes, 'note')} of sales"
+def _lines(view: ViewStatus) -> Iterator[str]:
+    for window in view.windows:
+        yield f"{_count(window.days, 'day'):<10}{window.state}{_details(window, view.at)}"
+    yield f"waiting   {_count(view.waiting_deltas, 'delta')}"
 
 
-def _details(window: WindowState, at: datetime) -> str:
+def _details(window: WindowStatus, at: datetime) -> str:
     if window.state == "retired":
         return ", to be removed"
     if window.started_at is not None:
-        silent = window.silent_since
+        lost = window.heartbeat_lost_since
         since = f" since {_at(window.started_at, at)}"
-        return since if silent is None else f"{since}, but nobody has been heard of since {_at(silent, at)}"
-    until = window.counted_until
-    counted = "nothing counted yet" if until is None else f"counted up to {_at(until, at)}"
-    asked = "" if window.requested_at is None else f", last asked for about {_at(window.requested_at, at)}"
-    return f", {_count(window.products or 0, 'product')}, {counted}{asked}"
+        return since if lost is None else f"{since}, no heartbeat since {_at(lost, at)}"
+    until = window.refreshed_until
+    refreshed = "never refreshed" if until is None else f"refreshed up to {_at(until, at)}"
+    requested = "" if window.requested_at is None else f", requested about {_at(window.requested_at, at)}"
+    return f", {_count(window.products or 0, 'product')}, {refreshed}{requested}"
 
 
 def _count(count: int, one: str) -> str:
     return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
 
 
-def _at(moment: datetime, now: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ} ({max((now - moment).total_seconds(), 0):,.0f} s ago)"
+def _at(then: datetime, now: datetime) -> str:
+    return f"{then:%Y-%m-%dT%H:%M:%SZ} ({max((now - then).total_seconds(), 0):,.0f} s ago)"

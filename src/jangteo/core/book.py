@@ -5,7 +5,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from msgspec import Struct
 
@@ -17,6 +17,7 @@ from jangteo.core.entities import (
     LedgerKind,
     Order,
     Product,
+    Refresh,
     StockMovement,
     Wallet,
 )
@@ -116,7 +117,7 @@ class Book:
         self.recorded: list[RecordedCommand] = []
         """Commands that storage writes as they are, in order of arrival."""
         self.view_version: Shelf[int] = Shelf()
-        self.refreshes: list[Any] = []
+        self.refreshes: list[Refresh] = []
         """Refreshes of the best sellers that apply to the version loaded."""
 
     def enter_balance(self, wallet: Wallet, kind: LedgerKind, amount: int, order_id: int | None) -> Wallet:

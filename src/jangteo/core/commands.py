@@ -1,6 +1,6 @@
 """Every command as one tagged union: what the writer process decodes. The tag is the name of the command's type."""
 
-from jangteo.core.counting import CountSales
+from jangteo.core.best_sellers import RefreshBestSellers
 from jangteo.core.coupons import ClaimCoupon, StartCampaign
 from jangteo.core.health import CheckWritable
 from jangteo.core.orders import CancelOrder, PlaceOrder
@@ -44,6 +44,6 @@ AnyCommand = (
     | RecordPlatformStatus
     | ResumePlatform
     | PurgeEvents
-    | CountSales
+    | RefreshBestSellers
 )
 """Any command. A test checks that every subclass of `Command` is a member."""

@@ -23,6 +23,7 @@ from jangteo.core.limits import (
 OrderStatus = Literal["paid", "cancelled"]
 LedgerKind = Literal["charge", "payment", "refund"]
 CouponStatus = Literal["usable", "used", "expired"]
+WindowState = Literal["active", "backfilling", "retired"]
 
 
 class Wallet(Struct, frozen=True):
@@ -167,6 +168,46 @@ class BestSeller(Struct, frozen=True, rename="camel"):
     price: Money
     stock: Count
     sold: PositiveCount
+
+
+class Window(Struct, frozen=True):
+    """The best-seller view of the last `days` times 24 hours: units by product, sold later than `since`.
+
+    `since` trails the window's start until a refresh moves it.
+    """
+
+    window_id: int
+    days: int
+    since: datetime
+    state: WindowState
+    """Queries read active windows, a backfill fills one from the orders, and refreshes delete retired ones."""
+    started_at: datetime
+    requested_at: datetime
+    """When a client last requested it, recorded about once an hour."""
+    heartbeat_at: datetime | None = None
+    """The last heartbeat of its backfill. None unless it is backfilling."""
+
+
+class Bucket(Struct, frozen=True):
+    """The units of products with neighbouring ids within one window, in order of id. Zeros at the end are left out."""
+
+    window_id: int
+    number: int
+    units: tuple[int, ...]
+
+
+class Refresh(Struct, frozen=True, omit_defaults=True):
+    """What one refresh of the best sellers writes."""
+
+    applied_deltas: tuple[int, ...] = ()
+    """Ids of the deltas that the buckets now contain; they are deleted."""
+    new_windows: tuple[Window, ...] = ()
+    changed_windows: tuple[Window, ...] = ()
+    removed_windows: tuple[int, ...] = ()
+    new_buckets: tuple[Bucket, ...] = ()
+    changed_buckets: tuple[Bucket, ...] = ()
+    removed_buckets: tuple[tuple[int, int], ...] = ()
+    """(window id, bucket number) of each."""
 
 
 class FailedEvent(Struct, frozen=True):

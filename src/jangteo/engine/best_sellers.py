@@ -1,215 +1,114 @@
-"""The counting of what is sold, beside the orders: a task of every server that looks once a second, and does a step
-where that is worth one. Any number of servers may do so: who comes second has done nothing.
+"""The best sellers of a serving process: answers requests, and refreshes the view beside the orders.
 
-A window is built beside that, in a cost of its own, however long it takes: whoever builds it is heard of all the while.
+Every server has one. Any number of them may refresh: of two refreshes planned from one version, the second changes
+nothing.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Coroutine
 from functools import partial
 from time import monotonic
-from typing import Final, TypeVar
+from typing import Final, Literal
 
-import msgspec
 import structlog
+from msgspec import Struct
 
-from jangteo.core.counting import Counted, CountSales, Window
+from jangteo.core.entities import BestSeller
+from jangteo.engine.backfill import RETRY_AFTER_S, Backfill, apply, pause, reason_of
 from jangteo.engine.commands import Commands
 from jangteo.engine.reads import Reads
 from jangteo.engine.worker_pool import Overloaded, Stopped
-from jangteo.storage.best_sellers.refresh import (
-    WindowGone,
-    count_window,
-    plan_building,
-    plan_finish,
-    plan_giving_up,
-    plan_holding,
-    plan_removal,
-    plan_step,
-)
+from jangteo.storage.best_sellers.query import BestSellersView, count_best_sellers
+from jangteo.storage.best_sellers.refresh import plan_refresh
 from jangteo.storage.errors import Unavailable
-from jangteo.storage.port import Cost, Query, QueryRefused, Snapshot
+from jangteo.storage.port import AsOf, Query
 
 log = structlog.get_logger()
-Answer = TypeVar("Answer")
 
-LOOK_EVERY_S: Final = 1.0
-STAND_BACK_S: Final = 3.0
-"""So long who came too late, or couldn't, leaves it to others."""
-HEARD_EVERY_S: Final = 30.0
-"""Whoever builds a window is heard of so often: see `storage.counting.HEARD_WITHIN`."""
+REFRESH_EVERY_S: Final = 1.0
 SHUTDOWN_TIMEOUT_S: Final = 5.0
-"""So long a closing shop waits for a step that is under way."""
-TOO_LATE_S: Final = 0.02
-"""Who came too late plans anew so much later, and each time a little later still."""
-PATIENCE_S: Final = 60.0
-"""A database that can't be written is asked for so long before what was built is given up."""
+"""How long a closing shop waits for a refresh under way."""
 
 
-class Ended(QueryRefused):
-    """What was being counted is not counted on, since somebody has wanted that."""
+class BestSellersRequest(Struct, frozen=True):
+    """A request for the first `limit` best sellers of the last `days` times 24 hours."""
+
+    limit: int
+    days: int
+    method: Literal["summary", "direct"]
+    """From the view, or from the orders."""
 
 
-class Counting:
-    """Counts what is sold, and keeps the windows that are asked for."""
+class BestSellers:
+    """Answers requests for the best sellers, and maintains the windows that clients request."""
 
     def __init__(self, commands: Commands, reads: Reads) -> None:
         self._commands = commands
         self._reads = reads
+        self._backfill = Backfill(commands, reads)
+        self._view = BestSellersView()
+        self._requested: set[int] = set()
         self._closing = asyncio.Event()
-        self._running: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def read(self, request: BestSellersRequest) -> AsOf[list[BestSeller]]:
+        """Read the best sellers as of now, from the orders if no active window can answer. Raises as `Reads.run`."""
+        if request.method == "summary":
+            self._requested.add(request.days)
+            from_view = await self._reads.run(Query(self._view.read, (request.limit, request.days)))
+            if from_view is not None:
+                return from_view
+        direct = await self._reads.run(Query(count_best_sellers, (request.days,), cost="scan"))
+        return AsOf(direct.timestamp, direct.value[: request.limit])
 
     def start(self) -> None:
-        """Go on where the counting was left."""
-        self._run(self._go_on())
-
-    def end(self) -> None:
-        """Have all that is under way end soon. To be called on the event loop."""
-        self._closing.set()
+        """Start refreshing. Called on the event loop."""
+        self._run(self._refresh_until_closed())
 
     async def stop(self) -> None:
-        """End. What isn't counted yet is at the next start."""
-        self.end()
+        """Stop refreshing and abort backfills. What isn't refreshed yet is at the next start."""
+        self._closing.set()
+        self._backfill.abort()
         give_up_at = monotonic() + SHUTDOWN_TIMEOUT_S
-        while self._running and (left_s := give_up_at - monotonic()) > 0:
-            await asyncio.wait(set(self._running), timeout=left_s)
-        # Where nobody answers any more, nothing is lost: what comes of a step is found by the next one.
-        for task in self._running:
+        while self._tasks and (left_s := give_up_at - monotonic()) > 0:
+            await asyncio.wait(set(self._tasks), timeout=left_s)
+        # Nothing is lost by cancelling: the next refresh finds what became of this one.
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def step(self) -> float:
-        """Do what there is to do now: so many seconds later there may be more. Raises as `Commands` and `Reads`."""
-        asked, self._reads.windows_asked = frozenset(self._reads.windows_asked), set()
-        planned = await self._ask("aggregate", partial(plan_step, asked=asked))
-        if planned is None:
-            return LOOK_EVERY_S
-        if not await self._is_done(planned.command):
-            self._reads.windows_asked |= asked
-            return STAND_BACK_S
-        for window in planned.command.step.new_windows:
-            self._run(self._build_or_not(window))
-        return 0 if planned.more else LOOK_EVERY_S
+    async def refresh(self) -> float:
+        """Apply one refresh if it is worth it; return how many seconds later the next may be.
 
-    async def rebuild(self, days: int, tell: Callable[[float], None]) -> None:
-        """Count the window of so many days anew, from the orders; meanwhile the one there is goes on.
-
-        `tell` is told, in a thread, how much of it is done, of 1. Raises Ended after `end`; WindowGone where the window
-        was let go of by others; and as `Commands` and `Reads`. No window is left half counted, as far as the
-        database can be written.
+        Raises as `Commands.submit` and `Reads.run`.
         """
-        begun = await self._do("aggregate", partial(plan_building, days=days))
-        if begun is None:
-            raise WindowGone
-        window = begun.step.new_windows[0]
-        try:
-            await self._build(window, tell)
-        except (Ended, Overloaded, Unavailable):
-            await self._give_up(window)
-            raise
+        requested, self._requested = frozenset(self._requested), set()
+        planned = await self._reads.run(Query(partial(plan_refresh, requested=requested), cost="aggregate"))
+        if planned is None:
+            return REFRESH_EVERY_S
+        if not await apply(self._commands, planned.command):
+            # Another server came first: leave it to that one for a while.
+            self._requested |= requested
+            return RETRY_AFTER_S
+        for window in planned.command.refresh.new_windows:
+            self._run(self._backfill.fill(window))
+        return 0 if planned.has_more else REFRESH_EVERY_S
 
-    async def remove_old(self) -> None:
-        """Remove what was let go of, until nothing is left of it or `end` is called. Raises as `rebuild` does."""
-        while not self._closing.is_set() and await self._do("aggregate", plan_removal):
-            pass
-
-    async def _build(self, begun: Window, tell: Callable[[float], None]) -> None:
-        heard = asyncio.get_running_loop().create_task(self._be_heard(begun))
-
-        def told(done: float) -> None:
-            if self._closing.is_set():
-                raise Ended
-            if heard.done():
-                raise WindowGone
-            tell(done)
-
-        try:
-            lacking = await self._ask("sweep", partial(count_window, begun=begun, tell=told))
-            await self._do("sweep", partial(plan_finish, begun=begun, lacking=lacking))
-        finally:
-            heard.cancel()
-            await asyncio.gather(heard, return_exceptions=True)
-
-    async def _be_heard(self, begun: Window) -> None:
-        """Say every now and then that the window is being built, until it is gone."""
-        while True:
-            await asyncio.sleep(HEARD_EVERY_S)
-            try:
-                await self._do("aggregate", partial(plan_holding, begun=begun))
-            except WindowGone:
-                return
-            except (Overloaded, Unavailable) as error:
-                log.warning("not heard of who counts", days=begun.days, reason=_why(error))
-
-    async def _give_up(self, begun: Window) -> None:
-        # Where this can't be done either, it is by whoever next finds that nobody was heard of.
-        with suppress(Stopped, Overloaded, Unavailable, WindowGone):
-            await self._do("aggregate", partial(plan_giving_up, begun=begun))
-
-    async def _build_or_not(self, begun: Window) -> None:
-        log.info("best sellers are being counted", days=begun.days)
-        try:
-            await self._build(begun, lambda _: None)
-        except Ended:
-            await self._give_up(begun)
-        except (Stopped, Overloaded, Unavailable, WindowGone) as error:
-            # When nobody has been heard of for long enough it is begun anew: not at once, so that it can't be forever.
-            if not self._closing.is_set():
-                log.warning("best sellers not counted", days=begun.days, reason=_why(error))
-        except Exception:
-            log.exception("defect")
-        else:
-            log.info("best sellers are kept", days=begun.days)
-
-    async def _go_on(self) -> None:
+    async def _refresh_until_closed(self) -> None:
         while not self._closing.is_set():
             try:
-                delay_s = await self.step()
+                delay_s = await self.refresh()
             except Stopped:
                 return
             except (Overloaded, Unavailable) as error:
-                log.warning("sales wait to be counted", reason=_why(error))
-                delay_s = STAND_BACK_S
+                log.warning("refresh failed", reason=reason_of(error))
+                delay_s = RETRY_AFTER_S
             except Exception:
                 log.exception("defect")
-                delay_s = STAND_BACK_S
-            await self._pause(delay_s)
-
-    async def _do(self, cost: Cost, plan: Callable[[Snapshot], CountSales | None]) -> CountSales | None:
-        """Plan a step and do it, anew where another one was done in between; None where there is nothing to do.
-
-        Where the database can't be read or written it is asked again for a while. Raises as `Commands` and `Reads`.
-        """
-        end, too_late = monotonic() + PATIENCE_S, 0
-        while True:
-            try:
-                command = await self._ask(cost, plan)
-                if command is None or await self._is_done(command):
-                    return command
-                await asyncio.sleep(min(too_late, 10) * TOO_LATE_S)
-                too_late += 1
-            except (Overloaded, Unavailable):
-                if self._closing.is_set() or monotonic() > end:
-                    raise
-                await self._pause(STAND_BACK_S)
-
-    async def _pause(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._closing.wait(), seconds)
+                delay_s = RETRY_AFTER_S
+            await pause(self._closing, delay_s)
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-
-    async def _ask(self, cost: Cost, read: Callable[[Snapshot], Answer]) -> Answer:
-        return await self._reads.run(Query(read, cost=cost))
-
-    async def _is_done(self, command: CountSales) -> bool:
-        told = await self._commands.submit(command)
-        return msgspec.json.decode(told.body, type=Counted).done
-
-
-def _why(error: Exception) -> str:
-    return str(error) or type(error).__name__
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

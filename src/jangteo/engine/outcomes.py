@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from jangteo.core import refusals
+from jangteo.core.best_sellers import RefreshOutcome
 from jangteo.core.book import Command
-from jangteo.core.counting import Counted
 from jangteo.core.coupons import CampaignStanding, HeldCoupon
 from jangteo.core.entities import Order, Product
 from jangteo.core.health import Ready
@@ -27,7 +27,7 @@ _RESULTS: Final[tuple[type, ...]] = (
     Order,
     Ready,
     LeaseOutcome,
-    Counted,
+    RefreshOutcome,
     type(None),
 )
 _REFUSALS: Final = {each.__name__: each for each in refusals.Refusal.__subclasses__()}

@@ -42,8 +42,6 @@ class Reads:
             )
 
         self._pools = {name: pool(f"read-{name}", threads if name == "point" else 1) for name in get_args(port.Cost)}
-        self.windows_asked: set[int] = set()
-        """The best sellers of so many days were asked for; whoever takes notice empties it."""
 
     def start(self) -> None:
         """Start the pools; call it on the event loop that receives the answers."""
@@ -60,12 +58,7 @@ class Reads:
 
         Raises Overloaded if the queue is full, Unavailable if the database can't be read, and the query's QueryRefused.
         """
-        if query.window_days is not None:
-            self.windows_asked.add(query.window_days)
-        answer = cast("Answer", await self._pools[query.cost].submit(query))
-        if answer is None and query.fallback is not None:
-            return await self.run(query.fallback)
-        return answer
+        return cast("Answer", await self._pools[query.cost].submit(query))
 
 
 class _Reader:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from jangteo.storage.best_sellers.audit import compare_statistics
+from jangteo.storage.best_sellers.audit import audit_best_sellers
 from jangteo.storage.port import Snapshot
 
 
@@ -232,5 +232,5 @@ def findings(snapshot: Snapshot) -> Iterator[Finding]:
     for check in CHECKS:
         checked = int(snapshot.rows(check.count_sql)[0][0])
         yield Finding(check.invariant, checked, [row[0] for row in snapshot.rows(check.violations_sql)])
-    checked, wrong = compare_statistics(snapshot)
+    checked, wrong = audit_best_sellers(snapshot)
     yield Finding("the statistics equal the orders", checked, wrong)

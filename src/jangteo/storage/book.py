@@ -46,7 +46,7 @@ class Loading:
         if needs.relay_lease:
             self._pending.append((book.leases, leases.load(session)))
         if needs.view_version:
-            self._pending.append((book.view_version, windows.load_tally(session)))
+            self._pending.append((book.view_version, windows.load_version(session)))
         _reserve_ids(session, book, needs)
 
     def book(self) -> Book:

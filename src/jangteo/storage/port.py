@@ -17,8 +17,14 @@ Row = tuple[Any, ...]
 Answer = TypeVar("Answer", covariant=True)
 
 Cost = Literal["point", "page", "batch", "aggregate", "scan", "sweep"]
-"""Who answers a question: those who ask for little don't wait behind those who look at many rows, nor does the relay,
-nor the counting of what is sold.
+"""What a query costs. Each cost has its own worker pool, so a quick query never waits behind a slow one.
+
+- point: a few rows by key
+- page: a list
+- batch: thousands of rows, in a loop whose latency matters (the relay)
+- aggregate: sums over up to thousands of rows
+- scan: all orders of a window
+- sweep: all orders in chunks, for minutes
 """
 
 
@@ -52,8 +58,8 @@ class Snapshot(Protocol):
         """The timestamp that the snapshot was opened with."""
 
     @property
-    def memory(self) -> dict[Any, Any]:
-        """What questions have left for later ones on this connection: to be used only where it is known to lock."""
+    def connection_id(self) -> int:
+        """Identifies the open database connection: a new number after each reconnect."""
 
     def rows(self, sql: str, **values: Value) -> list[Row]:
         """Run a statement and fetch its rows."""
@@ -161,10 +167,6 @@ class Query(NamedTuple, Generic[Answer]):
     """May raise QueryRefused."""
     arguments: tuple[Any, ...] = ()
     cost: Cost = "point"
-    fallback: "Query[Answer] | None" = None
-    """What to ask where this one's answer is None: what it would need isn't kept."""
-    window_days: int | None = None
-    """It asks for the best sellers of a window of so many days."""
 
     def answer(self, snapshot: Snapshot) -> Answer:
         """Ask the database."""

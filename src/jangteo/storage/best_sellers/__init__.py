@@ -1,1 +1,1 @@
-"""The view of the best sellers in SQL. Owns its tables and their stored format; core decides what to keep."""
+"""The view of the best sellers in SQL. Owns its tables and their stored formats; core decides what to maintain."""

@@ -1,47 +1,46 @@
-"""The statistics against the orders: every page of every window that is kept, and what is answered."""
+"""The best sellers against the orders: every bucket of every active window, and what both queries answer."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from jangteo.core.best_sellers import DEFAULT_DAYS, MAX_BEST, rank, window_start
-from jangteo.core.counting import Window
-from jangteo.core.entities import BestSeller
-from jangteo.storage.best_sellers.buckets import read_most, read_whole_window
-from jangteo.storage.best_sellers.deltas import add_up
-from jangteo.storage.best_sellers.query import count_best_sellers, read_best_sellers
-from jangteo.storage.best_sellers.refresh import read_windows
+from jangteo.core.entities import BestSeller, Window
+from jangteo.storage.best_sellers import deltas
+from jangteo.storage.best_sellers.buckets import read_max_units, read_units
+from jangteo.storage.best_sellers.query import BestSellersView, count_best_sellers
+from jangteo.storage.best_sellers.windows import read_windows
 from jangteo.storage.port import AsOf, Snapshot
 from jangteo.storage.timestamps import to_micros
 
-_SHOWN = 5
+_SHOWN: Final = 5
 
 
-class _Counted(NamedTuple):
-    """What was sold of each product: later than a window's `since`, and in the window that ends now."""
+class _Expected(NamedTuple):
+    """Units by product as the orders say: sold later than a window's `since`, and in the window that ends now."""
 
-    lines: int
+    order_items: int
     since: dict[int, int]
     window: dict[int, int]
 
 
-def compare_statistics(snapshot: Snapshot) -> tuple[int, list[str]]:
-    """How many order lines were counted, and what is wrong."""
-    # Somebody may have changed rows by hand, of which no number tells that an answer depends on.
-    snapshot.memory.clear()
-    kept = [window for window in read_windows(snapshot) if window.state == "active"]
-    counted = _count(snapshot, DEFAULT_DAYS, 0)
-    directly = count_best_sellers(snapshot, MAX_BEST, DEFAULT_DAYS)
-    wrong = [*_repeated(kept), *_answered("counted directly", directly, counted)]
-    for window in kept:
-        counted = _count(snapshot, window.days, to_micros(window.since))
+def audit_best_sellers(snapshot: Snapshot) -> tuple[int, list[str]]:
+    """Compare the view with the orders: how many order items were counted, and what is wrong, a line each."""
+    # A new instance has no cached ranking, so rows that were changed by hand are found.
+    view = BestSellersView()
+    active = [window for window in read_windows(snapshot) if window.state == "active"]
+    expected = _count(snapshot, DEFAULT_DAYS, 0)
+    direct = count_best_sellers(snapshot, DEFAULT_DAYS)
+    wrong = [*_duplicates(active), *_wrong_answer("direct query", direct, expected)]
+    for window in active:
+        expected = _count(snapshot, window.days, to_micros(window.since))
         name = f"window of {window.days} day(s)"
-        wrong += _pages(snapshot, window, counted.since, name)
-        wrong += _answered(name, read_best_sellers(snapshot, MAX_BEST, window.days), counted)
-    return counted.lines, wrong
+        wrong += _wrong_buckets(snapshot, window, expected.since, name)
+        wrong += _wrong_answer(name, view.read(snapshot, MAX_BEST, window.days), expected)
+    return expected.order_items, wrong
 
 
-def _count(snapshot: Snapshot, days: int, since: int) -> _Counted:
-    # Every line is looked at, with its order's own row, so that no index is believed either: `+` keeps it away.
+def _count(snapshot: Snapshot, days: int, since: int) -> _Expected:
+    # Reads every order item with its order's own row: `+` keeps the indexes out, which may be wrong themselves.
     rows = snapshot.rows(
         """
         SELECT order_items.product_id, COUNT(*), CAST(COALESCE(SUM(
@@ -55,44 +54,43 @@ def _count(snapshot: Snapshot, days: int, since: int) -> _Counted:
         since=since,
         start=to_micros(window_start(snapshot.now, days)),
     )
-    return _Counted(
-        lines=sum(lines for _, lines, _, _ in rows),
+    return _Expected(
+        order_items=sum(items for _, items, _, _ in rows),
         since={product: units for product, _, units, _ in rows if units},
         window={product: units for product, _, _, units in rows if units},
     )
 
 
-def _repeated(kept: list[Window]) -> Iterator[str]:
-    days = [window.days for window in kept]
+def _duplicates(active: list[Window]) -> Iterator[str]:
+    days = [window.days for window in active]
     for each in sorted(set(days)):
         if days.count(each) > 1:
-            yield f"{days.count(each)} windows of {each} day(s)"
+            yield f"{days.count(each)} active windows of {each} day(s)"
 
 
-def _pages(snapshot: Snapshot, window: Window, sold: dict[int, int], name: str) -> Iterator[str]:
-    notes = snapshot.rows("SELECT units FROM sales_deltas WHERE ordered_at > :since", since=to_micros(window.since))
-    noted: dict[int, int] = {}
-    add_up(noted, (units for (units,) in notes))
-    summed = read_whole_window(snapshot, window.window_id)
+def _wrong_buckets(snapshot: Snapshot, window: Window, expected: dict[int, int], name: str) -> Iterator[str]:
+    since = to_micros(window.since)
+    waiting = deltas.sum_units(deltas.read_later_than(snapshot, since), since)
+    units = read_units(snapshot, window.window_id)
     wrong = [
-        f"{name}, product {product}: {summed.get(product, 0)} on its page and {noted.get(product, 0)} not yet, "
-        f"sold {sold.get(product, 0)}"
-        for product in sorted(summed.keys() | noted.keys() | sold.keys())
-        if summed.get(product, 0) + noted.get(product, 0) != sold.get(product, 0)
+        f"{name}, product {product}: {units.get(product, 0)} in its bucket and {waiting.get(product, 0)} in deltas, "
+        f"sold {expected.get(product, 0)}"
+        for product in sorted(units.keys() | waiting.keys() | expected.keys())
+        if units.get(product, 0) + waiting.get(product, 0) != expected.get(product, 0)
     ]
     wrong += [
-        f"{name}, page {number}: {best} at the most, {most} on it"
-        for number, best, most in read_most(snapshot, window.window_id)
-        if best != most
+        f"{name}, bucket {number}: max_units is {stored}, its largest is {largest}"
+        for number, stored, largest in read_max_units(snapshot, window.window_id)
+        if stored != largest
     ]
     yield from wrong[:_SHOWN]
     if len(wrong) > _SHOWN:
         yield f"{name}: {len(wrong) - _SHOWN} more"
 
 
-def _answered(name: str, answer: AsOf[list[BestSeller]] | None, counted: _Counted) -> Iterator[str]:
+def _wrong_answer(name: str, answer: AsOf[list[BestSeller]] | None, expected: _Expected) -> Iterator[str]:
     if answer is None:
         return
-    answered, expected = [(best.id, best.sold) for best in answer.value], rank(counted.window, MAX_BEST)
-    if answered != expected:
-        yield f"{name}: answered {answered[:_SHOWN]}, counted {expected[:_SHOWN]}"
+    answered, counted = [(best.id, best.sold) for best in answer.value], rank(expected.window, MAX_BEST)
+    if answered != counted:
+        yield f"{name}: answered {answered[:_SHOWN]}, counted {counted[:_SHOWN]}"

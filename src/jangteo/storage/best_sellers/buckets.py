@@ -1,81 +1,138 @@
-"""Pages of sales in SQL: how they are written down, and found."""
+"""Buckets: the units of 128 products with neighbouring ids are one row, a list of numbers found by its largest.
 
-from collections.abc import Collection, Iterable, Mapping
+So a refresh changes one row per bucket, however much was sold, and the best sellers are in the first buckets when these
+are sorted by their largest number. The stored format and all SQL of `best_seller_buckets` are here.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from jangteo.core.counting import WrittenPage
-from jangteo.core.sales_pages import Leading, Page, by_page, changed, products_of
-from jangteo.storage.port import Row, Snapshot
+from jangteo.core.entities import Bucket, Refresh
+from jangteo.storage import schema
+from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot
 
-# A product's id is below 2^53, its page's number below 2^46. It is counted down in the row's id, so that of pages that
-# are level the one with the lower products comes first where an index is read from its end.
+PRODUCTS_PER_BUCKET: Final = 128
+
+Units = Sequence[int]
+"""The units of each product of a bucket, in order of id. Zeros at the end are left out."""
+
+# A row's id is the window's id and the bucket's number. A product's id is below 2^53, so a number is below 2^46. It
+# counts down, so that of ties an index read from its end finds the bucket with the lower products first.
 _NUMBER_BITS: Final = 46
 _LARGEST_NUMBER: Final = 2**_NUMBER_BITS - 1
+_NEW_BUCKETS: Final = Insert(schema.best_seller_buckets, ("id", "window_id", "max_units", "units"))
+_CHANGED_BUCKETS: Final = GuardedChange(schema.best_seller_buckets, ("max_units", "units"), ())
+_LEADING: Final = """
+    SELECT id, units FROM best_seller_buckets
+    WHERE window_id = :window_id ORDER BY max_units DESC, id DESC LIMIT :count
+"""
 _encode = msgspec.json.Encoder().encode
-_read = msgspec.json.Decoder(list[int]).decode
+_decode = msgspec.json.Decoder(list[int]).decode
 
 
-class ChangedPages:
-    """What is to be written of a window's pages."""
-
-    def __init__(self) -> None:
-        self.new: list[WrittenPage] = []
-        self.changed: list[WrittenPage] = []
-        self.gone: list[int] = []
-
-    def turn(self, snapshot: Snapshot, window_id: int, changes: Mapping[int, int]) -> None:
-        """So many units of these products have come or gone."""
-        pages = by_page(changes)
-        before = read_pages(snapshot, window_id, pages)
-        for number, of_page in pages.items():
-            units = changed(before.get(number, ()), of_page)
-            page_id = _page_id(window_id, number)
-            if not units:
-                self.gone += [page_id] if number in before else []
-                continue
-            written = WrittenPage(page_id, window_id, max(units), _encode(units).decode())
-            (self.changed if number in before else self.new).append(written)
+def bucket_of(product: int) -> int:
+    """The number of a product's bucket."""
+    return product // PRODUCTS_PER_BUCKET
 
 
-def read_pages(snapshot: Snapshot, window_id: int, numbers: Collection[int]) -> dict[int, Page]:
-    """These pages of a window, as far as there are any."""
+def units_of(units: Units, product: int) -> int:
+    """The units of a product, given those of its bucket."""
+    index = product % PRODUCTS_PER_BUCKET
+    return units[index] if index < len(units) else 0
+
+
+def units_by_product(number: int, units: Units) -> Iterable[tuple[int, int]]:
+    """Each product of a bucket, with its units."""
+    return enumerate(units, number * PRODUCTS_PER_BUCKET)
+
+
+def apply_changes(units: Units, changes: Iterable[tuple[int, int]]) -> list[int]:
+    """The units of a bucket after these changes, each of a product by so many units."""
+    changed = [*units, *([0] * (PRODUCTS_PER_BUCKET - len(units)))]
+    for product, change in changes:
+        changed[product % PRODUCTS_PER_BUCKET] += change
+    while changed and not changed[-1]:
+        changed.pop()
+    return changed
+
+
+def group_by_bucket(changes: Mapping[int, int]) -> dict[int, list[tuple[int, int]]]:
+    """Changes by product, grouped by the numbers of their buckets."""
+    groups: dict[int, list[tuple[int, int]]] = {}
+    for product, change in changes.items():
+        if change:
+            groups.setdefault(bucket_of(product), []).append((product, change))
+    return groups
+
+
+def save(session: Session, refresh: Refresh) -> None:
+    """Write the buckets that a refresh adds, changes and removes."""
+    if refresh.new_buckets:
+        new = [(_id(*_key(each)), each.window_id, max(each.units), _stored(each)) for each in refresh.new_buckets]
+        session.insert(_NEW_BUCKETS, new)
+    if refresh.changed_buckets:
+        changed = [(max(each.units), _stored(each), _id(*_key(each))) for each in refresh.changed_buckets]
+        session.change(_CHANGED_BUCKETS, changed)
+    if refresh.removed_buckets:
+        session.remove(schema.best_seller_buckets, [_id(*key) for key in refresh.removed_buckets])
+
+
+def read_buckets(snapshot: Snapshot, window_id: int, numbers: Collection[int]) -> dict[int, Units]:
+    """Read these buckets of a window by number, as far as they exist."""
     if not numbers:
         return {}
-    ids = [_page_id(window_id, number) for number in numbers]
-    return _pages(snapshot.find("SELECT id, units FROM best_seller_buckets WHERE id IN (:ids)", ids))
+    ids = [_id(window_id, number) for number in numbers]
+    return decode_rows(snapshot.find("SELECT id, units FROM best_seller_buckets WHERE id IN (:ids)", ids))
 
 
-def read_whole_window(snapshot: Snapshot, window_id: int) -> dict[int, int]:
-    """What of each product was sold, by all pages of a window."""
+def send_leading(snapshot: Snapshot, window_id: int, count: int) -> Iterable[Row]:
+    """Send for the buckets with the largest numbers of units, best first; see `decode_rows`."""
+    return snapshot.send(_LEADING, window_id=window_id, count=count)
+
+
+def decode_rows(rows: Iterable[Row]) -> dict[int, Units]:
+    """The units of buckets by number, from rows of (id, units), in the rows' order."""
+    return {_number(bucket_id): _decode(units) for bucket_id, units in rows}
+
+
+def read_units(snapshot: Snapshot, window_id: int) -> dict[int, int]:
+    """Read the units of each product by all buckets of a window."""
     rows = snapshot.rows("SELECT id, units FROM best_seller_buckets WHERE window_id = :window_id", window_id=window_id)
     return {
-        product: units for number, page in _pages(rows).items() for product, units in products_of(number, page) if units
+        product: count
+        for number, units in decode_rows(rows).items()
+        for product, count in units_by_product(number, units)
+        if count
     }
 
 
-def read_most(snapshot: Snapshot, window_id: int) -> list[tuple[int, int, int]]:
-    """Of each page of a window: its number, the most of one product that it is found by, and the most that is on it."""
+def read_max_units(snapshot: Snapshot, window_id: int) -> list[tuple[int, int, int]]:
+    """Read for each bucket of a window its number, its stored `max_units`, and the largest of its units."""
     rows = snapshot.rows(
         "SELECT id, max_units, units FROM best_seller_buckets WHERE window_id = :window_id", window_id=window_id
     )
-    return [(_number(page_id), best, max(_read(sold), default=0)) for page_id, best, sold in rows]
+    return [(_number(bucket_id), stored, max(_decode(units), default=0)) for bucket_id, stored, units in rows]
 
 
-def leading(rows: Iterable[Row], count: int) -> Leading:
-    """A window's first pages, from the rows that were found where so many were asked for."""
-    pages = _pages(rows)
-    return Leading(pages, are_all=len(pages) < count)
+def read_numbers(snapshot: Snapshot, window_id: int, count: int) -> list[int]:
+    """Read the numbers of any buckets of a window, `count` at most."""
+    sql = "SELECT id FROM best_seller_buckets WHERE window_id = :window_id LIMIT :count"
+    return [_number(row[0]) for row in snapshot.rows(sql, window_id=window_id, count=count)]
 
 
-def _page_id(window_id: int, number: int) -> int:
+def _key(bucket: Bucket) -> tuple[int, int]:
+    return bucket.window_id, bucket.number
+
+
+def _id(window_id: int, number: int) -> int:
     return window_id << _NUMBER_BITS | _LARGEST_NUMBER - number
 
 
-def _number(page_id: int) -> int:
-    return _LARGEST_NUMBER - (page_id & _LARGEST_NUMBER)
+def _number(bucket_id: int) -> int:
+    return _LARGEST_NUMBER - (bucket_id & _LARGEST_NUMBER)
 
 
-def _pages(rows: Iterable[Row]) -> dict[int, Page]:
-    return {_number(page_id): _read(sold) for page_id, sold in rows}
+def _stored(bucket: Bucket) -> str:
+    return _encode(bucket.units).decode()

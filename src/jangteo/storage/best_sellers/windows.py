@@ -1,53 +1,71 @@
-"""The steps of the counting, written in a batch: the tally is held, so that each is done only where it is the next."""
+"""Windows and the version of the view in SQL, and writing a refresh.
+
+A batch locks the version's row, so a refresh is written only if no other one was since it was planned.
+"""
 
 from collections.abc import Iterable
 from typing import Final
 
+from jangteo.core.best_sellers import VIEW_ID
 from jangteo.core.book import Book
-from jangteo.core.counting import THE_TALLY, Step, Window
+from jangteo.core.entities import Refresh, Window
 from jangteo.storage import schema
-from jangteo.storage.port import GuardedChange, Insert, Row, Session
-from jangteo.storage.timestamps import to_micros, to_micros_or_none
+from jangteo.storage.best_sellers import buckets, deltas
+from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot
+from jangteo.storage.timestamps import from_micros, from_micros_or_none, to_micros, to_micros_or_none
 
-_TALLY: Final = GuardedChange(schema.best_seller_version, ("version",), ("version",))
-_WINDOW_COLUMNS: Final = ("days", "since", "state", "started_at", "requested_at", "heartbeat_at")
-_NEW_WINDOWS: Final = Insert(schema.best_seller_windows, ("id", *_WINDOW_COLUMNS))
-_WINDOWS: Final = GuardedChange(schema.best_seller_windows, _WINDOW_COLUMNS, ())
-_NEW_PAGES: Final = Insert(schema.best_seller_buckets, ("id", "window_id", "max_units", "units"))
-_PAGES: Final = GuardedChange(schema.best_seller_buckets, ("max_units", "units"), ())
+_VERSION: Final = GuardedChange(schema.best_seller_version, ("version",), ("version",))
+_COLUMNS: Final = ("days", "since", "state", "started_at", "requested_at", "heartbeat_at")
+_NEW_WINDOWS: Final = Insert(schema.best_seller_windows, ("id", *_COLUMNS))
+_CHANGED_WINDOWS: Final = GuardedChange(schema.best_seller_windows, _COLUMNS, ())
 
 
-def load_tally(session: Session) -> Iterable[tuple[int, int]]:
-    """How many steps were done."""
+def load_version(session: Session) -> Iterable[tuple[int, int]]:
+    """Load and lock the version of the view."""
     sql = "SELECT id, version FROM best_seller_version WHERE id IN (:ids) ORDER BY id"
-    return ((row[0], row[1]) for row in session.lock(schema.best_seller_version, sql, [THE_TALLY]))
+    return ((row[0], row[1]) for row in session.lock(schema.best_seller_version, sql, [VIEW_ID]))
 
 
 def save(session: Session, book: Book) -> None:
-    """The steps of a batch: one, since a second one comes too late."""
-    counted = book.view_version.replaced()
-    if counted:
-        session.change(_TALLY, [(after, THE_TALLY, before) for before, after in counted])
-    for step in book.refreshes:
-        _save_step(session, step)
+    """Write the refresh of a batch, if it has one: a second one in the same batch doesn't apply."""
+    replaced = book.view_version.replaced()
+    if replaced:
+        session.change(_VERSION, [(after, VIEW_ID, before) for before, after in replaced])
+    for refresh in book.refreshes:
+        _save_windows(session, refresh)
+        deltas.remove(session, refresh.applied_deltas)
+        buckets.save(session, refresh)
 
 
-def _save_step(session: Session, step: Step) -> None:
-    if step.new_windows:
-        session.insert(_NEW_WINDOWS, [(each.window_id, *_values(each)) for each in step.new_windows])
-    if step.changed_windows:
-        session.change(_WINDOWS, [(*_values(each), each.window_id) for each in step.changed_windows])
-    if step.new_pages:
-        session.insert(_NEW_PAGES, [(each.page_id, each.window_id, each.best, each.sold) for each in step.new_pages])
-    if step.changed_pages:
-        session.change(_PAGES, [(each.best, each.sold, each.page_id) for each in step.changed_pages])
-    for table, gone in (
-        (schema.sales_deltas, step.counted),
-        (schema.best_seller_windows, step.gone_windows),
-        (schema.best_seller_buckets, step.gone_pages),
-    ):
-        if gone:
-            session.remove(table, gone)
+def read_windows(snapshot: Snapshot) -> list[Window]:
+    """Read all windows, oldest first."""
+    rows = snapshot.rows(f"SELECT id, {', '.join(_COLUMNS)} FROM best_seller_windows ORDER BY id")
+    return [
+        Window(
+            window_id,
+            days,
+            from_micros(since),
+            state,
+            from_micros(started_at),
+            from_micros(requested_at),
+            from_micros_or_none(heartbeat_at),
+        )
+        for window_id, days, since, state, started_at, requested_at, heartbeat_at in rows
+    ]
+
+
+def read_version(snapshot: Snapshot) -> int:
+    """Read the version of the view."""
+    return int(snapshot.rows("SELECT version FROM best_seller_version")[0][0])
+
+
+def _save_windows(session: Session, refresh: Refresh) -> None:
+    if refresh.new_windows:
+        session.insert(_NEW_WINDOWS, [(each.window_id, *_values(each)) for each in refresh.new_windows])
+    if refresh.changed_windows:
+        session.change(_CHANGED_WINDOWS, [(*_values(each), each.window_id) for each in refresh.changed_windows])
+    if refresh.removed_windows:
+        session.remove(schema.best_seller_windows, refresh.removed_windows)
 
 
 def _values(window: Window) -> Row:

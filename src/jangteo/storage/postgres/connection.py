@@ -7,9 +7,10 @@ Conflict and is retried whole. All of it is plain SQL, without advisory locks or
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import count
 from secrets import randbits
 from time import monotonic, sleep
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 import structlog
@@ -31,6 +32,7 @@ WRITER_RETENTION_US: Final = 7 * 24 * 3600 * 1_000_000
 RESOLVE_TIMEOUT_S: Final = 15.0
 """How long an unknown commit outcome is resolved before its batch fails as not known."""
 RESOLVE_PAUSE_S: Final = 0.1
+_connection_ids = count(1)
 
 _TRANSACTION_COUNTER: Final = GuardedChange(schema.writers, ("transactions", "seen_at"), ("transactions",))
 # Batches find and change rows by key only, so a statement is planned once for index scans and the plan is used until
@@ -107,7 +109,7 @@ class PostgresConnection:
         self._writer_id: int | None = None
         self._transactions = 0
         self._constants: dict[str, list[Row]] = {}
-        self._memory: dict[Any, Any] = {}
+        self._connection_id = 0
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -140,7 +142,7 @@ class PostgresConnection:
     def snapshot(self, now: datetime) -> Iterator[Snapshot]:
         """Open a consistent view of everything committed before."""
         with self._rolling_back_on_error():
-            snapshot = PostgresSnapshot(self._open(), now, self._memory)
+            snapshot = PostgresSnapshot(self._open(), now, self._connection_id)
             yield snapshot
             snapshot.close()
 
@@ -155,7 +157,7 @@ class PostgresConnection:
             self._pipeline = None
             self._pipeline = Pipeline(open_connection(self._url))
             self._plans_by_keys = False
-            self._memory.clear()
+            self._connection_id = next(_connection_ids)
         self._pipeline.invalidate_plans()
         return self._pipeline
 

@@ -30,10 +30,10 @@ COMMIT: Final = "COMMIT"
 class PostgresSnapshot:
     """One consistent view of the database."""
 
-    def __init__(self, pipeline: Pipeline, now: datetime, memory: dict[Any, Any]) -> None:
+    def __init__(self, pipeline: Pipeline, now: datetime, connection_id: int) -> None:
         self._pipeline = pipeline
         self.now = now
-        self.memory = memory
+        self.connection_id = connection_id
         pipeline.send(_BEGIN_READ_ONLY)
 
     def rows(self, sql: str, **values: Value) -> list[Row]:

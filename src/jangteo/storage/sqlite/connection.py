@@ -4,8 +4,9 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from sqlalchemy import Table
@@ -18,6 +19,7 @@ from jangteo.storage.sqlite.statements import change_row, delete_found, insert_r
 BUSY_TIMEOUT_MS: Final = 5_000
 _CACHED_STATEMENTS: Final = 256
 _CACHE_KIB: Final = 65_536
+_connection_ids = count(1)
 
 # Primary result codes of a database that is full, corrupt, locked or read-only.
 _UNAVAILABLE_CODES: Final = frozenset(
@@ -69,10 +71,10 @@ def translate(error: Exception) -> StorageError:
 class SqliteSnapshot:
     """The port's `Snapshot`: a read transaction."""
 
-    def __init__(self, raw: sqlite3.Connection, now: datetime, memory: dict[Any, Any]) -> None:
+    def __init__(self, raw: sqlite3.Connection, now: datetime, connection_id: int) -> None:
         self._raw = raw
         self.now = now
-        self.memory = memory
+        self.connection_id = connection_id
 
     def rows(self, sql: str, **values: Value) -> list[Row]:
         """Run a statement and fetch its rows."""
@@ -161,7 +163,7 @@ class SqliteConnection:
         self._path = path
         self._checkpointer = Checkpointer(lambda: open_connection(path))
         self._raw: sqlite3.Connection | None = None
-        self._memory: dict[Any, Any] = {}
+        self._connection_id = 0
         self._constants: dict[str, list[Row]] = {}
 
     @contextmanager
@@ -176,7 +178,7 @@ class SqliteConnection:
     def snapshot(self, now: datetime) -> Iterator[Snapshot]:
         """Open a consistent view of everything committed before."""
         with self._transaction("BEGIN") as raw:
-            yield SqliteSnapshot(raw, now, self._memory)
+            yield SqliteSnapshot(raw, now, self._connection_id)
 
     def close(self) -> None:
         """Close the file; SQLite checkpoints the WAL when the last connection is closed."""
@@ -190,7 +192,7 @@ class SqliteConnection:
         try:
             if self._raw is None:
                 self._raw = open_connection(self._path)
-                self._memory.clear()
+                self._connection_id = next(_connection_ids)
             self._raw.execute(begin)
             yield self._raw
             self._raw.execute("COMMIT")

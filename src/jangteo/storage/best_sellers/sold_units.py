@@ -1,0 +1,43 @@
+"""What the orders of a span of time have sold: what has left a window, and what a backfill adds."""
+
+from typing import Final
+
+from jangteo.storage.port import Row, Snapshot
+
+ORDERS_PER_CHUNK: Final = 5_000
+"""A refresh takes out, and a backfill reads, about so many orders at once."""
+LATEST: Final = 2**62
+"""Later than any timestamp: another server's clock may have placed an order a little later than now."""
+
+_CHUNK = """
+    SELECT COUNT(*), MAX(created_at) FROM (
+        SELECT created_at FROM orders WHERE created_at > :since AND created_at <= :until
+        ORDER BY created_at LIMIT :count
+    ) AS chunk
+"""
+_SOLD = """
+    SELECT product_id, CAST(SUM(quantity) AS BIGINT)
+    FROM orders JOIN order_items ON order_items.order_id = orders.id
+    WHERE created_at > :since AND created_at <= :until AND status = 'paid'
+    GROUP BY product_id
+"""
+
+
+def find_chunk(snapshot: Snapshot, since: int, until: int) -> tuple[int, int, bool]:
+    """Find the end of the next chunk of orders after `since`: (end, number of orders, whether more may follow).
+
+    Times are microseconds. Orders of one microsecond belong to one chunk, so the chunk may have a few more.
+    """
+    count, last = snapshot.rows(_CHUNK, since=since, until=until, count=ORDERS_PER_CHUNK)[0]
+    return (last, count, True) if count == ORDERS_PER_CHUNK else (until, count, False)
+
+
+def read_sold_units(snapshot: Snapshot, since: int, until: int) -> list[Row]:
+    """Read (product, units) sold by the paid orders later than `since`, up to `until` (microseconds)."""
+    return snapshot.rows(_SOLD, since=since, until=until)
+
+
+def add_units(sums: dict[int, int], units: list[Row], sign: int) -> None:
+    """Add (or with a `sign` of -1 subtract) units by product."""
+    for product, count in units:
+        sums[product] = sums.get(product, 0) + sign * count
