@@ -10,11 +10,14 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import machine, plot, postgres, report, top, wrk
-from bench.comparisons import QUICK, THOROUGH, Extent
-from bench.loads import CannotMeasure
+from bench import top
+from bench.contenders import postgres
+from bench.contenders.comparisons import QUICK, THOROUGH, Extent
+from bench.loads import wrk
+from bench.loads.load import CannotMeasure
 from bench.measuring import Bench
-from bench.targets import of_deliveries, targets
+from bench.reports import machine, plot, report
+from bench.reports.targets import of_deliveries, targets
 
 _BUILD: Final = Path("build")
 _RESULTS: Final = _BUILD / "bench.json"

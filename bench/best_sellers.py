@@ -14,13 +14,13 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from bench import contenders, servers, shops
-from bench.comparisons import CROWD
-from bench.contenders import Http
-from bench.loads import Load
-from bench.targets import Target
-from bench.top_shops import Place, check, wait_until_counted, wait_until_told
-from bench.turns import Comparison, Contender, in_turns
+from bench.contenders import contenders, servers, shops
+from bench.contenders.comparisons import CROWD
+from bench.contenders.contenders import Http
+from bench.contenders.rounds import Comparison, Contender, alternate
+from bench.contenders.top_shops import Place, check, wait_until_counted, wait_until_told
+from bench.loads.load import Load
+from bench.reports.targets import Target
 
 BEST: Final = "/products/top?limit=5&days=3"
 READERS: Final = (8, 1)
@@ -147,7 +147,7 @@ class _Measuring:
         }
         contending = [each for those in self.measured.reads.values() for each in those]
         title = f"{kind}, GET {BEST}"
-        in_turns(Comparison(title, contending), extent.rounds, extent.seconds, self._tell)
+        alternate(Comparison(title, contending), extent.rounds, extent.seconds, self._tell)
         for lines, url in made.items():
             self._tell(f"{kind}, {lines:,} order lines: directly")
             with servers.serving(self._command(servers.shop, url)) as server:
@@ -165,7 +165,7 @@ class _Measuring:
         url = place.copy(extent.upkeep_lines, "asked")
         turn = _Turn(self._command(servers.shop, url), url, self._read_beside_orders, counts=True)
         beside = Contender(f"{extent.upkeep_lines:,}, orders run", READERS[0], turn, warms_up=False)
-        in_turns(Comparison(f"{kind}, while orders run", [beside]), extent.rounds, extent.seconds, self._tell)
+        alternate(Comparison(f"{kind}, while orders run", [beside]), extent.rounds, extent.seconds, self._tell)
         # Each turn has warmed up before.
         self.measured.orders_beside_per_s = self.measured.orders_beside_per_s[1::2]
         self.measured.beside_orders = beside
@@ -192,7 +192,7 @@ class _Measuring:
                 selling(UNCOUNTED, urls["uncounted"], servers.uncounted_shop, counts=False),
             ],
         )
-        self.measured.upkeep.append(in_turns(comparison, extent.upkeep_rounds, extent.seconds, self._tell))
+        self.measured.upkeep.append(alternate(comparison, extent.upkeep_rounds, extent.seconds, self._tell))
         self._audit(load, urls["counted"])
         for name in urls:
             place.remove(name)

@@ -7,13 +7,15 @@ from typing import Final
 
 from msgspec import Struct
 
-from bench import comparisons as compared
-from bench import contenders, deliveries, pgbench, servers, shops, stored
-from bench.comparisons import CROWD, WORKERS, Extent
+from bench import deliveries, stored
+from bench.contenders import comparisons as compared
+from bench.contenders import contenders, servers, shops
+from bench.contenders.comparisons import CROWD, WORKERS, Extent
+from bench.contenders.postgres import Postgres
+from bench.contenders.rounds import Comparison, Contender, alternate
+from bench.contenders.servers import Server
 from bench.deliveries import Platform
-from bench.postgres import Postgres
-from bench.servers import Server
-from bench.turns import Comparison, Contender, in_turns
+from bench.loads import pgbench
 
 Serving = AbstractContextManager[Server]
 
@@ -225,7 +227,7 @@ class Bench:
 
     def _compare(self, title: str, *those: Contender) -> None:
         extent = self._extent
-        self.comparisons.append(in_turns(Comparison(title, those), extent.rounds, extent.seconds, self._tell))
+        self.comparisons.append(alternate(Comparison(title, those), extent.rounds, extent.seconds, self._tell))
 
     def _shop(self, title: str, url: str, workers: int = 1) -> Serving:
         """A shop with plenty of everything, served."""

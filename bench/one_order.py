@@ -15,9 +15,10 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Final
 
-from bench import contenders, pgbench, postgres, servers, shops
-from bench.loads import Load
-from bench.postgres import Postgres
+from bench.contenders import contenders, postgres, servers, shops
+from bench.contenders.postgres import Postgres
+from bench.loads import pgbench
+from bench.loads.load import Load
 from jangteo.app import system_clock
 from jangteo.core.orders import PlaceOrder, RequestedItem
 from jangteo.engine import gc_tuning

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
-from bench import shops
+from bench.contenders import shops
 from jangteo.app import system_clock
 from jangteo.storage import schema
 from jangteo.storage.port import Connection

@@ -5,8 +5,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from bench.loads import CannotMeasure, Load, load_of
-from bench.postgres import Postgres
+from bench.contenders.postgres import Postgres
+from bench.loads.load import CannotMeasure, Load, load_of
 
 _SCRIPTS: Final = Path(__file__).parent
 _FUNCTION: Final = _SCRIPTS / "place_order.sql"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.request import urlopen
 
-from bench.loads import CannotMeasure
+from bench.loads.load import CannotMeasure
 
 _OPEN_AT: Final = " is open at "
 _ANSWERS_WITHIN_S: Final = 30
@@ -34,7 +34,7 @@ def shop(database: str, *options: str) -> list[str]:
 
 def echo(answer_bytes: int = 2) -> list[str]:
     """The command that serves the echo; it answers a GET with so many bytes."""
-    return [sys.executable, "-m", "bench.echo", "--answer-bytes", str(answer_bytes)]
+    return [sys.executable, "-m", "bench.contenders.echo", "--answer-bytes", str(answer_bytes)]
 
 
 def environment() -> dict[str, str]:
@@ -56,7 +56,7 @@ def serving(command: Sequence[str]) -> Iterator[Server]:
 
 def uncounted_shop(database: str, *options: str) -> list[str]:
     """The command that serves a shop which doesn't count what it sells."""
-    return [sys.executable, "-m", "bench.uncounted", *shop(database, *options)[3:]]
+    return [sys.executable, "-m", "bench.contenders.uncounted", *shop(database, *options)[3:]]
 
 
 def fetch(url: str, within_s: float = _ANSWERS_WITHIN_S) -> bytes:

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from bench.loads import CannotMeasure, Load
+from bench.loads.load import CannotMeasure, Load
 
 _SCRIPTS: Final = Path(__file__).parent
 _MS_PER: Final = {"us": 0.001, "ms": 1.0, "s": 1_000.0, "m": 60_000.0}

@@ -5,8 +5,8 @@ from statistics import median
 
 from msgspec import Struct
 
-from bench import comparisons as compared
-from bench.turns import Comparison, Contender
+from bench.contenders import comparisons as compared
+from bench.contenders.rounds import Comparison, Contender
 
 
 class Target(Struct, frozen=True):

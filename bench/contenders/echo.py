@@ -2,7 +2,7 @@
 
 It decodes the same order and answers with it, on uvicorn as it comes (uvloop, httptools), without the bounds and the
 gathered writes of `jangteo serve`; a GET is answered with as many bytes as it was told.
-Run as `python -m bench.echo --answer-bytes 7000`.
+Run as `python -m bench.contenders.echo --answer-bytes 7000`.
 """
 
 import argparse

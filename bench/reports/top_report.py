@@ -12,9 +12,9 @@ from matplotlib import pyplot as plt
 from rich.console import Console
 
 from bench.best_sellers import BEST, UNCOUNTED, Extent, OneDatabase, median_ms
-from bench.machine import Machine
-from bench.report import ms, print_table, rows, target_cells
-from bench.turns import Contender
+from bench.contenders.rounds import Contender
+from bench.reports.machine import Machine
+from bench.reports.report import ms, print_table, rows, target_cells
 
 BEGIN: Final = "<!-- figures -->"
 END: Final = "<!-- end of figures -->"

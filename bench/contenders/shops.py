@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Final, NamedTuple
 
-from bench.servers import environment
+from bench.contenders.servers import environment
 from jangteo.app import system_clock
 from jangteo.core.book import Command
 from jangteo.core.coupons import StartCampaign

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
 
-from bench.loads import Load
+from bench.loads.load import Load
 
 WARM_UP_S: Final = 1
 
@@ -68,7 +68,7 @@ class Comparison:
         return next(each for each in self.contenders if each.name == name)
 
 
-def in_turns(comparison: Comparison, rounds: int, seconds: int, tell: Callable[[str], None]) -> Comparison:
+def alternate(comparison: Comparison, rounds: int, seconds: int, tell: Callable[[str], None]) -> Comparison:
     """Load each contender for so many seconds, all of them in every round, after a warm-up that counts for nothing."""
     for contender in comparison.contenders:
         if contender.warms_up:

@@ -1,7 +1,7 @@
 """A shop that doesn't know its best sellers: what is sold is neither noted nor counted. Only to be measured beside one
 that does.
 
-`python -m bench.uncounted serve …` takes what `jangteo serve` takes; `python -m bench.uncounted writer …` is what it
+`python -m bench.contenders.uncounted serve …` takes what `jangteo serve` takes; with `writer …` it is what that
 starts in place of `python -m jangteo.engine.writer …`.
 """
 
@@ -27,7 +27,7 @@ class _UncountedWriterProcess(WriterProcess):
 
 def _uncounted(command: Sequence[str]) -> list[str]:
     module = command.index(_WRITER)
-    return [*command[:module], "bench.uncounted", "writer", *command[module + 1 :]]
+    return [*command[:module], "bench.contenders.uncounted", "writer", *command[module + 1 :]]
 
 
 def _nothing(*_: object) -> None:

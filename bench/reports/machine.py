@@ -13,8 +13,8 @@ from typing import Final
 import uvicorn
 from msgspec import Struct
 
-from bench import wrk
-from bench.postgres import SETTINGS, Postgres
+from bench.contenders.postgres import SETTINGS, Postgres
+from bench.loads import wrk
 
 _CPUS: Final = Path("/proc/cpuinfo")
 _SYNCS: Final = 100

@@ -11,11 +11,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bench.comparisons import Extent
-from bench.machine import Machine
+from bench.contenders.comparisons import Extent
+from bench.contenders.rounds import Comparison, Contender
 from bench.measuring import Bench
-from bench.targets import Target
-from bench.turns import Comparison, Contender
+from bench.reports.machine import Machine
+from bench.reports.targets import Target
 
 BEGIN: Final = "<!-- What make bench has measured begins here; it writes this part anew. -->"
 END: Final = "<!-- What make bench has measured ends here. -->"

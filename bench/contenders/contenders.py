@@ -8,10 +8,10 @@ from subprocess import DEVNULL, Popen
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from bench import pgbench, wrk
-from bench.loads import Load, load_of
-from bench.postgres import Postgres
-from bench.turns import Contender
+from bench.contenders.postgres import Postgres
+from bench.contenders.rounds import Contender
+from bench.loads import pgbench, wrk
+from bench.loads.load import Load, load_of
 
 
 class Http:

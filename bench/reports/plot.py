@@ -6,8 +6,8 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 
-from bench import comparisons as compared
-from bench.turns import Comparison
+from bench.contenders import comparisons as compared
+from bench.contenders.rounds import Comparison
 
 _SHOWN = (compared.SQLITE_CROWD, compared.POSTGRES_UNIFORM, compared.POSTGRES_HOT, compared.POSTGRES_CLAIMS)
 _OURS, _REFERENCE = "#2a7f62", "#b8b8b8"

@@ -9,9 +9,10 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import ClassVar, Final
 
-from bench import shops, sold
-from bench.loads import CannotMeasure
-from bench.postgres import Postgres
+from bench import sold
+from bench.contenders import shops
+from bench.contenders.postgres import Postgres
+from bench.loads.load import CannotMeasure
 from jangteo.app import system_clock
 from jangteo.storage.best_sellers.audit import compare_statistics
 from jangteo.storage.best_sellers.refresh import plan_step
