@@ -70,7 +70,7 @@ class OneDatabase:
     upkeep: list[Comparison] = field(default_factory=list)
     beside_orders: Contender | None = None
     orders_beside_per_s: list[float] = field(default_factory=list)
-    books: dict[str, shops.Books] = field(default_factory=dict)
+    books: dict[str, shops.AuditResult] = field(default_factory=dict)
 
     def right(self) -> bool:
         """Whether every request was answered with a success, both ways agree, and the books are right."""
@@ -78,7 +78,7 @@ class OneDatabase:
         sellers = [each for comparison in self.upkeep for each in comparison.contenders]
         beside = [] if self.beside_orders is None else [self.beside_orders]
         failed = any(each.failed for each in (*all_reads, *sellers, *beside))
-        books_right = all(books.right for books in self.books.values())
+        books_right = all(books.passed for books in self.books.values())
         return not failed and books_right and all(each.agrees for each in self.direct)
 
     def targets(self) -> list[Target]:

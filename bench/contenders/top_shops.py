@@ -163,7 +163,7 @@ def wait_until_told(url: str) -> None:
     _wait(url, _nothing_to_send)
 
 
-def check(url: str) -> shops.Books:
+def check(url: str) -> shops.AuditResult:
     """What the audit says of the best sellers alone: a shop with many orders takes it minutes fallback."""
     connection = open_storage(url).connect()
     try:
@@ -171,7 +171,7 @@ def check(url: str) -> shops.Books:
             _, wrong = compare_statistics(snapshot)
     finally:
         connection.close()
-    return shops.Books(not wrong, "\n".join(wrong))
+    return shops.AuditResult(not wrong, "\n".join(wrong))
 
 
 def _nothing_to_count(connection: Connection) -> bool:
