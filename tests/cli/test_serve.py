@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.customers import fact
+from tests.faults.customers import local_id
 from tests.serving import JANGTEO, Http, audit, serve_in_process
 
 
@@ -42,7 +42,7 @@ def test_a_demo_shop_is_served_until_it_is_interrupted(tmp_path: Path) -> None:
     assert audit(database).returncode == 0
     # Everything was folded into the one file, and told to the platform.
     assert not (tmp_path / "shop.db-wal").exists()
-    told = [fact(json.loads(line)["id"]) for line in (tmp_path / "shop.events.jsonl").read_text().splitlines()]
+    told = [local_id(json.loads(line)["id"]) for line in (tmp_path / "shop.events.jsonl").read_text().splitlines()]
     assert f"order-{orders[0]['orderId']}-paid" in told
     assert len(told) == len(set(told))
     # The second time the shop is as it was left.

@@ -1,4 +1,4 @@
-"""The server is killed under load, at moments nobody chose: whatever it acknowledged is there afterwards."""
+"""A server killed at random moments under load keeps everything that it acknowledged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from jangteo.storage.urls import open_storage
-from tests.faults.customers import told
+from tests.faults.customers import published_ids
 from tests.serving import Http, ServerProcess, audit, serve_in_process
 from tests.storage.refreshed import kept_and_direct
 
@@ -22,7 +22,7 @@ CLIENTS = 16
 
 
 class Load:
-    """Clients that order, charge and claim, and write down every answer they were given."""
+    """Clients that order, charge and claim, and record every answer."""
 
     def __init__(self, address: str, round_number: int) -> None:
         self._address = address
@@ -38,9 +38,9 @@ class Load:
             await asyncio.gather(*(self._client(client, number) for number in range(CLIENTS)))
 
     async def _client(self, client: httpx.AsyncClient, number: int) -> None:
-        for turn in range(1_000):
-            path, body = self._request(number, turn)
-            key = f"{self._round}-{number}-{turn}"
+        for step in range(1_000):
+            path, body = self._request(number, step)
+            key = f"{self._round}-{number}-{step}"
             try:
                 answer = await client.post(path, json=body, headers={"idempotency-key": key})
             except httpx.TransportError:
@@ -50,19 +50,19 @@ class Load:
             if len(self.acknowledged) >= self.kill_after:
                 self.reached.set()
 
-    def _request(self, number: int, turn: int) -> tuple[str, dict[str, Any]]:
+    def _request(self, number: int, step: int) -> tuple[str, dict[str, Any]]:
         user = number + 1
-        if turn == 0:
-            # One campaign a round, so that everyone can claim once a round.
+        if step == 0:
+            # Each round has its own campaign, so that every client can claim once per round.
             return "/coupons", {"userId": user, "campaignId": self._round + 1}
-        if turn % 3:
-            lines = [{"productId": self._random.randint(1, 5), "quantity": 1} for _ in range(2)]
-            return "/orders", {"userId": user, "items": lines}
+        if step % 3:
+            items = [{"productId": self._random.randint(1, 5), "quantity": 1} for _ in range(2)]
+            return "/orders", {"userId": user, "items": items}
         return f"/users/{user}/balance", {"amount": self._random.randint(1, 99)}
 
 
 @pytest.mark.timeout(600)
-def test_twenty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+def test_20_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'shop.db'}"
     server = serve_in_process(database)
     with Http(base_url=server.address, timeout=30) as http:
@@ -79,13 +79,13 @@ def test_twenty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None
         asyncio.run(until_killed(load, server))
         server = serve_in_process(database)
         with Http(base_url=server.address, timeout=30) as http:
-            everything_is_there(http, load)
-        counted_right(database)
+            check_acknowledged(http, load)
+        check_best_sellers(database)
         paid |= {answer["orderId"] for path, answer, _ in load.acknowledged if path == "/orders"}
     assert server.interrupt()[0] == 0
     audited = audit(database)
     assert audited.returncode == 0, audited.stdout
-    assert {f"order-{order}-paid" for order in paid} <= told([tmp_path / "shop.events.jsonl"])
+    assert {f"order-{order}-paid" for order in paid} <= published_ids([tmp_path / "shop.events.jsonl"])
 
 
 async def until_killed(load: Load, server: ServerProcess) -> None:
@@ -95,14 +95,14 @@ async def until_killed(load: Load, server: ServerProcess) -> None:
     await running
 
 
-def counted_right(database: str) -> None:
-    """Whatever was counted of the best sellers, and whatever was only noted."""
+def check_best_sellers(database: str) -> None:
+    """The view and its deltas add up to what the orders say."""
     with closing(open_storage(database).connect()) as connection, connection.snapshot(datetime.now(UTC)) as snapshot:
         kept, direct = kept_and_direct(snapshot, 100, 3)
     assert kept == direct != []
 
 
-def everything_is_there(http: Http, load: Load) -> None:
+def check_acknowledged(http: Http, load: Load) -> None:
     assert len(load.acknowledged) >= load.kill_after
     for path, answer, key in load.acknowledged:
         if path == "/orders":
@@ -111,6 +111,6 @@ def everything_is_there(http: Http, load: Load) -> None:
             held = http.get(f"/users/{answer['userId']}/coupons?limit=1000").json()
             assert answer["couponId"] in [coupon["couponId"] for coupon in held]
         else:
-            # The same request with its key is known: the charge is there, and is not made again.
+            # The key is known, so the charge was committed, and this one is not made again.
             amount = {"amount": 1}
             assert http.post(path, json=amount, headers={"idempotency-key": key}).status_code in (201, 422)

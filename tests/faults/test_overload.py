@@ -1,6 +1,6 @@
-"""A queue that is full refuses at once, with 503 and `Retry-After`, and what it took in is still done.
+"""A full queue refuses commands at once with 503 and `Retry-After`; queued commands are still committed.
 
-Without a relay, which has commands of its own now and then: here all of them are the clients'.
+The relay is off, since it submits commands of its own: here every command comes from a client.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def charge(shop: ServedShop) -> httpx.Response:
         return http.post("/users/1/balance", json={"amount": 1})
 
 
-def test_beyond_the_queue_is_503(open_shop: Callable[..., ServedShop]) -> None:
+def test_a_full_queue_answers_503_with_retry_after(open_shop: Callable[..., ServedShop]) -> None:
     shop = open_shop(queue_max=1, relay=False)
     shop.http.user()
     shop.clock.hold_up_commits()
     with ThreadPoolExecutor(1) as clients:
-        taken_in = clients.submit(charge, shop)
+        queued = clients.submit(charge, shop)
         assert shop.clock.asked_to_commit.wait(30)
         for refused in (charge(shop), shop.http.get("/health/ready")):
             assert refused.status_code == 503
@@ -35,11 +35,11 @@ def test_beyond_the_queue_is_503(open_shop: Callable[..., ServedShop]) -> None:
             assert refused.headers["retry-after"] == "1"
         assert shop.http.get("/users/1/balance").json() == {"balance": 0}, "reads don't queue behind commands"
         shop.clock.commits_go_on.set()
-        assert taken_in.result().json() == {"userId": 1, "balance": 1}
+        assert queued.result().json() == {"userId": 1, "balance": 1}
     assert charge(shop).json() == {"userId": 1, "balance": 2}
 
 
-def test_what_arrives_during_a_commit_is_one_batch(open_shop: Callable[..., ServedShop]) -> None:
+def test_commands_that_arrive_during_a_commit_are_one_batch(open_shop: Callable[..., ServedShop]) -> None:
     shop = open_shop(relay=False)
     shop.http.user()
     committed: list[int] = []
@@ -48,11 +48,11 @@ def test_what_arrives_during_a_commit_is_one_batch(open_shop: Callable[..., Serv
     pool = writer._lane
     answer = pool._answer
 
-    def counted(waiting: list[Any], results: Sequence[Any]) -> None:
+    def count_batch(waiting: list[Any], results: Sequence[Any]) -> None:
         committed.append(len(waiting))
         answer(waiting, results)
 
-    pool._answer = counted  # type: ignore[method-assign]  # to see the batches
+    pool._answer = count_batch  # type: ignore[method-assign]  # to record batch sizes
     shop.clock.hold_up_commits()
     with ThreadPoolExecutor(11) as clients:
         first = clients.submit(charge, shop)
@@ -66,7 +66,7 @@ def test_what_arrives_during_a_commit_is_one_batch(open_shop: Callable[..., Serv
     assert committed == [1, 10]
 
 
-def test_readiness_is_not_awaited_for_long(
+def test_readiness_times_out_while_a_commit_hangs(
     open_shop: Callable[..., ServedShop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (ready,) = [route for route in ROUTES if route.path == "/health/ready"]
@@ -74,9 +74,9 @@ def test_readiness_is_not_awaited_for_long(
     shop = open_shop(relay=False)
     shop.clock.hold_up_commits()
     with ThreadPoolExecutor(1) as clients:
-        asked = clients.submit(shop.http.get, "/health/ready")
+        readiness = clients.submit(shop.http.get, "/health/ready")
         assert shop.clock.asked_to_commit.wait(30)
-        answer = asked.result()
+        answer = readiness.result()
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     shop.clock.commits_go_on.set()
     assert shop.http.get("/health/ready").status_code == 200
