@@ -12,11 +12,18 @@ from hypothesis import HealthCheck, settings
 
 from jangteo.settings import Settings
 from jangteo.storage.urls import open_storage
+from tests.memory import use_memory
 from tests.postgres import EMPTY_SHOP, Server, running_server
 from tests.serving import STARTED, ServedShop, serve_in_thread
 
 settings.register_profile("shop", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("shop")
+use_memory()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Starts the long tests first, so that none of them is left for the end while the other processes idle."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(scope="session")

@@ -98,9 +98,11 @@ class Server:
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Kill the server and remove its folder."""
+        """Stop the server and remove its folder."""
         if self._process is not None:
-            self.kill()
+            # An immediate shutdown, which gives its shared memory back.
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait()
         shutil.rmtree(self._folder)
 
     def banned_sql(self) -> list[str]:
@@ -114,7 +116,8 @@ class Server:
 
     def create(self, database: str, template: str = "template0") -> str:
         """Create a database and return its URL."""
-        self.run(f"CREATE DATABASE {database} TEMPLATE {template}")
+        # Copying files is twice as fast as copying pages through the log.
+        self.run(f"CREATE DATABASE {database} TEMPLATE {template} STRATEGY FILE_COPY")
         return self.url(database)
 
     def drop(self, database: str) -> None:

@@ -148,6 +148,7 @@ def keep_old_answers(url: str, number: int) -> None:
         )
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_no_batch_waits_in_a_circle(postgres_database: str) -> None:
     set_up(postgres_database)

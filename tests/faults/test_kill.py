@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,6 +62,7 @@ class Load:
         return f"/users/{user}/balance", {"amount": self._random.randint(1, 99)}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_20_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'shop.db'}"
@@ -104,13 +106,17 @@ def check_best_sellers(database: str) -> None:
 
 def check_acknowledged(http: Http, load: Load) -> None:
     assert len(load.acknowledged) >= load.kill_after
-    for path, answer, key in load.acknowledged:
-        if path == "/orders":
-            assert http.get(f"/orders/{answer['orderId']}").json() == answer
-        elif path == "/coupons":
-            held = http.get(f"/users/{answer['userId']}/coupons?limit=1000").json()
-            assert answer["couponId"] in [coupon["couponId"] for coupon in held]
-        else:
-            # The key is known, so the charge was committed, and this one is not made again.
-            amount = {"amount": 1}
-            assert http.post(path, json=amount, headers={"idempotency-key": key}).status_code in (201, 422)
+    with ThreadPoolExecutor(CLIENTS) as threads:
+        list(threads.map(lambda acknowledged: check_one(http, *acknowledged), load.acknowledged))
+
+
+def check_one(http: Http, path: str, answer: dict[str, Any], key: str) -> None:
+    if path == "/orders":
+        assert http.get(f"/orders/{answer['orderId']}").json() == answer
+    elif path == "/coupons":
+        held = http.get(f"/users/{answer['userId']}/coupons?limit=1000").json()
+        assert answer["couponId"] in [coupon["couponId"] for coupon in held]
+    else:
+        # The key is known, so the charge was committed, and this one is not made again.
+        amount = {"amount": 1}
+        assert http.post(path, json=amount, headers={"idempotency-key": key}).status_code in (201, 422)

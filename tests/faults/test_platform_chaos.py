@@ -124,6 +124,7 @@ class Round:
         return self._receiver.file.stat().st_size
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_platform_has_every_event_in_the_end(database: str, tmp_path: Path) -> None:
     with running_receiver(tmp_path / "received.jsonl", SECRET) as receiver:
