@@ -143,6 +143,7 @@ def sold_and_changes(draw: st.DrawFn) -> tuple[dict[int, int], dict[int, int]]:
     return sold, {product: max(units, -sold.get(product, 0)) for product, units in wanted.items()}
 
 
+@pytest.mark.long
 @settings(max_examples=600)
 @given(sold_and_changes(), st.integers(1, 8) | st.integers(1, 100), st.integers(1, 8))
 def test_whatever_was_sold_and_has_changed_since_the_best_are_found(

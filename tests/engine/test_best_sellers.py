@@ -175,6 +175,7 @@ def little_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(refresh, name, number)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_both_ways_agree_with_the_model_on_sqlite(empty_database: Path) -> None:
     @contextmanager
@@ -189,6 +190,7 @@ def test_both_ways_agree_with_the_model_on_sqlite(empty_database: Path) -> None:
     run_state_machine_as_test(OnSqlite, settings=settings(max_examples=100, stateful_step_count=50, deadline=None))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_both_ways_agree_with_the_model_on_postgres(postgres: Server) -> None:
     @contextmanager
