@@ -4,43 +4,47 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
+FAST := tests/core tests/engine tests/api tests/architecture tests/documents -m "not long" -k "not postgres"
 
-.PHONY: help serve test check format bench lock clean
+.PHONY: help serve test test-fast check format bench lock clean
 
-help: ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 11
 
 serve: $(VENV)/.serves ## set up, and serve the demo shop on SQLite (more options: make serve ARGS="--port 8080")
 	@exec $(BIN)/jangteo serve --demo $(ARGS)
 
-test: $(VENV)/.develops ## set up, and run all tests (some of them: make test ARGS="-k coupons")
+test: $(VENV)/.develops ## set up, and run all tests (or some: make test ARGS="-k coupons")
 	$(BIN)/pytest $(ARGS)
 
-check: $(VENV)/.develops ## linter, formatting, strict types, import directions
+test-fast: $(VENV)/.develops ## run the fast tests, under a minute: rules, engine and API on SQLite, architecture, documents
+	$(BIN)/pytest $(FAST) $(ARGS)
+
+check: $(VENV)/.develops ## check lint, formatting, strict types and import directions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(VENV)/.develops ## mend formatting and what the linter can mend itself
+format: $(VENV)/.develops ## format, and apply the linter's fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.develops ## measure this machine, beside a bare echo and pgbench (within two minutes: make bench QUICK=1)
+bench: $(VENV)/.develops ## measure this machine, beside a bare echo and pgbench (in two minutes: make bench QUICK=1)
 	$(BIN)/python -m bench $(ARGS)
 
-lock: $(VENV)/.develops ## resolve the dependencies anew (LOCK_ARGS="--upgrade" for newer ones)
+lock: $(VENV)/.develops ## resolve the dependencies again (LOCK_ARGS="--upgrade" for newer versions)
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 		$(LOCK_ARGS) pyproject.toml --group build -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 		$(LOCK_ARGS) -c requirements.lock pyproject.toml --all-extras --group build --group dev -o requirements-dev.lock
 
-clean: ## remove what was set up here; the shop's data stays
+clean: ## remove the environment and caches; the shop's data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Jangteo needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
+		|| { echo "Jangteo needs Python 3.11 or newer: try make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.serves: requirements.lock pyproject.toml | $(VENV)/bin/python

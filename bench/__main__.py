@@ -1,4 +1,4 @@
-"""`make bench`: measure this machine, print tables, exit with 1 where anything was not right."""
+"""`make bench`: measures this machine and prints tables; exits with 1 when a request or an audit failed."""
 
 import argparse
 import os
@@ -10,36 +10,39 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import machine, plot, postgres, report, top, wrk
-from bench.comparisons import QUICK, THOROUGH, Extent
-from bench.loads import CannotMeasure
+from bench import top
+from bench.contenders import postgres
+from bench.contenders.comparisons import QUICK, THOROUGH, Extent
+from bench.loads import wrk
+from bench.loads.load import CannotMeasure
 from bench.measuring import Bench
-from bench.targets import of_deliveries, targets
+from bench.reports import machine, plot, report
+from bench.reports.targets import delivery_targets, targets
 
 _BUILD: Final = Path("build")
 _RESULTS: Final = _BUILD / "bench.json"
 _DOCUMENT: Final = Path("docs/benchmarks.md")
-_NOT_RIGHT: Final = 1
+_FAILED: Final = 1
 _NO_WRK: Final = 2
 _INTERRUPTED: Final = 130
 
 
 def main() -> int:
-    """Measure, and say so: the exit code."""
+    """Measure, report, and return the exit code."""
     options = _options()
     if not wrk.is_installed():
         print("make bench needs wrk: apt-get install wrk", file=sys.stderr)
         return _NO_WRK
-    # Whoever ends the bench ends its servers: what is raised here goes through all the blocks that close them.
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, lambda number, _: sys.exit(128 + number))
+    # SystemExit unwinds the blocks that end the servers, so that none outlives the bench.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         if options.best_sellers:
             return top.measure(top.WHOLE, document=True)
         return _bench(QUICK if options.quick else THOROUGH, deliveries_only=options.deliveries)
     except CannotMeasure as error:
         print(f"bench: {error}", file=sys.stderr)
-        return _NOT_RIGHT
+        return _FAILED
     except KeyboardInterrupt:
         print("bench: interrupted", file=sys.stderr)
         return _INTERRUPTED
@@ -49,10 +52,10 @@ def _options() -> argparse.Namespace:
     options = argparse.ArgumentParser(prog="python -m bench", description="Measure the shop beside its references.")
     quick = os.environ.get("QUICK", "") not in ("", "0")
     options.add_argument(
-        "--quick", action="store_true", default=quick, help="within two minutes, and into no document; also: QUICK=1"
+        "--quick", action="store_true", default=quick, help="in two minutes, without writing docs/; also: QUICK=1"
     )
-    options.add_argument("--best-sellers", action="store_true", help="only these, of up to 10 million order lines")
-    options.add_argument("--deliveries", action="store_true", help="only how events get on, and into no document")
+    options.add_argument("--best-sellers", action="store_true", help="only best sellers: up to 10 million order items")
+    options.add_argument("--deliveries", action="store_true", help="only event delivery, without writing docs/")
     return options.parse_args()
 
 
@@ -68,22 +71,22 @@ def _bench(extent: Extent, *, deliveries_only: bool) -> int:
                 bench.run_deliveries()
             else:
                 bench.run()
-    reached = list(of_deliveries(bench.comparisons)) if deliveries_only else targets(bench.comparisons)
+    reached = list(delivery_targets(bench.comparisons)) if deliveries_only else targets(bench.comparisons)
     report.print_all(console, measured_on, bench, reached)
     report.save(_RESULTS, measured_on, extent, bench, reached)
-    told = [str(_RESULTS)]
+    written = [str(_RESULTS)]
     if extent is THOROUGH and not deliveries_only:
         report.write_into(_DOCUMENT, report.markdown(measured_on, extent, bench, reached))
         plot.draw(_DOCUMENT.with_suffix(".png"), bench.comparisons)
-        told += [str(_DOCUMENT), str(_DOCUMENT.with_suffix(".png"))]
-    console.print(f"Also in {', '.join(told)}", highlight=False)
-    not_right = 0
+        written += [str(_DOCUMENT), str(_DOCUMENT.with_suffix(".png"))]
+    console.print(f"Written to {', '.join(written)}", highlight=False)
+    exit_code = 0
     if extent is THOROUGH and not deliveries_only:
-        not_right = top.measure(top.SHORT)
-    if bench.right():
-        return not_right
-    print("bench: not all was right: see `not 2xx` in the tables, and the books below them", file=sys.stderr)
-    return _NOT_RIGHT
+        exit_code = top.measure(top.SHORT)
+    if bench.passed():
+        return exit_code
+    print("bench: requests or audits failed: see `not 2xx` in the tables, and the audits below them", file=sys.stderr)
+    return _FAILED
 
 
 if __name__ == "__main__":

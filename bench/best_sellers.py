@@ -14,13 +14,13 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from bench import contenders, servers, shops
-from bench.comparisons import CROWD
-from bench.contenders import Http
-from bench.loads import Load
-from bench.targets import Target
-from bench.top_shops import Place, check, wait_until_refreshed, wait_until_sent
-from bench.turns import Comparison, Contender, in_turns
+from bench.contenders import contenders, servers, shops
+from bench.contenders.comparisons import CROWD
+from bench.contenders.contenders import Http
+from bench.contenders.rounds import Comparison, Contender, alternate
+from bench.contenders.top_shops import Place, check, wait_until_refreshed, wait_until_sent
+from bench.loads.load import Load
+from bench.reports.targets import Target
 
 BEST: Final = "/products/top?limit=5&days=3"
 READERS: Final = (8, 1)
@@ -70,7 +70,7 @@ class OneDatabase:
     upkeep: list[Comparison] = field(default_factory=list)
     beside_orders: Contender | None = None
     orders_beside_per_s: list[float] = field(default_factory=list)
-    books: dict[str, shops.Books] = field(default_factory=dict)
+    books: dict[str, shops.AuditResult] = field(default_factory=dict)
 
     def right(self) -> bool:
         """Whether every request succeeded, both methods agree, and the books are right."""
@@ -78,7 +78,7 @@ class OneDatabase:
         sellers = [each for comparison in self.upkeep for each in comparison.contenders]
         beside = [] if self.beside_orders is None else [self.beside_orders]
         failed = any(each.failed for each in (*all_reads, *sellers, *beside))
-        books_right = all(books.right for books in self.books.values())
+        books_right = all(books.passed for books in self.books.values())
         return not failed and books_right and all(each.agrees for each in self.direct)
 
     def targets(self) -> list[Target]:
@@ -147,7 +147,7 @@ class _Measuring:
         }
         contending = [each for those in self.measured.reads.values() for each in those]
         title = f"{kind}, GET {BEST}"
-        in_turns(Comparison(title, contending), extent.rounds, extent.seconds, self._tell)
+        alternate(Comparison(title, contending), extent.rounds, extent.seconds, self._tell)
         for lines, url in made.items():
             self._tell(f"{kind}, {lines:,} order lines: direct query")
             with servers.serving(self._command(servers.shop, url)) as server:
@@ -165,7 +165,7 @@ class _Measuring:
         url = place.copy(extent.upkeep_lines, "read")
         turn = _Turn(self._command(servers.shop, url), url, self._read_beside_orders, refreshes=True)
         beside = Contender(f"{extent.upkeep_lines:,}, orders placed", READERS[0], turn, warms_up=False)
-        in_turns(Comparison(f"{kind}, while orders are placed", [beside]), extent.rounds, extent.seconds, self._tell)
+        alternate(Comparison(f"{kind}, while orders are placed", [beside]), extent.rounds, extent.seconds, self._tell)
         # Every second one is a warm-up.
         self.measured.orders_beside_per_s = self.measured.orders_beside_per_s[1::2]
         self.measured.beside_orders = beside
@@ -194,7 +194,7 @@ class _Measuring:
                 selling(UNMAINTAINED, urls["unmaintained"], servers.uncounted_shop, refreshes=False),
             ],
         )
-        self.measured.upkeep.append(in_turns(comparison, extent.upkeep_rounds, extent.seconds, self._tell))
+        self.measured.upkeep.append(alternate(comparison, extent.upkeep_rounds, extent.seconds, self._tell))
         self._audit(load, urls["maintained"])
         for name in urls:
             place.remove(name)

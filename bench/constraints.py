@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Final, NamedTuple
 
-from bench import postgres, shops
-from bench.postgres import Postgres
+from bench.contenders import postgres, shops
+from bench.contenders.postgres import Postgres
 from jangteo.app import system_clock
 from jangteo.core.book import Command
 from jangteo.core.coupons import ClaimCoupon, StartCampaign

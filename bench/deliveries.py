@@ -13,10 +13,10 @@ from typing import Final, NamedTuple
 
 import aiohttp
 
-from bench import shops
-from bench.loads import CannotMeasure, Load, load_of
-from bench.servers import environment
-from bench.turns import Contender
+from bench.contenders import shops
+from bench.contenders.rounds import Contender
+from bench.contenders.servers import environment
+from bench.loads.load import CannotMeasure, Load, load_of
 from jangteo.app import system_clock
 from jangteo.storage.urls import open_storage
 from tests.nats_server import running_nats

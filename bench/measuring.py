@@ -1,4 +1,4 @@
-"""One run of all comparisons, each with shops of its own, which are audited afterwards."""
+"""Runs all comparisons, each with its own shops, and audits these afterwards."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -7,13 +7,15 @@ from typing import Final
 
 from msgspec import Struct
 
-from bench import comparisons as compared
-from bench import contenders, deliveries, pgbench, servers, shops, stored
-from bench.comparisons import CROWD, WORKERS, Extent
+from bench import deliveries, stored
+from bench.contenders import comparisons as compared
+from bench.contenders import contenders, servers, shops
+from bench.contenders.comparisons import CROWD, WORKERS, Extent
+from bench.contenders.postgres import Postgres
+from bench.contenders.rounds import Comparison, Contender, alternate
+from bench.contenders.servers import Server
 from bench.deliveries import Platform
-from bench.postgres import Postgres
-from bench.servers import Server
-from bench.turns import Comparison, Contender, in_turns
+from bench.loads import pgbench
 
 Serving = AbstractContextManager[Server]
 
@@ -29,7 +31,7 @@ _SETTINGS: Final = (
 
 
 class Memory(Struct, frozen=True):
-    """What the processes of a shop had in memory after the load, in MB."""
+    """Resident memory of a shop's processes after the load, in MB."""
 
     shop: str
     empty_mb: float
@@ -37,19 +39,19 @@ class Memory(Struct, frozen=True):
 
 
 class Bench:
-    """Measures everything. The comparisons, the memory and the audits' verdicts grow meanwhile."""
+    """Measures everything, and collects the comparisons, memory figures and audit results."""
 
-    def __init__(self, folder: Path, postgres: Postgres, extent: Extent, tell: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, postgres: Postgres, extent: Extent, show_progress: Callable[[str], None]) -> None:
         self._folder = folder
         self._postgres = postgres
         self._extent = extent
-        self._tell = tell
+        self._show_progress = show_progress
         self.comparisons: list[Comparison] = []
         self.memory: list[Memory] = []
-        self.books: dict[str, shops.Books] = {}
+        self.audits: dict[str, shops.AuditResult] = {}
 
     def run(self) -> None:
-        """All of them."""
+        """Run all comparisons. Raises CannotMeasure."""
         with servers.serving(servers.echo()) as echo:
             self._sqlite(echo)
             self._postgres_alone(echo)
@@ -66,18 +68,18 @@ class Bench:
             self._with_stored("PostgreSQL", self._in_postgres("empty"), self._in_postgres("stored"))
 
     def run_deliveries(self) -> None:
-        """Only those of how events get on."""
+        """Run only the comparisons of event delivery. Raises CannotMeasure."""
         with deliveries.platforms(self._folder) as platforms:
             for kind in self._extent.deliveries_on:
-                place = self._in_sqlite if kind == "SQLite" else self._in_postgres
-                self._waiting_events(kind, place, platforms)
-                self._delays(kind, place, platforms)
-                self._dead_platform(kind, place, platforms)
+                create = self._in_sqlite if kind == "SQLite" else self._in_postgres
+                self._waiting_events(kind, create, platforms)
+                self._delays(kind, create, platforms)
+                self._dead_platform(kind, create, platforms)
 
-    def right(self) -> bool:
-        """Whether every request was answered with a success, and all books are right."""
+    def passed(self) -> bool:
+        """Whether every request succeeded and every audit passed."""
         failed = any(contender.failed for each in self.comparisons for contender in each.contenders)
-        return not failed and all(books.right for books in self.books.values())
+        return not failed and all(audit.passed for audit in self.audits.values())
 
     def _sqlite(self, echo: Server) -> None:
         with ExitStack() as stack:
@@ -91,14 +93,14 @@ class Bench:
                 contenders.one_product(compared.ONE_PRODUCT, shop.address, 1),
                 contenders.claims(compared.CLAIMS, rush.address, 1),
             )
-            # A lone client has named a quarter of the users at most.
-            behind = self._extent.claimants // 4
+            # The single client above has claimed for at most a quarter of the users.
+            unused = self._extent.claimants // 4
             self._compare(
                 compared.SQLITE_CROWD,
                 contenders.orders(compared.ECHO, echo.address, CROWD),
                 contenders.orders(compared.ORDERS, shop.address, CROWD),
                 contenders.one_product(compared.ONE_PRODUCT, shop.address, CROWD),
-                contenders.claims(compared.CLAIMS, rush.address, CROWD, first_user=behind),
+                contenders.claims(compared.CLAIMS, rush.address, CROWD, first_user=unused),
             )
 
     def _postgres_alone(self, echo: Server) -> None:
@@ -112,17 +114,20 @@ class Bench:
                 contenders.one_product(compared.ONE_PRODUCT, shop.address, 1),
             )
 
-    def _beside_pgbench(self, echo: Server, title: str, what: str, load: Callable[[str, str, int], Contender]) -> None:
-        reference = f"{what}_by_function"
+    def _beside_pgbench(
+        self, echo: Server, title: str, script: str, load: Callable[[str, str, int], Contender]
+    ) -> None:
+        reference = f"{script}_by_function"
         self._fill(self._in_postgres(reference))
         pgbench.prepare(self._postgres, reference)
         functions = [
-            contenders.by_pgbench(compared.PGBENCH, self._postgres, reference, what, clients) for clients in (8, CROWD)
+            contenders.by_pgbench(compared.PGBENCH, self._postgres, reference, script, clients)
+            for clients in (8, CROWD)
         ]
         with ExitStack() as stack:
             served = []
             for workers in WORKERS:
-                serving = self._shop(title, self._in_postgres(f"{what}_{workers}"), workers)
+                serving = self._shop(title, self._in_postgres(f"{script}_{workers}"), workers)
                 served.append(load(_by(workers), stack.enter_context(serving).address, CROWD))
             self._compare(title, load(compared.ECHO, echo.address, CROWD), *functions, *served)
 
@@ -147,47 +152,47 @@ class Bench:
                 contenders.reads(compared.READS, shop.address, CROWD),
             )
 
-    def _waiting_events(self, kind: str, place: Callable[[str], str], platforms: Sequence[Platform]) -> None:
+    def _waiting_events(self, kind: str, create: Callable[[str], str], platforms: Sequence[Platform]) -> None:
         title = f"{kind}, {compared.WAITING}"
-        waiting = self._fill(place("waiting"))
-        stored.fill(waiting, self._extent.waiting_events, self._tell)
+        waiting = self._fill(create("waiting"))
+        stored.fill(waiting, self._extent.waiting_events, self._show_progress)
         self._settle(waiting)
-        with self._shop(title, place("beside_waiting")) as shop:
+        with self._shop(title, create("beside_waiting")) as shop:
             self._compare(
                 title,
                 contenders.orders(compared.ORDERS, shop.address, CROWD),
                 *(deliveries.waiting_events(waiting, platform) for platform in platforms),
             )
-        self.books[f"{title}, relayed"] = shops.audit(waiting)
+        self.audits[f"{title}, relayed"] = shops.audit(waiting)
 
-    def _delays(self, kind: str, place: Callable[[str], str], platforms: Sequence[Platform]) -> None:
+    def _delays(self, kind: str, create: Callable[[str], str], platforms: Sequence[Platform]) -> None:
         title = f"{kind}, {compared.DELAYS}"
         with ExitStack() as stack:
-            those = []
+            contending = []
             for number, platform in enumerate(platforms):
-                database = self._fill(place(f"delays_{number}"))
+                database = self._fill(create(f"delays_{number}"))
                 serving = self._serving(title, database, *platform.options)
-                those.append(deliveries.delays(platform.name, database, stack.enter_context(serving).address))
-            self._compare(title, *those)
+                contending.append(deliveries.delays(platform.name, database, stack.enter_context(serving).address))
+            self._compare(title, *contending)
 
-    def _dead_platform(self, kind: str, place: Callable[[str], str], platforms: Sequence[Platform]) -> None:
+    def _dead_platform(self, kind: str, create: Callable[[str], str], platforms: Sequence[Platform]) -> None:
         title = f"{kind}, {compared.PLATFORM}"
         (live,) = (each for each in platforms if each.name.startswith("HTTP"))
         dead = Platform("dead", ("--platform", deliveries.DEAD))
         with ExitStack() as stack:
-            those = []
+            contending = []
             for name, platform in ((compared.LIVE_PLATFORM, live), (compared.DEAD_PLATFORM, dead)):
                 serving = self._serving(
-                    title, self._fill(place(f"platform_{platform.name[:4].lower()}")), *platform.options
+                    title, self._fill(create(f"platform_{platform.name[:4].lower()}")), *platform.options
                 )
-                those.append(contenders.orders(name, stack.enter_context(serving).address, CROWD))
-            self._compare(title, *those)
+                contending.append(contenders.orders(name, stack.enter_context(serving).address, CROWD))
+            self._compare(title, *contending)
 
     def _with_stored(self, kind: str, empty: str, full: str) -> None:
         self._fill(empty)
         self._fill(full)
         orders = self._extent.stored_orders
-        stored.fill(full, orders, self._tell)
+        stored.fill(full, orders, self._show_progress)
         self._settle(full)
         title = f"{kind}, {orders:,} {compared.STORED}"
         with self._serving(f"{title}: empty", empty) as small, self._serving(title, full) as large:
@@ -215,45 +220,47 @@ class Bench:
     def _settings_of_reads(self) -> None:
         with ExitStack() as stack:
             served = []
-            for kind, place in (("SQLite", self._in_sqlite), ("PostgreSQL", self._in_postgres)):
+            for kind, create in (("SQLite", self._in_sqlite), ("PostgreSQL", self._in_postgres)):
                 for readers in ("1", "2"):
-                    database = self._fill(place(f"readers_{readers}"))
+                    database = self._fill(create(f"readers_{readers}"))
                     serving = self._serving(f"{kind}, balances", database, "--readers", readers)
                     name = f"{kind}, --readers {readers}"
                     served.append(contenders.balances(name, stack.enter_context(serving).address, CROWD))
             self._compare(compared.SETTINGS_READS, *served)
 
-    def _compare(self, title: str, *those: Contender) -> None:
+    def _compare(self, title: str, *contending: Contender) -> None:
         extent = self._extent
-        self.comparisons.append(in_turns(Comparison(title, those), extent.rounds, extent.seconds, self._tell))
+        self.comparisons.append(
+            alternate(Comparison(title, contending), extent.rounds, extent.seconds, self._show_progress)
+        )
 
     def _shop(self, title: str, url: str, workers: int = 1) -> Serving:
-        """A shop with plenty of everything, served."""
+        """Serve a new shop for orders."""
         return self._serving(title, self._fill(url), *_workers(workers))
 
     def _rush(self, title: str, url: str, workers: int = 1) -> Serving:
-        """A shop with a campaign and claimants, served."""
-        self._tell(f"{title}: making its shop")
+        """Serve a new shop with a campaign and its claimants."""
+        self._show_progress(f"{title}: making a shop")
         made = shops.make(url, shops.for_claims(self._extent.claimants))
         self._settle(made)
         return self._serving(title, made, *_workers(workers))
 
     def _fill(self, url: str) -> str:
-        self._tell("making a shop")
+        self._show_progress("making a shop")
         made = shops.make(url, shops.for_orders())
         self._settle(made)
         return made
 
     @contextmanager
     def _serving(self, title: str, database: str, *options: str) -> Iterator[Server]:
-        """A shop that is served, and audited at the end."""
+        """Serve a shop, and audit it when the block ends."""
         if "--platform" not in options:
             file = self._folder / f"{database.rpartition('/')[2]}.events.jsonl"
             options = (*options, "--platform", f"file:{file}")
         with servers.serving(servers.shop(database, *options)) as server:
             yield server
-        self._tell(f"{title}: auditing")
-        self.books[f"{title}, {database.rpartition('/')[2]}"] = shops.audit(database)
+        self._show_progress(f"{title}: auditing")
+        self.audits[f"{title}, {database.rpartition('/')[2]}"] = shops.audit(database)
 
     def _in_sqlite(self, name: str) -> str:
         return f"sqlite:///{self._folder / name}.db"

@@ -1,6 +1,6 @@
-"""Where the time of an order goes that comes alone: one step after the other, each with what is inside it.
+"""Breaks down the latency of a single order, step by step.
 
-`python -m bench.one_order` measures it on SQLite and PostgreSQL, and prints a table for each, in microseconds.
+`python -m bench.one_order` measures SQLite and PostgreSQL, and prints a table for each, in microseconds.
 """
 
 import os
@@ -15,9 +15,10 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Final
 
-from bench import contenders, pgbench, postgres, servers, shops
-from bench.loads import Load
-from bench.postgres import Postgres
+from bench.contenders import contenders, postgres, servers, shops
+from bench.contenders.postgres import Postgres
+from bench.loads import pgbench
+from bench.loads.load import Load
 from jangteo.app import system_clock
 from jangteo.core.orders import PlaceOrder, RequestedItem
 from jangteo.engine import gc_tuning
@@ -28,20 +29,20 @@ from jangteo.storage.urls import open_storage
 
 _SECONDS: Final = 4
 _ORDERS: Final = 3_000
-_RECEIVED_AT_ONCE: Final = 2**20
+_RECEIVE_BYTES: Final = 2**20
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print both tables."""
     build = Path("build")
     build.mkdir(exist_ok=True)
     with TemporaryDirectory(prefix="bench-", dir=build) as name, servers.serving(servers.echo()) as echo:
         folder = Path(name)
         http = contenders.orders("echo", echo.address, 1).run(_SECONDS)
         bare = contenders.bare_commit_of_sqlite("bare", folder).run(_SECONDS)
-        _tell("SQLite", f"sqlite:///{folder / 'one.db'}", folder, http, bare)
+        _print_table("SQLite", f"sqlite:///{folder / 'one.db'}", folder, http, bare)
         with postgres.running() as server:
-            _tell("PostgreSQL", server.create("one"), folder, http, _bare_commit(server))
+            _print_table("PostgreSQL", server.create("one"), folder, http, _bare_commit(server))
 
 
 def _bare_commit(server: Postgres) -> Load:
@@ -50,52 +51,52 @@ def _bare_commit(server: Postgres) -> Load:
     return pgbench.load(server, "bare", "bare_commit.sql", 1, _SECONDS)
 
 
-def _tell(kind: str, database: str, folder: Path, http: Load, bare: Load) -> None:
+def _print_table(kind: str, database: str, folder: Path, http: Load, bare: Load) -> None:
     shops.make(database, shops.for_orders())
-    asked, committed = _in_process(database)
+    decided, committed = _in_process(database)
     over_socket = _over_socket(database)
     with servers.serving(servers.shop(database, "--platform", f"file:{folder / kind}.jsonl")) as shop:
         served = contenders.orders("orders", shop.address, 1).run(_SECONDS).p50_ms * 1_000
     print(f"\n| {kind}: an order alone | µs |\n| --- | ---: |")
-    for what, time_us in (
+    for step, time_us in (
         ("over HTTP, as a client sees it", served),
         ("· a bare echo over HTTP", http.p50_ms * 1_000),
-        ("· the event loop's further work, and the relay's", served - http.p50_ms * 1_000 - over_socket),
+        ("· further work of the event loop and the relay", served - http.p50_ms * 1_000 - over_socket),
         ("· the writer, over its socket", over_socket),
-        ("·· the socket and its frames, twice a process woken", over_socket - asked - committed),
-        ("·· loading, deciding, gathering what changes", asked),
-        ("·· writing it and the commit", committed),
-        ("··· of which a bare commit of one row would take", bare.p50_ms * 1_000),
+        ("·· the socket and its frames, waking a process twice", over_socket - decided - committed),
+        ("·· loading, deciding, collecting changes", decided),
+        ("·· writing and committing", committed),
+        ("··· of which a bare commit of one row takes", bare.p50_ms * 1_000),
     ):
-        print(f"| {what} | {time_us:,.0f} |")
+        print(f"| {step} | {time_us:,.0f} |")
 
 
 def _orders() -> Iterator[Submission]:
     random = Random(1)
     for _ in range(_ORDERS):
         first, second = random.sample(range(1, shops.PRODUCTS + 1), 2)
-        lines = (RequestedItem(first, 1), RequestedItem(second, 2))
-        yield Submission(PlaceOrder(random.randint(1, shops.BUYERS), lines, None))
+        items = (RequestedItem(first, 1), RequestedItem(second, 2))
+        yield Submission(PlaceOrder(random.randint(1, shops.BUYERS), items, None))
 
 
 def _in_process(database: str) -> tuple[float, float]:
-    """What a batch of one takes until it is to be committed, and the commit."""
+    """The median times of a batch of one, in microseconds: up to the commit, and the commit."""
     connection = open_storage(database).connect()
     gc_tuning.tune_gc()
-    asked, committed = [], []
+    decided, committed = [], []
     for order in _orders():
         before = perf_counter()
         with connection.transaction() as session:
             apply(session, [order], system_clock())
             between = perf_counter()
-        asked.append(between - before)
+        decided.append(between - before)
         committed.append(perf_counter() - between)
     connection.close()
-    return _median_us(asked), _median_us(committed)
+    return _median_us(decided), _median_us(committed)
 
 
 def _over_socket(database: str) -> float:
-    """The same through the process that commits, as the server talks to it."""
+    """The median time of an order sent to a writer process over its socket, in microseconds."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         command = [sys.executable, "-m", "jangteo.engine.writer", str(theirs.fileno()), "256"]
@@ -103,19 +104,19 @@ def _over_socket(database: str) -> float:
             command, env={**os.environ, DATABASE_VARIABLE: database}, pass_fds=(theirs.fileno(),)
         ) as writer:
             theirs.close()
-            times = [_ask(ours, commands_frame([pack(order)])) for order in _orders()]
+            times = [_round_trip_s(ours, commands_frame([pack(order)])) for order in _orders()]
             ours.close()
             writer.wait()
-    # The first ones meet a writer that has just started.
+    # The first orders meet a writer that has just started.
     return _median_us(times[_ORDERS // 10 :])
 
 
-def _ask(channel: socket.socket, frame: bytes) -> float:
-    """How long the answer takes, in seconds."""
+def _round_trip_s(channel: socket.socket, frame: bytes) -> float:
+    """Send a frame, wait for the answer, and return the time in seconds."""
     frames = Frames()
     before = perf_counter()
     channel.sendall(frame)
-    while not list(frames.receive(channel.recv(_RECEIVED_AT_ONCE))):
+    while not list(frames.receive(channel.recv(_RECEIVE_BYTES))):
         continue
     return perf_counter() - before
 

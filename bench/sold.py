@@ -15,8 +15,8 @@ from typing import Final
 
 import psycopg
 
-from bench import shops
-from bench.loads import CannotMeasure
+from bench.contenders import shops
+from bench.loads.load import CannotMeasure
 from jangteo.app import system_clock
 from jangteo.core.best_sellers import DEFAULT_DAYS, RefreshBestSellers, RefreshOutcome
 from jangteo.engine.batch import Submission, commit

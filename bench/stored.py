@@ -1,4 +1,4 @@
-"""Orders of long ago, made within the database: millions in minutes, as right in every row as any others.
+"""Makes old orders inside the database, millions in minutes, consistent enough to pass the audit.
 
 Run as `python -m bench.stored --database URL --orders 5000000` on a new database, or used by `make bench`.
 """
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
-from bench import shops
+from bench.contenders import shops
 from jangteo.app import system_clock
 from jangteo.storage import schema
 from jangteo.storage.port import Connection
@@ -18,23 +18,23 @@ from jangteo.storage.timestamps import to_micros
 from jangteo.storage.urls import open_storage
 
 _DAYS: Final = timedelta(days=30)
-_AT_ONCE: Final = 100_000
-_BUNDLE: Final = 50
-"""Orders that were committed together."""
+_CHUNK: Final = 100_000
+_EVENT_BATCH: Final = 50
+"""Orders per transaction."""
 
-# Everyone buys in turn, and always the same: so an order's number says all there is to know of it. Whoever charged has
-# entry and user of the same number, and the entries of the orders come behind those.
+# Users buy one after the other, each the same products every time, so that an order's number determines its rows.
+# A charge's ledger entry has the id of its user; the entries of the orders have the ids behind those.
 _NUMBERED: Final = f"""
     WITH RECURSIVE numbers (n) AS (
         SELECT CAST(:first AS BIGINT) UNION ALL SELECT n + 1 FROM numbers WHERE n < :last
     ),
     buys AS (
-        SELECT n, (n - 1) % {shops.BUYERS} + 1 AS buyer, (n - 1) / {shops.BUYERS} + 1 AS turn,
+        SELECT n, (n - 1) % {shops.BUYERS} + 1 AS buyer, (n - 1) / {shops.BUYERS} + 1 AS nth,
             (n - 1) % {shops.PRODUCTS} + 1 AS one, n % {shops.PRODUCTS} + 1 AS two
         FROM numbers
     ),
     made AS (
-        SELECT n, buyer, turn, one, two, first_product.price AS one_price, second_product.price AS two_price,
+        SELECT n, buyer, nth, one, two, first_product.price AS one_price, second_product.price AS two_price,
             first_product.price + 2 * second_product.price AS total,
             :since + n * CAST(:apart AS BIGINT) AS at
         FROM buys
@@ -43,7 +43,7 @@ _NUMBERED: Final = f"""
     )
 """
 _ENTRY: Final = f"n + {shops.BUYERS}"
-_BUNDLE_ID: Final = f"(n - 1) / {_BUNDLE} + 1"
+_BATCH_ID: Final = f"(n - 1) / {_EVENT_BATCH} + 1"
 _MADE: Final = (
     f"""
     INSERT INTO orders (id, user_id, status, amount, discount, total, payment_entry, created_at)
@@ -57,12 +57,12 @@ _MADE: Final = (
     f"""
     INSERT INTO ledger_entries (id, user_id, previous, kind, amount, balance_after, order_id, created_at)
     {_NUMBERED}
-    SELECT {_ENTRY}, buyer, n, 'payment', -total, {shops.PLENTY} - turn * total, n, at FROM made ORDER BY n
+    SELECT {_ENTRY}, buyer, n, 'payment', -total, {shops.PLENTY} - nth * total, n, at FROM made ORDER BY n
     """,
     f"""
     INSERT INTO outbox (id, event_batch_id, order_id, type, event)
     {_NUMBERED}
-    SELECT n, {_BUNDLE_ID}, n, 'jangteo.order.paid',
+    SELECT n, {_BATCH_ID}, n, 'jangteo.order.paid',
         '{{"specversion":"1.0","id":"stored-order-' || n || '-paid","source":"/jangteo/stored",'
         || '"type":"jangteo.order.paid","subject":"' || n || '","time":"2026-01-01T00:00:00Z",'
         || '"datacontenttype":"application/json",'
@@ -75,14 +75,14 @@ _MADE: Final = (
     """,
     f"""
     INSERT INTO event_batches (id, first_event, last_event, created_at, sent_at)
-    {_NUMBERED} SELECT {_BUNDLE_ID}, MIN(n), MAX(n), MAX(at), MAX(at) FROM made GROUP BY {_BUNDLE_ID} ORDER BY 1
+    {_NUMBERED} SELECT {_BATCH_ID}, MIN(n), MAX(n), MAX(at), MAX(at) FROM made GROUP BY {_BATCH_ID} ORDER BY 1
     """,
 )
-_SETTLED: Final = (
+_TOTALS: Final = (
     f"""
     UPDATE users SET
         last_entry = :orders + id,
-        balance = balance - :turns * (
+        balance = balance - :orders_each * (
             SELECT CAST(SUM(price * CASE products.id WHEN users.id % {shops.PRODUCTS} + 1 THEN 2 ELSE 1 END) AS BIGINT)
             FROM products
             WHERE products.id IN ((users.id - 1) % {shops.PRODUCTS} + 1, users.id % {shops.PRODUCTS} + 1)
@@ -92,39 +92,42 @@ _SETTLED: Final = (
 )
 
 
-def fill(url: str, orders: int, tell: Callable[[str], None]) -> None:
-    """Make so many orders, a multiple of the buyers, in a shop that was just made by `shops.for_orders`."""
+def fill(url: str, orders: int, show_progress: Callable[[str], None]) -> None:
+    """Make orders in a shop that `shops.for_orders` has just made.
+
+    Raises ValueError when `orders` is not a multiple of `shops.BUYERS`.
+    """
     if orders % shops.BUYERS:
-        raise ValueError(f"{orders} is no multiple of {shops.BUYERS}")
+        raise ValueError(f"{orders} is not a multiple of {shops.BUYERS}")
     connection = open_storage(url).connect()
     since, apart = to_micros(system_clock() - _DAYS), _DAYS // timedelta(microseconds=1) // orders
     try:
-        for first in range(1, orders + 1, _AT_ONCE):
-            tell(f"making stored orders: {first - 1:,} of {orders:,}")
-            last = min(first + _AT_ONCE - 1, orders)
+        for first in range(1, orders + 1, _CHUNK):
+            show_progress(f"making stored orders: {first - 1:,} of {orders:,}")
+            last = min(first + _CHUNK - 1, orders)
             with connection.transaction() as session:
                 for sql in _MADE:
                     session.run(sql, first=first, last=last, since=since, apart=apart)
-        tell("making stored orders: balances and stocks")
-        _settle(connection, orders)
+        show_progress("making stored orders: balances and stocks")
+        _update_totals(connection, orders)
     finally:
         connection.close()
 
 
-def _settle(connection: Connection, orders: int) -> None:
-    """What the shop keeps of all that: balances and stocks; and new ids go on behind."""
-    turns, sold = orders // shops.BUYERS, 3 * orders // shops.PRODUCTS
+def _update_totals(connection: Connection, orders: int) -> None:
+    """Update balances, stocks and the sequences of ids."""
+    orders_each, sold = orders // shops.BUYERS, 3 * orders // shops.PRODUCTS
     with connection.transaction() as session:
-        for sql in _SETTLED:
-            session.run(sql, orders=orders, turns=turns, sold=sold)
+        for sql in _TOTALS:
+            session.run(sql, orders=orders, orders_each=orders_each, sold=sold)
         if isinstance(connection, PostgresConnection):
             for table in (schema.orders, schema.ledger_entries, schema.outbox, schema.event_batches):
                 session.run(continue_after_largest_id(table))
 
 
 def main() -> None:
-    """Make a shop with stored orders in the database that is named."""
-    options = argparse.ArgumentParser(prog="python -m bench.stored", description="A shop with orders of long ago.")
+    """Make a shop with old orders in the given database."""
+    options = argparse.ArgumentParser(prog="python -m bench.stored", description="Make a shop with old orders.")
     options.add_argument("--database", required=True, metavar="URL", help="an empty database")
     options.add_argument("--orders", type=int, default=5_000_000, help=f"a multiple of {shops.BUYERS}")
     given = options.parse_args()

@@ -13,10 +13,13 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import best_sellers, machine, postgres, top_report, wrk
+from bench import best_sellers
 from bench.best_sellers import Extent
-from bench.loads import CannotMeasure
-from bench.top_shops import InPostgres, InSqlite
+from bench.contenders import postgres
+from bench.contenders.top_shops import InPostgres, InSqlite
+from bench.loads import wrk
+from bench.loads.load import CannotMeasure
+from bench.reports import machine, top_report
 
 SHORT: Final = Extent(
     lines=(0, 100_000, 1_000_000), rounds=3, seconds=3, upkeep_lines=1_000_000, upkeep_rounds=5, direct_times=1

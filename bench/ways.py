@@ -20,9 +20,10 @@ from unittest.mock import patch
 import msgspec
 from rich.console import Console
 
-from bench import postgres, shops, sold
-from bench.loads import CannotMeasure
-from bench.report import print_table, rows
+from bench import sold
+from bench.contenders import postgres, shops
+from bench.loads.load import CannotMeasure
+from bench.reports.report import print_table, rows
 from bench.ways_in_memory import Ranking
 from bench.ways_in_sql import (
     IN_SQL,

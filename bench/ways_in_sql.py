@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Final, NamedTuple
 import msgspec
 import psycopg
 
-from bench import shops
-from bench.loads import CannotMeasure
+from bench.contenders import shops
+from bench.loads.load import CannotMeasure
 from jangteo.app import system_clock
 from jangteo.core.best_sellers import DEFAULT_BEST, DEFAULT_DAYS, sales_of, window_start
 from jangteo.core.book import Book

@@ -5,18 +5,29 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from jangteo import __version__
+from jangteo.api.documentation import pages
+from jangteo.api.routes import ROUTES
 from jangteo.settings import Settings
 from jangteo.storage.urls import open_storage
+from tests.memory import use_memory
 from tests.postgres import EMPTY_SHOP, Server, running_server
 from tests.serving import STARTED, ServedShop, serve_in_thread
 
 settings.register_profile("shop", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("shop")
+use_memory()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Starts the long tests first, so that none of them is left for the end while the other processes idle."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +38,14 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     storage.prepare()
     storage.close()
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def documentation_rendered_once() -> Iterator[None]:
+    """Render the documentation once per process, as a server does: it is half of what a shop's start takes."""
+    rendered = pages(ROUTES, __version__)
+    with patch("jangteo.app.pages", lambda *_: rendered):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from jangteo.core.limits import LARGEST
 from tests.serving import ServedShop
 
 
+@pytest.mark.long
 def test_schemathesis_finds_nothing(shop: ServedShop, tmp_path: Path) -> None:
     http = shop.http
     for _ in range(3):

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from jangteo.cli.options import without_password
-from tests.postgres import ASKED_FOR_PASSWORD, BANNED, USER, Server, running_server
+from tests.postgres import BANNED, PASSWORD_ROLE, USER, Server, running_server
 from tests.serving import JANGTEO, Http, audit, serve_in_process
 
 
@@ -72,12 +72,12 @@ EVERY_COMMAND = (["serve", "--port", "0"], ["migrate"], ["audit"])
 
 @pytest.fixture
 def guarded(postgres: Server, created: str) -> Iterator[str]:
-    """The URL of a database that requires a password, with PASSWORD in its place."""
-    postgres.run(f"CREATE ROLE {ASKED_FOR_PASSWORD} LOGIN PASSWORD 'right-one'")
-    postgres.run(f"ALTER DATABASE commanded OWNER TO {ASKED_FOR_PASSWORD}")
-    yield created.replace(f"//{USER}@", f"//{ASKED_FOR_PASSWORD}:PASSWORD@")
+    """The URL of a database without the password that it asks for."""
+    postgres.run(f"CREATE ROLE {PASSWORD_ROLE} LOGIN PASSWORD 'right-one'")
+    postgres.run(f"ALTER DATABASE commanded OWNER TO {PASSWORD_ROLE}")
+    yield created.replace(f"//{USER}@", f"//{PASSWORD_ROLE}:PASSWORD@")
     postgres.run("DROP DATABASE commanded WITH (FORCE)")
-    postgres.run(f"DROP ROLE {ASKED_FOR_PASSWORD}")
+    postgres.run(f"DROP ROLE {PASSWORD_ROLE}")
 
 
 def test_a_wrong_password_is_reported_without_printing_it(guarded: str) -> None:
@@ -86,7 +86,7 @@ def test_a_wrong_password_is_reported_without_printing_it(guarded: str) -> None:
     assert "right-one" not in migrated.stdout
     for command in EVERY_COMMAND:
         refused = run(*command, "--database", guarded.replace("PASSWORD", "wrong-one"))
-        check_error(refused, f'password authentication failed for user "{ASKED_FOR_PASSWORD}"')
+        check_error(refused, f'password authentication failed for user "{PASSWORD_ROLE}"')
         assert "wrong-one" not in refused.stdout + refused.stderr
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.customers import fact
+from tests.faults.customers import local_id
 from tests.serving import JANGTEO, Http, audit, serve_in_process
 
 
@@ -42,7 +42,7 @@ def test_the_demo_shop_is_served_until_it_is_interrupted(tmp_path: Path) -> None
     assert audit(database).returncode == 0
     # The write-ahead log is checkpointed into the database, and all events are sent.
     assert not (tmp_path / "shop.db-wal").exists()
-    sent = [fact(json.loads(line)["id"]) for line in (tmp_path / "shop.events.jsonl").read_text().splitlines()]
+    sent = [local_id(json.loads(line)["id"]) for line in (tmp_path / "shop.events.jsonl").read_text().splitlines()]
     assert f"order-{orders[0]['orderId']}-paid" in sent
     assert len(sent) == len(set(sent))
     # The second start finds the shop as it was left.

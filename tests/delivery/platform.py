@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tests.faults.customers import fact
+from tests.faults.customers import local_id
 
 Verdict = Callable[[dict[str, Any]], str | None]
 
@@ -32,7 +32,7 @@ class Platform:
             if self.fails is not None:
                 raise self.fails
             rejected = {index: reason for index, event in enumerate(decoded) if (reason := self.rejects(event))}
-            self.sent += [fact(event["id"]) for index, event in enumerate(decoded) if index not in rejected]
+            self.sent += [local_id(event["id"]) for index, event in enumerate(decoded) if index not in rejected]
         orders = [event["subject"] for event in decoded]
         assert len(set(orders)) == len(orders), "two events of one order were sent together"
         return rejected

@@ -15,7 +15,7 @@ from jangteo.core.relay import MarkSent
 from jangteo.delivery import backoff, relay
 from jangteo.delivery.sinks.json_lines import JsonLines
 from jangteo.engine.worker_pool import Overloaded
-from tests.faults.customers import fact
+from tests.faults.customers import local_id
 from tests.serving import ServedShop
 
 
@@ -54,7 +54,7 @@ class Watched(JsonLines):
 
 
 def facts(events: Iterable[dict[str, Any]]) -> list[str]:
-    return [fact(event["id"]) for event in events]
+    return [local_id(event["id"]) for event in events]
 
 
 @pytest.fixture

@@ -215,6 +215,7 @@ class ShopsOnPostgres(Shops):
     gapless = False
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_engine_agrees_with_the_model_on_sqlite(empty_database: Path) -> None:
     @contextmanager
@@ -227,6 +228,7 @@ def test_the_engine_agrees_with_the_model_on_sqlite(empty_database: Path) -> Non
     run_state_machine_as_test(ShopsOnSqlite, settings=settings_here)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_engine_agrees_with_the_model_on_postgres(postgres: Server) -> None:
     @contextmanager

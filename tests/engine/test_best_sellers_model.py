@@ -172,6 +172,7 @@ def small_refreshes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refresh, "BUCKETS_REMOVED_PER_REFRESH", 2)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_view_and_direct_query_agree_with_the_model_on_sqlite(empty_database: Path) -> None:
     @contextmanager
@@ -186,6 +187,7 @@ def test_view_and_direct_query_agree_with_the_model_on_sqlite(empty_database: Pa
     run_state_machine_as_test(OnSqlite, settings=settings(max_examples=100, stateful_step_count=50, deadline=None))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_view_and_direct_query_agree_with_the_model_on_postgres(postgres: Server) -> None:
     @contextmanager

@@ -1,4 +1,4 @@
-"""Customers who charge and order over HTTP while something dies, and know what they were told: it must be so."""
+"""Customers who charge and order over HTTP while something fails, and check that every answer they got still holds."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from tests.serving import Http
 BALANCE = 1_000_000
 STOCK = 1_000_000
 PRICE = 3
-LOOKS_EVERY = 4
+READ_EVERY = 4
 
 
 @dataclass
 class Customer:
-    """One user, who asks for one thing after the other, first at the server that is named first.
+    """One user, who sends one request after the other, to the first of its servers first.
 
-    With a key: the same again, at the next server, until there is an answer. Without one, what wasn't answered with
-    success may or may not have been done.
+    With an idempotency key, a request is repeated at the next server until it succeeds. Without a key, a request that
+    did not succeed may or may not have been committed.
     """
 
     addresses: Sequence[str]
@@ -39,23 +39,23 @@ class Customer:
     orders: list[int] = field(default_factory=list)
 
     def balances(self) -> range:
-        """What the balance may be."""
+        """The balances that are consistent with the answers."""
         known = BALANCE + self.charged - PRICE * len(self.orders)
         return range(known, known + self.unknown + 1)
 
 
 class Customers:
-    """All of them. Each thinks the servers are in another order."""
+    """All customers. Each starts with another server."""
 
     def __init__(self, addresses: Sequence[str], *, with_keys: int, without_keys: int) -> None:
-        self._closing = asyncio.Event()
-        self._moved = asyncio.Event()
-        self._under_way: Counter[str] = Counter()
+        self._closed = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._in_flight: Counter[str] = Counter()
         self.answers = 0
         self.repeated = 0
-        """How often a request was on its way to a server that ended."""
-        self.heard: Counter[tuple[str, int]] = Counter()
-        """Each server's answers by their status."""
+        """Requests with a key that lost their connection while in flight."""
+        self.responses: Counter[tuple[str, int]] = Counter()
+        """Responses by server address and status."""
         with Http(base_url=addresses[0], timeout=60) as http:
             self._product = http.product(price=PRICE, stock=STOCK)
             self._all = [
@@ -70,30 +70,30 @@ class Customers:
 
     @property
     def orders(self) -> list[int]:
-        """Every order that somebody was told is paid."""
+        """Every order that was acknowledged."""
         return [order for each in self._all for order in each.orders]
 
     @asynccontextmanager
     async def shopping(self) -> AsyncIterator[None]:
-        """They are at it as long as the block lasts, and have their last answers after it."""
+        """The customers shop while the block runs, and finish their last requests after it."""
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
         async with httpx.AsyncClient(timeout=60, limits=limits) as client, asyncio.TaskGroup() as group:
             for customer in self._all:
                 group.create_task(self._shop(client, customer))
             yield
-            self._closing.set()
+            self._closed.set()
 
     async def more_answers(self, number: int) -> None:
-        """Wait until so many more requests have been done."""
+        """Wait for `number` more answered requests."""
         wanted = self.answers + number
         await self._until(lambda: self.answers >= wanted)
 
-    async def under_way(self, address: str, number: int) -> None:
-        """Wait until so many requests with a key are on their way to a server at once."""
-        await self._until(lambda: self._under_way[address] >= number)
+    async def in_flight(self, address: str, number: int) -> None:
+        """Wait until `number` requests with a key are in flight to a server at once."""
+        await self._until(lambda: self._in_flight[address] >= number)
 
-    def found_right(self, address: str) -> None:
-        """What the shop says in the end is what they were told."""
+    def check_balances_and_orders(self, address: str) -> None:
+        """Check that the shop's state is what the answers said."""
         with Http(base_url=address, timeout=60) as http:
             for each in self._all:
                 balance = http.get(f"/users/{each.user}/balance").json()["balance"]
@@ -102,28 +102,28 @@ class Customers:
                 assert sorted(orders) == sorted(each.orders)
             assert http.get(f"/products/{self._product}").json()["stock"] == STOCK - len(self.orders)
 
-    async def _until(self, reached: Callable[[], bool]) -> None:
+    async def _until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(60):
-            while not reached():
-                self._moved.clear()
-                await self._moved.wait()
+            while not condition():
+                self._progress.clear()
+                await self._progress.wait()
 
     async def _shop(self, client: httpx.AsyncClient, customer: Customer) -> None:
-        turn = 0
-        while not self._closing.is_set():
-            turn += 1
+        step = 0
+        while not self._closed.is_set():
+            step += 1
             if customer.with_key:
-                await self._buy(client, customer, turn)
+                await self._buy(client, customer, step)
             else:
                 await self._charge_once(client, customer)
             self.answers += 1
-            self._moved.set()
-            if turn % LOOKS_EVERY == 0:
-                await self._look(client, customer)
+            self._progress.set()
+            if step % READ_EVERY == 0:
+                await self._read_balance(client, customer)
 
-    async def _buy(self, client: httpx.AsyncClient, customer: Customer, turn: int) -> None:
-        key = {"idempotency-key": f"{customer.user}-{turn}"}
-        if turn % 2:
+    async def _buy(self, client: httpx.AsyncClient, customer: Customer, step: int) -> None:
+        key = {"idempotency-key": f"{customer.user}-{step}"}
+        if step % 2:
             await self._until_answered(client, customer, "POST", f"/users/{customer.user}/balance", {"amount": 1}, key)
             customer.charged += 1
         else:
@@ -133,18 +133,18 @@ class Customers:
 
     async def _charge_once(self, client: httpx.AsyncClient, customer: Customer) -> None:
         path = f"/users/{customer.user}/balance"
-        if await self._ask(client, customer.addresses[0], "POST", path, {"amount": 1}) is None:
+        if await self._send(client, customer.addresses[0], "POST", path, {"amount": 1}) is None:
             customer.unknown += 1
-            # It is not asked for again; the next one is asked for elsewhere.
+            # It is not repeated; the next request goes to another server.
             customer.addresses = (*customer.addresses[1:], customer.addresses[0])
         else:
             customer.charged += 1
 
-    async def _look(self, client: httpx.AsyncClient, customer: Customer) -> None:
-        # BatchResult here, and looked at there.
+    async def _read_balance(self, client: httpx.AsyncClient, customer: Customer) -> None:
+        # Reads from another server than the one written to.
         path = f"/users/{customer.user}/balance"
-        seen = await self._until_answered(client, customer, "GET", path, first=1)
-        assert seen["balance"] in customer.balances(), (customer, seen)
+        read = await self._until_answered(client, customer, "GET", path, first=1)
+        assert read["balance"] in customer.balances(), (customer, read)
 
     async def _until_answered(
         self,
@@ -159,12 +159,12 @@ class Customers:
         attempt = first
         while True:
             address = customer.addresses[attempt % len(customer.addresses)]
-            answer = await self._ask(client, address, method, path, body, key)
+            answer = await self._send(client, address, method, path, body, key)
             if answer is not None:
                 return answer.json()
             attempt += 1
 
-    async def _ask(
+    async def _send(
         self,
         client: httpx.AsyncClient,
         address: str,
@@ -173,9 +173,9 @@ class Customers:
         body: dict[str, Any] | None = None,
         key: dict[str, str] | None = None,
     ) -> httpx.Response | None:
-        """The answer; None where nobody knows what came of it."""
-        self._under_way[address] += key is not None
-        self._moved.set()
+        """The response; None when the outcome is unknown."""
+        self._in_flight[address] += key is not None
+        self._progress.set()
         try:
             answer = await client.request(method, address + path, json=body, headers=key)
         except httpx.ConnectError:
@@ -184,8 +184,8 @@ class Customers:
             self.repeated += key is not None
             return None
         finally:
-            self._under_way[address] -= key is not None
-        self.heard[address, answer.status_code] += 1
+            self._in_flight[address] -= key is not None
+        self.responses[address, answer.status_code] += 1
         if answer.is_success:
             return answer
         assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable"), answer.text
@@ -193,23 +193,23 @@ class Customers:
         return None
 
 
-def until_told(files: Sequence[Path], orders: Sequence[int]) -> None:
-    """Until the platform has been told of all these orders, by whichever server."""
+def wait_until_published(files: Sequence[Path], orders: Sequence[int]) -> None:
+    """Wait until the files, one per server, hold the events of all these orders."""
     wanted = {f"order-{order}-paid" for order in orders}
-    end = monotonic() + 30
+    deadline = monotonic() + 30
     while wanted:
-        assert monotonic() < end, f"not told: {sorted(wanted)}"
-        wanted -= told(files)
-        # Nobody says when a file has grown.
+        assert monotonic() < deadline, f"not published: {sorted(wanted)}"
+        wanted -= published_ids(files)
+        # There is no signal for a file that has grown.
         sleep(0.05)
 
 
-def told(files: Sequence[Path]) -> set[str]:
-    """What is told in these files, but for a line that is just being written."""
+def published_ids(files: Sequence[Path]) -> set[str]:
+    """The local ids of the events in these files, without a line that is still being written."""
     lines = [line for file in files if file.exists() for line in file.read_text().splitlines(keepends=True)]
-    return {fact(json.loads(line)["id"]) for line in lines if line.endswith("\n")}
+    return {local_id(json.loads(line)["id"]) for line in lines if line.endswith("\n")}
 
 
-def fact(event_id: str) -> str:
-    """An event's id without the name of its shop: order-1-paid."""
+def local_id(event_id: str) -> str:
+    """An event's id without the shop's name: order-1-paid."""
     return event_id.partition("-")[2]

@@ -149,6 +149,7 @@ def insert_old_records(url: str, number: int) -> None:
         )
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_concurrent_batches_never_deadlock(postgres_database: str) -> None:
     set_up(postgres_database)

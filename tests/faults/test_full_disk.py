@@ -1,4 +1,4 @@
-"""A disk that is full, for real: the operating system refuses to let the files of a server process grow."""
+"""A full disk: the operating system refuses to let the server's files grow (`ulimit -f`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.serving import Http, audit, serve_in_process
 
 
-def test_a_full_disk_is_told_as_503_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_answers_503_and_loses_nothing(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'shop.db'}"
     server = serve_in_process(database, "--demo", file_size_max_kib=1_500)
     acknowledged = 0
@@ -21,14 +21,14 @@ def test_a_full_disk_is_told_as_503_and_loses_nothing(tmp_path: Path) -> None:
             acknowledged += 1
         assert answer.json()["type"] == "/problems/unavailable"
         assert answer.headers["retry-after"] == "1"
-        # The check writes less than a charge does, so a few more may find room in what is left of the disk.
+        # The readiness check writes less than a charge, so a few checks may still fit on the disk.
         for _ in range(10):
             ready = http.get("/health/ready")
             if ready.status_code == 503:
                 break
         assert (ready.status_code, ready.headers["retry-after"]) == (503, "1")
         assert http.get("/health/live").status_code == 200
-        # What can be read is still read, and it is what was acknowledged: no more, no less.
+        # Reads still work, and show exactly what was acknowledged.
         assert http.get("/users/1/balance").json() == {"balance": before + acknowledged}
     server.kill()
     assert acknowledged > 0

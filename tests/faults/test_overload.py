@@ -1,6 +1,6 @@
-"""A queue that is full refuses at once, with 503 and `Retry-After`, and what it took in is still done.
+"""A full queue refuses commands at once with 503 and `Retry-After`; queued commands are still committed.
 
-Without a relay, which has commands of its own now and then: here all of them are the clients'.
+The relay is off, since it submits commands of its own: here every command comes from a client.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def charge(shop: ServedShop) -> httpx.Response:
         return http.post("/users/1/balance", json={"amount": 1})
 
 
-def test_beyond_the_queue_is_503(open_shop: Callable[..., ServedShop]) -> None:
+def test_a_full_queue_answers_503_with_retry_after(open_shop: Callable[..., ServedShop]) -> None:
     shop = open_shop(queue_max=1, relay=False)
     shop.http.user()
     shop.clock.block_commits()
@@ -39,7 +39,7 @@ def test_beyond_the_queue_is_503(open_shop: Callable[..., ServedShop]) -> None:
     assert charge(shop).json() == {"userId": 1, "balance": 2}
 
 
-def test_what_arrives_during_a_commit_is_one_batch(open_shop: Callable[..., ServedShop]) -> None:
+def test_commands_that_arrive_during_a_commit_are_one_batch(open_shop: Callable[..., ServedShop]) -> None:
     shop = open_shop(relay=False)
     shop.http.user()
     committed: list[int] = []
@@ -66,7 +66,7 @@ def test_what_arrives_during_a_commit_is_one_batch(open_shop: Callable[..., Serv
     assert committed == [1, 10]
 
 
-def test_readiness_is_not_awaited_for_long(
+def test_readiness_times_out_while_a_commit_hangs(
     open_shop: Callable[..., ServedShop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (ready,) = [route for route in ROUTES if route.path == "/health/ready"]

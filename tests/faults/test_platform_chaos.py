@@ -18,7 +18,7 @@ import pytest
 
 from jangteo.storage.event_queries import read_state
 from jangteo.storage.urls import open_storage
-from tests.faults.customers import fact
+from tests.faults.customers import local_id
 from tests.receiving import RunningReceiver, running_receiver
 from tests.serving import Http, ServerProcess, audit, serve_in_process
 
@@ -124,6 +124,7 @@ class Round:
         return self._receiver.file.stat().st_size
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_platform_has_every_event_after_random_faults(database: str, tmp_path: Path) -> None:
     with running_receiver(tmp_path / "received.jsonl", SECRET) as receiver:
@@ -146,7 +147,7 @@ def test_the_platform_has_every_event_after_random_faults(database: str, tmp_pat
         until_nothing_waits(database)
         for server in servers:
             assert server.interrupt()[0] == 0
-        received = [fact(event_id) for event_id in receiver.ids()]
+        received = [local_id(event_id) for event_id in receiver.ids()]
     happened = events_of_orders(database)
     assert len(happened) > ROUNDS * 10
     assert set(received) == happened

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.faults.customers import Customers, until_told
+from tests.faults.customers import Customers, wait_until_published
 from tests.postgres import Server, running_server, terminate_all
 from tests.serving import ServerProcess, audit, serve_in_process
 
@@ -48,7 +48,7 @@ def test_a_killed_database_loses_nothing_and_executes_nothing_twice(own_postgres
             await customers.more_answers(30)
 
     asyncio.run(scenario())
-    assert customers.heard[shop.address, 503] > 0
+    assert customers.responses[shop.address, 503] > 0
     check_all_kept(shop, database, customers, events)
 
 
@@ -72,8 +72,8 @@ def test_repeatedly_terminated_sessions_lose_nothing(postgres_database: str, eve
 
 
 def check_all_kept(shop: ServerProcess, database: str, customers: Customers, events: Path) -> None:
-    customers.found_right(shop.address)
-    until_told([events], customers.orders)
+    customers.check_balances_and_orders(shop.address)
+    wait_until_published([events], customers.orders)
     assert shop.interrupt()[0] == 0
     audited = audit(database)
     assert audited.returncode == 0, audited.stdout

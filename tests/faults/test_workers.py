@@ -1,4 +1,4 @@
-"""Workers that are killed are replaced, and none outlives the process that started them."""
+"""A killed worker is replaced, and no worker outlives its parent process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def command_of(process_id: str) -> str:
     try:
         return Path(f"/proc/{process_id}/cmdline").read_text()
     except (FileNotFoundError, ProcessLookupError):
-        # It has ended meanwhile.
+        # The process has exited meanwhile.
         return ""
 
 
@@ -33,25 +33,25 @@ def answers(address: str) -> bool:
         return False
 
 
-def until(reached: Callable[[], bool]) -> None:
-    end = monotonic() + 60
-    while not reached():
-        assert monotonic() < end, "it didn't come to that"
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = monotonic() + 60
+    while not condition():
+        assert monotonic() < deadline, "the condition was not met within 60 s"
 
 
-def test_a_killed_worker_is_replaced_and_none_outlives_its_parent(postgres_database: str, tmp_path: Path) -> None:
+def test_a_killed_worker_is_replaced_and_no_worker_outlives_its_parent(postgres_database: str, tmp_path: Path) -> None:
     platform = ("--platform", f"file:{tmp_path / 'events.jsonl'}")
     server = serve_in_process(postgres_database, "--workers", "2", *platform)
     with Http(base_url=server.address, timeout=60) as http:
         assert http.get("/health/ready").status_code == 200
-    until(lambda: len(workers_of(server)) == 2)
+    wait_until(lambda: len(workers_of(server)) == 2)
     before = workers_of(server)
     os.kill(min(before), signal.SIGKILL)
-    until(lambda: len(workers_of(server)) == 2 and workers_of(server) != before)
-    until(lambda: answers(server.address))
+    wait_until(lambda: len(workers_of(server)) == 2 and workers_of(server) != before)
+    wait_until(lambda: answers(server.address))
     server.kill()
-    # The socket is closed when the last of them has ended.
-    until(lambda: not listens(server.address))
+    # The listening socket closes when the last worker has exited.
+    wait_until(lambda: not listens(server.address))
 
 
 def listens(address: str) -> bool:

@@ -1,4 +1,4 @@
-"""Who can be put under load: a server over HTTP, PostgreSQL by pgbench, and a bare commit of SQLite."""
+"""Makes contenders: a server over HTTP, PostgreSQL by pgbench, and a bare commit on SQLite."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from subprocess import DEVNULL, Popen
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from bench import pgbench, wrk
-from bench.loads import Load, load_of
-from bench.postgres import Postgres
-from bench.turns import Contender
+from bench.contenders.postgres import Postgres
+from bench.contenders.rounds import Contender
+from bench.loads import pgbench, wrk
+from bench.loads.load import Load, load_of
 
 
 class Http:
-    """Requests over HTTP. No user is named twice where each may ask once only."""
+    """Loads one URL over HTTP. Each run starts behind the users of the last one, so that nobody claims twice."""
 
     def __init__(self, address: str, path: str, script: str | None, connections: int, *, first_user: int = 1) -> None:
         self._url = address + path
@@ -24,54 +24,54 @@ class Http:
         self._next_user = first_user
 
     def __call__(self, seconds: int) -> Load:
-        """Load it."""
+        """Run the load for so many seconds. Raises CannotMeasure."""
         first = self._next_user
         load = wrk.load(self._url, self._script, connections=self._connections, seconds=seconds, first_user=first)
-        # More than what was answered: one on its way on each connection, and one that wrk makes to look at.
+        # Beyond the answered requests, wrk made one that is still in flight per connection, and one to inspect.
         self._next_user += load.requests + self._connections + 1
         return load
 
 
 def orders(name: str, address: str, connections: int) -> Contender:
-    """Orders of two lines, by any user, of any two products."""
+    """Orders of two items, by random users, of two random products."""
     return Contender(name, connections, Http(address, "/orders", "orders.lua", connections))
 
 
 def one_product(name: str, address: str, connections: int) -> Contender:
-    """Everyone buys the same product."""
+    """Orders of the same product, by random users."""
     return Contender(name, connections, Http(address, "/orders", "one_product.lua", connections))
 
 
 def claims(name: str, address: str, connections: int, first_user: int = 1) -> Contender:
-    """Everyone claims a coupon of one campaign, users from `first_user` on."""
+    """Claims of one campaign's coupons, by the users from `first_user` on."""
     return Contender(name, connections, Http(address, "/coupons", "claims.lua", connections, first_user=first_user))
 
 
 def reads(name: str, address: str, connections: int) -> Contender:
-    """The list of products."""
+    """Reads of the product list."""
     return Contender(name, connections, Http(address, "/products", None, connections))
 
 
 def balances(name: str, address: str, connections: int) -> Contender:
-    """Anyone looks at a balance."""
+    """Reads of random users' balances."""
     return Contender(name, connections, Http(address, "", "balances.lua", connections))
 
 
-def by_pgbench(name: str, postgres: Postgres, database: str, what: str, clients: int) -> Contender:
-    """PostgreSQL without a shop before it: the script `what`, a transaction each time."""
+def by_pgbench(name: str, postgres: Postgres, database: str, script: str, clients: int) -> Contender:
+    """PostgreSQL without a shop in front of it: one transaction per run of the script `<script>.sql`."""
     return Contender(
         name,
         clients,
-        lambda seconds: pgbench.load(postgres, database, f"{what}.sql", clients, seconds),
+        lambda seconds: pgbench.load(postgres, database, f"{script}.sql", clients, seconds),
         warms_up=False,
     )
 
 
 def bare_commit_of_sqlite(name: str, folder: Path) -> Contender:
-    """One row, one commit, flushed as the shop's are."""
+    """One row per commit in SQLite, as durable as the shop's commits."""
 
     def run(seconds: int) -> Load:
-        with TemporaryDirectory(dir=folder) as place, closing(sqlite3.connect(Path(place) / "bare.db")) as raw:
+        with TemporaryDirectory(dir=folder) as empty, closing(sqlite3.connect(Path(empty) / "bare.db")) as raw:
             raw.isolation_level = None
             raw.execute("PRAGMA journal_mode = WAL")
             raw.execute("PRAGMA synchronous = FULL")
@@ -89,7 +89,7 @@ def bare_commit_of_sqlite(name: str, folder: Path) -> Contender:
 
 @contextmanager
 def one_customer_ordering(address: str) -> Iterator[None]:
-    """Somebody orders all the time meanwhile, one order after the other."""
+    """One customer places order after order for as long as the block lasts."""
     command = wrk.command(f"{address}/orders", "one_product.lua", connections=1, seconds=3_600)
     with Popen(command, stdout=DEVNULL) as customer:
         try:

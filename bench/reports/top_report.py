@@ -12,9 +12,9 @@ from matplotlib import pyplot as plt
 from rich.console import Console
 
 from bench.best_sellers import BEST, UNMAINTAINED, Extent, OneDatabase, median_ms
-from bench.machine import Machine
-from bench.report import ms, print_table, rows, target_cells
-from bench.turns import Contender
+from bench.contenders.rounds import Contender
+from bench.reports.machine import Machine
+from bench.reports.report import ms, print_table, rows, target_cells
 
 BEGIN: Final = "<!-- figures -->"
 END: Final = "<!-- end of figures -->"
@@ -33,7 +33,7 @@ def print_all(console: Console, measured: Sequence[OneDatabase]) -> None:
         print_table(console, title, headings, cells)
     for one in measured:
         for case, found in one.books.items():
-            verdict = "the books are right" if found.right else f"THE BOOKS ARE NOT RIGHT\n{found.told.rstrip()}"
+            verdict = "audit passed" if found.passed else f"AUDIT FAILED\n{found.output.rstrip()}"
             console.print(f"{case}: {verdict}", highlight=False, markup=False, soft_wrap=True)
 
 
@@ -43,11 +43,11 @@ def markdown(machine: Machine, extent: Extent, measured: Sequence[OneDatabase]) 
         f"Measured on {datetime.now(UTC):%Y-%m-%d}: {extent.rounds} rounds of {extent.seconds} s each, orders "
         f"{extent.upkeep_rounds}; medians of the rounds."
     )
-    parts = [BEGIN, summary, "", *rows(("machine", ""), machine.told()), ""]
+    parts = [BEGIN, summary, "", *rows(("machine", ""), machine.facts()), ""]
     for title, headings, cells in _tables(measured):
         parts += [f"### {title}", "", *rows(headings, cells), ""]
     books = [found for one in measured for found in one.books.values()]
-    right = all(found.right for found in books)
+    right = all(found.passed for found in books)
     return "\n".join(
         [*parts, f"All {len(books)} shops were audited afterwards: {'right' if right else 'NOT RIGHT'}.", END]
     )
@@ -151,5 +151,5 @@ def _as_json(one: OneDatabase) -> dict[str, object]:
         "upkeep": {each.title: {one.name: one.rounds for one in each.contenders} for each in one.upkeep},
         "beside_orders": {} if beside is None else {beside.name: beside.rounds, "orders/s": one.orders_beside_per_s},
         "targets": one.targets(),
-        "books_right": {case: found.right for case, found in one.books.items()},
+        "books_right": {case: found.passed for case, found in one.books.items()},
     }

@@ -1,4 +1,4 @@
-"""The PostgreSQL of this bench: a server of its own on loopback, durable, with settings that are told."""
+"""Runs a durable PostgreSQL server on loopback, with the settings that the report shows."""
 
 import shutil
 import signal
@@ -21,66 +21,66 @@ SETTINGS: Final = {
     "log_statement": "none",
     "default_transaction_isolation": "read committed",
 }
-"""What differs from PostgreSQL's defaults; checkpoints don't come in the middle of a run of seconds."""
+"""What differs from PostgreSQL's defaults. No checkpoint falls into a round of seconds."""
 _ON_DISK: Final = Path("/var/tmp")
-"""Where files are really on a disk, and every user of the system may have some; /tmp may be in memory."""
+"""A folder on disk that every system user may write to; /tmp may be in memory."""
 
 
 class Postgres:
-    """A server that runs."""
+    """A running server."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
 
     @property
     def port(self) -> int:
-        """Where it listens on 127.0.0.1."""
+        """The port on 127.0.0.1."""
         return self._server.port
 
     @property
     def user(self) -> str:
-        """Who may do everything there."""
+        """The superuser."""
         return USER
 
     def program(self, name: str) -> Path:
-        """One of the programs that come with it."""
+        """The path of a program of its installation, such as psql."""
         return self._server.programs / name
 
     def create(self, database: str, template: str = "template0") -> str:
-        """A new database, and its URL."""
+        """Create a database and return its URL."""
         return self._server.create(database, template)
 
     def url(self, database: str) -> str:
-        """Of a database that is there."""
+        """The URL of an existing database."""
         return self._server.url(database)
 
     def has(self, database: str) -> bool:
-        """Whether there is such a database."""
+        """Whether the database exists."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as raw:
             return raw.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone() is not None
 
     def drop(self, database: str) -> None:
-        """Remove a database, if it is there."""
+        """Drop the database if it exists."""
         if self.has(database):
             self._server.drop(database)
 
     def rename(self, database: str, name: str) -> None:
-        """Give a database another name."""
+        """Rename the database."""
         self._server.run(f"ALTER DATABASE {database} RENAME TO {name}")
 
     def sync(self, database: str) -> None:
-        """Have what was made in bulk analysed and written, so that this isn't done while something is measured."""
+        """Vacuum, analyze and checkpoint, so that the server doesn't during a round."""
         self._server.run("VACUUM (ANALYZE)", database)
         self._server.run("CHECKPOINT", database)
 
     def version(self) -> str:
-        """Which PostgreSQL it is."""
-        told = subprocess.run([self.program("postgres"), "--version"], capture_output=True, text=True, check=True)
-        return told.stdout.split()[-1]
+        """The version of PostgreSQL."""
+        printed = subprocess.run([self.program("postgres"), "--version"], capture_output=True, text=True, check=True)
+        return printed.stdout.split()[-1]
 
 
-class _Kept(Server):
-    """One whose data stays in a folder, which must be one that every user of the system can get to."""
+class _KeptServer(Server):
+    """A server whose data stays in a folder, which every system user must be able to reach."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         super().__init__(folder, **settings)
@@ -92,7 +92,7 @@ class _Kept(Server):
         self._data = kept
 
     def remove(self) -> None:
-        """End it as it should be ended, and leave its data there."""
+        """Shut it down cleanly and leave its data."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait()
@@ -102,9 +102,9 @@ class _Kept(Server):
 
 @contextmanager
 def running(kept_in: Path | None = None) -> Iterator[Postgres]:
-    """Start a server; end it and remove its data, unless that is to be kept in a folder."""
+    """Run a server. At the end its data is removed, unless `kept_in` names a folder to keep it in."""
     within = _ON_DISK if _ON_DISK.is_dir() else None
-    server = Server(within, **SETTINGS) if kept_in is None else _Kept(kept_in.absolute(), **SETTINGS)
+    server = Server(within, **SETTINGS) if kept_in is None else _KeptServer(kept_in.absolute(), **SETTINGS)
     server.start()
     try:
         yield Postgres(server)

@@ -1,8 +1,8 @@
-"""A bare echo: what this machine, Python, the server and JSON allow before any shop is behind them.
+"""A bare echo: the ceiling that this machine, Python, the HTTP server and JSON set for any shop.
 
-It decodes the same order and answers with it, on uvicorn as it comes (uvloop, httptools), without the bounds and the
-gathered writes of `jangteo serve`; a GET is answered with as many bytes as it was told.
-Run as `python -m bench.echo --answer-bytes 7000`.
+It decodes an order and answers with it, on plain uvicorn (uvloop, httptools), without the limits and the write
+coalescing of `jangteo serve`. A GET is answered with `--answer-bytes` bytes.
+Run as `python -m bench.contenders.echo --answer-bytes 7000`.
 """
 
 import argparse
@@ -21,8 +21,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-class EchoedLine(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """So many of one product."""
+class EchoedItem(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """One item of an order."""
 
     product_id: int
     quantity: int
@@ -32,7 +32,7 @@ class EchoedOrder(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """An order as the shop's clients send it."""
 
     user_id: int
-    items: tuple[EchoedLine, ...]
+    items: tuple[EchoedItem, ...]
     coupon_id: int | None = None
 
 
@@ -41,22 +41,22 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Echo:
-    """The application: an order comes back as it was read, a GET is answered with the same bytes each time."""
+    """The ASGI application: a POST returns the order it decoded, a GET returns `answer`."""
 
     def __init__(self, answer: bytes) -> None:
         self._answer = answer
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """One request, or the server's own start and stop."""
+        """Handle one request, or the server's lifespan."""
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await _lifespan(receive, send)
         elif scope["method"] == "GET":
             await _reply(send, 200, self._answer)
         else:
             await _reply(send, 201, _encode(_decode(await _body(receive))))
 
 
-async def _live(receive: Receive, send: Send) -> None:
+async def _lifespan(receive: Receive, send: Send) -> None:
     await receive()
     await send({"type": "lifespan.startup.complete"})
     await receive()
@@ -79,12 +79,12 @@ async def _reply(send: Send, status: int, body: bytes) -> None:
 
 
 def json_text(length: int) -> bytes:
-    """A JSON string of so many bytes, its quotes included."""
+    """A JSON string of `length` bytes, quotes included."""
     return b'"' + b"x" * max(length - 2, 0) + b'"'
 
 
 def serve(echo: Echo) -> None:
-    """Serve on a free port of loopback until told to stop."""
+    """Serve on a free loopback port until SIGINT or SIGTERM."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
     print(f"The echo is open at http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
     for closing in (signal.SIGINT, signal.SIGTERM):
@@ -95,9 +95,9 @@ def serve(echo: Echo) -> None:
 
 
 def main() -> None:
-    """Read the options and serve."""
+    """Parse the options and serve."""
     options = argparse.ArgumentParser(description="A bare echo under the shop's server.")
-    options.add_argument("--answer-bytes", type=int, default=2, help="the size of what a GET is answered with")
+    options.add_argument("--answer-bytes", type=int, default=2, help="size of the answer to a GET")
     serve(Echo(json_text(options.parse_args().answer_bytes)))
 
 

@@ -1,4 +1,4 @@
-"""One run of `wrk`: what it is told, and what it tells."""
+"""Runs `wrk` and reads its output."""
 
 import re
 import shutil
@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from bench.loads import CannotMeasure, Load
+from bench.loads.load import CannotMeasure, Load
 
 _SCRIPTS: Final = Path(__file__).parent
 _MS_PER: Final = {"us": 0.001, "ms": 1.0, "s": 1_000.0, "m": 60_000.0}
@@ -18,18 +18,18 @@ _SOCKET_ERRORS: Final = re.compile(r"Socket errors: connect (\d+), read (\d+), w
 
 
 def is_installed() -> bool:
-    """Whether there is a `wrk` on this machine."""
+    """Whether `wrk` is on the path."""
     return shutil.which("wrk") is not None
 
 
 def version() -> str:
-    """The version that `wrk` says it is."""
-    told = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout.split()
-    return told[1] if len(told) > 1 else "unknown"
+    """The version that `wrk -v` prints, or "unknown"."""
+    words = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout.split()
+    return words[1] if len(words) > 1 else "unknown"
 
 
 def command(url: str, script: str | None, *, connections: int, seconds: int, first_user: int = 1) -> list[str]:
-    """Load a URL from one thread, with a script of this folder that is told the first user to name."""
+    """The command that loads a URL from one thread. A script of this folder makes its requests."""
     options = ["--latency", "-t1", f"-c{connections}", f"-d{seconds}s"]
     if script is not None:
         options += ["-s", str(_SCRIPTS / script)]
@@ -37,16 +37,16 @@ def command(url: str, script: str | None, *, connections: int, seconds: int, fir
 
 
 def load(url: str, script: str | None, *, connections: int, seconds: int, first_user: int) -> Load:
-    """Run it to its end. Raises CannotMeasure where that comes to nothing."""
-    told = command(url, script, connections=connections, seconds=seconds, first_user=first_user)
-    ended = subprocess.run(told, capture_output=True, text=True, check=False)
+    """Run `wrk` to its end. Raises CannotMeasure when it fails or no request was answered."""
+    arguments = command(url, script, connections=connections, seconds=seconds, first_user=first_user)
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
     if ended.returncode != 0:
         raise CannotMeasure(f"wrk could not load {url}: {(ended.stderr or ended.stdout).strip()}")
     return read_output(ended.stdout)
 
 
 def read_output(text: str) -> Load:
-    """What `wrk --latency` prints, as figures. Raises CannotMeasure where no request was answered."""
+    """Parse what `wrk --latency` prints. Raises CannotMeasure when no request was answered."""
     requests, per_s = _REQUESTS.search(text), _REQUESTS_PER_S.search(text)
     latencies = {int(percent): float(value) * _MS_PER[unit] for percent, value, unit in _PERCENTILE.findall(text)}
     if requests is None or per_s is None or int(requests[1]) == 0 or not {50, 99} <= latencies.keys():

@@ -1,12 +1,12 @@
-"""One run of `pgbench`: a transaction for each order, as fast as PostgreSQL alone can do it."""
+"""Runs `pgbench`: one transaction per order, decided inside PostgreSQL by a stored function."""
 
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from bench.loads import CannotMeasure, Load, load_of
-from bench.postgres import Postgres
+from bench.contenders.postgres import Postgres
+from bench.loads.load import CannotMeasure, Load, load_of
 
 _SCRIPTS: Final = Path(__file__).parent
 _FUNCTION: Final = _SCRIPTS / "place_order.sql"
@@ -14,12 +14,12 @@ _THREADS_MAX: Final = 2
 
 
 def prepare(postgres: Postgres, database: str) -> None:
-    """Store the function that places an order, and make the table of the bare commits."""
+    """Create the function that places an order, and the table for bare commits. Raises CannotMeasure."""
     _run(postgres, "psql", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(_FUNCTION), database)
 
 
 def load(postgres: Postgres, database: str, script: str, clients: int, seconds: int) -> Load:
-    """Run one of the scripts of this folder with so many clients, prepared once, each transaction timed."""
+    """Run a script of this folder with prepared statements, and time each transaction. Raises CannotMeasure."""
     with TemporaryDirectory(prefix="pgbench-") as folder:
         _run(
             postgres,
@@ -29,7 +29,7 @@ def load(postgres: Postgres, database: str, script: str, clients: int, seconds: 
             *("-f", str(_SCRIPTS / script), database),
         )
         lines = [line for path in Path(folder).iterdir() for line in path.read_text().splitlines()]
-    # Client, transaction, microseconds, …
+    # A line is: client, transaction, microseconds, …
     return load_of([int(line.split()[2]) / 1_000 for line in lines], seconds)
 
 

@@ -1,13 +1,13 @@
-"""What is measured side by side: the names of the comparisons and of those in them, and how long all this takes."""
+"""The titles of the comparisons, the names of their contenders, and the extent of a run."""
 
 from typing import Final
 
 from msgspec import Struct
 
 CROWD: Final = 64
-"""So many clients at once are a rush."""
+"""Concurrent clients of a rush."""
 WORKERS: Final = (1, 2)
-"""So many processes serve one shop on PostgreSQL."""
+"""Numbers of processes that serve one shop on PostgreSQL."""
 
 KINDS: Final = ("SQLite", "PostgreSQL")
 SQLITE_ALONE: Final = "SQLite, one client"
@@ -39,20 +39,21 @@ DEAD_PLATFORM: Final = "is dead"
 
 
 class Extent(Struct, frozen=True):
-    """How much of all this is measured, and for how long."""
+    """How much is measured, and for how long."""
 
     seconds: int
+    """The length of each round."""
     rounds: int
     claimants: int
-    """Users enough for all claims of that time, since nobody may claim twice."""
+    """Enough users for all claims of that time, since a user may claim once only."""
     stored_orders: int
-    """So many are made for the shops that have orders of long ago; without any, that isn't measured."""
+    """Orders in the shops that are measured with old orders; 0 leaves these comparisons out."""
     waiting_events: int
-    """So many have waited for a relay; a multiple of the buyers."""
+    """The backlog of events; a multiple of `shops.BUYERS`."""
     deliveries_on: tuple[str, ...]
-    """On which databases it is measured how events get on."""
+    """The databases on which event delivery is measured."""
     settings: bool
-    """Whether other settings than the defaults are measured too."""
+    """Whether settings other than the defaults are measured too."""
 
 
 THOROUGH: Final = Extent(

@@ -1,4 +1,4 @@
-"""What came of one run of a load, whoever made it."""
+"""The figures of one run of a load, whichever generator ran it."""
 
 from collections.abc import Sequence
 from statistics import quantiles
@@ -6,22 +6,22 @@ from typing import NamedTuple
 
 
 class CannotMeasure(Exception):
-    """There is nothing to measure: the message says why."""
+    """The run gave no figures; the message says why."""
 
 
 class Load(NamedTuple):
-    """What came of one run."""
+    """The figures of one run."""
 
     requests: int
     requests_per_s: float
     p50_ms: float
     p99_ms: float
     failed: int
-    """Answers that were not a success, and requests that got none."""
+    """Responses other than 2xx and 3xx, and requests without a response."""
 
 
 def load_of(times_ms: Sequence[float], seconds: float) -> Load:
-    """A run in which every request was timed by itself, and none failed. Raises CannotMeasure where there were none."""
+    """Summarize a run without failures, given the time of each request. Raises CannotMeasure for fewer than 100."""
     if len(times_ms) < 100:
         raise CannotMeasure(f"only {len(times_ms)} requests were answered in {seconds:.1f} s")
     hundredths = quantiles(times_ms, n=100)

@@ -1,4 +1,4 @@
-"""What a run is told as: tables for people, in a terminal and in a document, and JSON for programs."""
+"""Reports a run: as tables in a terminal and in a document, and as JSON."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,11 +11,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bench.comparisons import Extent
-from bench.machine import Machine
+from bench.contenders.comparisons import Extent
+from bench.contenders.rounds import Comparison, Contender
 from bench.measuring import Bench
-from bench.targets import Target
-from bench.turns import Comparison, Contender
+from bench.reports.machine import Machine
+from bench.reports.targets import Target
 
 BEGIN: Final = "<!-- What make bench has measured begins here; it writes this part anew. -->"
 END: Final = "<!-- What make bench has measured ends here. -->"
@@ -23,43 +23,43 @@ _HEADINGS: Final = ("", "clients", "requests/s", "p50 ms", "p99 ms", "ratio", "n
 
 
 def print_all(console: Console, machine: Machine, bench: Bench, targets: Iterable[Target]) -> None:
-    """Everything, in a terminal."""
-    for what, value in machine.told():
+    """Print the report to the terminal."""
+    for what, value in machine.facts():
         console.print(f"{what:<11} {value}", highlight=False, markup=False)
     for comparison in bench.comparisons:
-        print_table(console, comparison.title, _HEADINGS, map(_cells, *_with_first(comparison)))
+        print_table(console, comparison.title, _HEADINGS, map(_cells, *_beside_reference(comparison)))
     print_table(console, "Targets", ("", "wanted", "measured", ""), map(target_cells, targets))
     for memory in bench.memory:
         console.print(f"memory, {memory.shop}: {_memory(memory.empty_mb, memory.stored_mb)}", highlight=False)
-    for case, found in bench.books.items():
-        verdict = "the books are right" if found.right else f"THE BOOKS ARE NOT RIGHT\n{found.told.rstrip()}"
+    for case, audit in bench.audits.items():
+        verdict = "audit passed" if audit.passed else f"AUDIT FAILED\n{audit.output.rstrip()}"
         console.print(f"{case}: {verdict}", highlight=False, markup=False, soft_wrap=True)
 
 
 def markdown(machine: Machine, extent: Extent, bench: Bench, targets: Iterable[Target]) -> str:
-    """Everything, as a part of a document."""
+    """The report as a part of a Markdown document."""
     parts = [BEGIN, f"Measured on {datetime.now(UTC):%Y-%m-%d}, {extent.rounds} rounds of {extent.seconds} s each.", ""]
-    parts += [*rows(("machine", ""), machine.told()), "", "### Targets", ""]
+    parts += [*rows(("machine", ""), machine.facts()), "", "### Targets", ""]
     parts += [*rows(("", "wanted", "measured", ""), map(target_cells, targets)), ""]
     for comparison in bench.comparisons:
-        parts += [f"### {comparison.title}", "", *rows(_HEADINGS, map(_cells, *_with_first(comparison))), ""]
+        parts += [f"### {comparison.title}", "", *rows(_HEADINGS, map(_cells, *_beside_reference(comparison))), ""]
     parts += ["### Memory", ""]
     parts += [f"- {each.shop}: {_memory(each.empty_mb, each.stored_mb)}" for each in bench.memory]
-    right = all(books.right for books in bench.books.values())
-    parts += ["", f"All {len(bench.books)} shops were audited afterwards: {'right' if right else 'NOT RIGHT'}.", END]
+    passed = all(audit.passed for audit in bench.audits.values())
+    parts += ["", f"All {len(bench.audits)} shops were audited afterwards: {'passed' if passed else 'FAILED'}.", END]
     return "\n".join(parts)
 
 
-def write_into(document: Path, measured: str) -> None:
-    """Replace what was measured before in the document, and leave the rest as it is."""
+def write_into(document: Path, generated: str) -> None:
+    """Replace the generated part of the document, and leave the rest."""
     text = document.read_text()
     before, _, rest = text.partition(BEGIN)
-    document.write_text(before + measured + rest.partition(END)[2])
+    document.write_text(before + generated + rest.partition(END)[2])
 
 
 def save(path: Path, machine: Machine, extent: Extent, bench: Bench, targets: Iterable[Target]) -> None:
-    """All of it as JSON."""
-    told = {
+    """Save the figures as JSON."""
+    figures = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine,
         "extent": extent,
@@ -69,34 +69,34 @@ def save(path: Path, machine: Machine, extent: Extent, bench: Bench, targets: It
         ],
         "memory": bench.memory,
         "targets": list(targets),
-        "books_right": {case: found.right for case, found in bench.books.items()},
+        "audits_passed": {case: audit.passed for case, audit in bench.audits.items()},
     }
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
 
 
-def _with_first(comparison: Comparison) -> tuple[Sequence[Contender], Sequence[Contender]]:
+def _beside_reference(comparison: Comparison) -> tuple[Sequence[Contender], Sequence[Contender]]:
     return comparison.contenders, [comparison.contenders[0]] * len(comparison.contenders)
 
 
-def _cells(contender: Contender, first: Contender) -> tuple[str, ...]:
+def _cells(contender: Contender, reference: Contender) -> tuple[str, ...]:
     return (
         contender.name,
         str(contender.connections),
         f"{contender.requests_per_s:,.0f}",
         ms(contender.p50_ms),
         ms(contender.p99_ms),
-        "" if contender is first else f"{contender.ratio_to(first):.2f}",
+        "" if contender is reference else f"{contender.ratio_to(reference):.2f}",
         f"{contender.failed:,}",
     )
 
 
 def ms(value: float) -> str:
-    """Milliseconds, as far as they were measured."""
+    """Milliseconds with two decimals; empty when not measured."""
     return "" if math.isnan(value) else f"{value:.2f}"
 
 
 def target_cells(target: Target) -> tuple[str, ...]:
-    """A goal, as a row of a table."""
+    """A target as a row of a table."""
     limit = "at most" if target.at_most else "at least"
     return target.what, f"{limit} {target.wanted:g}", f"{target.measured:.2f}", "met" if target.met else "MISSED"
 
@@ -106,17 +106,17 @@ def _memory(empty_mb: float, stored_mb: float) -> str:
 
 
 def print_table(console: Console, title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table in a terminal."""
+    """Print a table to the terminal."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, collapse_padding=True)
-    for place, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if place else "left", no_wrap=bool(place))
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if index else "left", no_wrap=bool(index))
     for row in rows:
         table.add_row(*row)
     console.print(table)
 
 
 def rows(headings: Sequence[str], cells: Iterable[Sequence[str]]) -> Iterator[str]:
-    """A table in a document."""
+    """The lines of a Markdown table."""
     yield f"| {' | '.join(headings)} |"
     yield f"| --- |{' ---: |' * (len(headings) - 1)}"
     for row in cells:

@@ -1,16 +1,16 @@
-"""What the figures should reach, and whether they do."""
+"""The targets of the figures, and whether they are met."""
 
 from collections.abc import Iterator, Sequence
 from statistics import median
 
 from msgspec import Struct
 
-from bench import comparisons as compared
-from bench.turns import Comparison, Contender
+from bench.contenders import comparisons as compared
+from bench.contenders.rounds import Comparison, Contender
 
 
 class Target(Struct, frozen=True):
-    """One goal: a ratio that should be at least, or at most, so much."""
+    """A figure that should be at least, or at most, `wanted`."""
 
     what: str
     wanted: float
@@ -19,30 +19,30 @@ class Target(Struct, frozen=True):
 
     @property
     def met(self) -> bool:
-        """Whether it is reached."""
+        """Whether the target is met."""
         return self.measured <= self.wanted if self.at_most else self.measured >= self.wanted
 
 
 def targets(measured: Sequence[Comparison]) -> list[Target]:
-    """All goals, with what was measured for them."""
+    """All targets, with what was measured for them."""
     return [
         *_beside_the_echo(measured),
         *_beside_pgbench(measured),
         *_latencies(measured),
-        *of_deliveries(measured),
+        *delivery_targets(measured),
         *_with_stored(measured),
     ]
 
 
 def _beside_the_echo(measured: Sequence[Comparison]) -> Iterator[Target]:
     crowd, reads = _titled(measured, compared.SQLITE_CROWD), _titled(measured, compared.SQLITE_READS)
-    echo = crowd.named(compared.ECHO)
-    yield Target("SQLite: orders / echo", 0.40, crowd.named(compared.ORDERS).ratio_to(echo))
-    yield Target("SQLite: coupon claims / echo", 0.45, crowd.named(compared.CLAIMS).ratio_to(echo))
+    echo = crowd.contender(compared.ECHO)
+    yield Target("SQLite: orders / echo", 0.40, crowd.contender(compared.ORDERS).ratio_to(echo))
+    yield Target("SQLite: coupon claims / echo", 0.45, crowd.contender(compared.CLAIMS).ratio_to(echo))
     yield Target(
         "SQLite: GET /products while orders run / echo of the same bytes",
         0.5,
-        reads.named(compared.READS).ratio_to(reads.named(compared.ECHO_OF_SAME_BYTES)),
+        reads.contender(compared.READS).ratio_to(reads.contender(compared.ECHO_OF_SAME_BYTES)),
     )
 
 
@@ -63,9 +63,9 @@ def _latencies(measured: Sequence[Comparison]) -> Iterator[Target]:
     for title in (compared.SQLITE_ALONE, compared.POSTGRES_ALONE):
         alone = _titled(measured, title)
         rounds = zip(
-            alone.named(compared.ORDERS).rounds,
-            alone.named(compared.ECHO).rounds,
-            alone.named(compared.BARE).rounds,
+            alone.contender(compared.ORDERS).rounds,
+            alone.contender(compared.ECHO).rounds,
+            alone.contender(compared.BARE).rounds,
             strict=True,
         )
         times = median(order.p50_ms / (echo.p50_ms + bare.p50_ms) for order, echo, bare in rounds)
@@ -75,8 +75,8 @@ def _latencies(measured: Sequence[Comparison]) -> Iterator[Target]:
             yield Target(f"{title}, {shop.name}: p99 / p50", 4.0, shop.p99_to_p50(), at_most=True)
 
 
-def of_deliveries(measured: Sequence[Comparison]) -> Iterator[Target]:
-    """The goals of how events get on, on the databases where that was measured."""
+def delivery_targets(measured: Sequence[Comparison]) -> Iterator[Target]:
+    """The targets of event delivery, on the databases where it was measured."""
     for kind in compared.KINDS:
         if not any(each.title == f"{kind}, {compared.WAITING}" for each in measured):
             continue

@@ -1,4 +1,4 @@
--- Everybody wants one of the same product. The same orders in every run, made before the first is sent.
+-- Orders one unit of the same product for random users. Every run sends the same orders, made before the first is sent.
 local USERS, REQUESTS = 10000, 20000
 local BODY = '{"userId": %d, "items": [{"productId": 1, "quantity": 1}]}'
 local requests, sent = {}, 0

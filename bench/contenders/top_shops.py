@@ -9,9 +9,10 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import ClassVar, Final
 
-from bench import shops, sold
-from bench.loads import CannotMeasure
-from bench.postgres import Postgres
+from bench import sold
+from bench.contenders import shops
+from bench.contenders.postgres import Postgres
+from bench.loads.load import CannotMeasure
 from jangteo.app import system_clock
 from jangteo.storage.best_sellers.audit import audit_best_sellers
 from jangteo.storage.best_sellers.refresh import plan_refresh
@@ -162,7 +163,7 @@ def wait_until_sent(url: str) -> None:
     _wait(url, _nothing_to_send)
 
 
-def check(url: str) -> shops.Books:
+def check(url: str) -> shops.AuditResult:
     """Audit the best sellers only: the whole audit takes minutes in a shop with many orders."""
     connection = open_storage(url).connect()
     try:
@@ -170,7 +171,7 @@ def check(url: str) -> shops.Books:
             _, wrong = audit_best_sellers(snapshot)
     finally:
         connection.close()
-    return shops.Books(not wrong, "\n".join(wrong))
+    return shops.AuditResult(not wrong, "\n".join(wrong))
 
 
 def _nothing_to_refresh(connection: Connection) -> bool:

@@ -1,7 +1,7 @@
 """A shop without best sellers: it writes no deltas and applies no refreshes. Measured beside a shop with both.
 
-`python -m bench.uncounted serve …` takes what `jangteo serve` takes; `python -m bench.uncounted writer …` is what it
-starts instead of `python -m jangteo.engine.writer …`.
+`python -m bench.contenders.uncounted serve …` takes what `jangteo serve` takes; with `writer …` it is what that
+starts in place of `python -m jangteo.engine.writer …`.
 """
 
 import sys
@@ -26,7 +26,7 @@ class _WriterWithoutDeltas(WriterProcess):
 
 def _without_deltas(command: Sequence[str]) -> list[str]:
     module = command.index(_WRITER)
-    return [*command[:module], "bench.uncounted", "writer", *command[module + 1 :]]
+    return [*command[:module], "bench.contenders.uncounted", "writer", *command[module + 1 :]]
 
 
 def _nothing(*_: object) -> None:

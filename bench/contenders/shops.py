@@ -1,4 +1,4 @@
-"""The shops that are measured: made in bulk by the shop's own commands, and audited afterwards."""
+"""Makes the shops that are measured, in bulk by the shop's own commands, and audits them afterwards."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Final, NamedTuple
 
-from bench.servers import environment
+from bench.contenders.servers import environment
 from jangteo.app import system_clock
 from jangteo.core.book import Command
 from jangteo.core.coupons import StartCampaign
@@ -22,23 +22,23 @@ PRODUCTS_OF_LIST: Final = 100
 PRODUCTS_OF_CATALOGUE: Final = 100_000
 PRICE_IN_CATALOGUE: Final = 1_000
 PLENTY: Final = 1_000_000_000_000
-_COMMANDS_AT_ONCE: Final = 5_000
+_BATCH: Final = 5_000
 
 
-class Books(NamedTuple):
-    """What the audit said of one shop."""
+class AuditResult(NamedTuple):
+    """The result of auditing one shop."""
 
-    right: bool
-    told: str
+    passed: bool
+    output: str
 
 
 def for_orders() -> Iterator[Command]:
-    """Users with plenty of money, products of plenty of stock: nothing is refused. Their ids count from 1."""
+    """Users and products with enough money and stock that no order is refused. Ids start at 1."""
     return chain(_buyers(), _products(PRODUCTS))
 
 
 def for_claims(claimants: int) -> Iterator[Command]:
-    """One campaign with plenty of coupons, and a user for each request, since none may have two. Ids count from 1."""
+    """One campaign with enough coupons, and one user per claim, since a user may have one only. Ids start at 1."""
     terms = CouponTerms(discount=3_000, percent=None, max_discount=None, min_amount=10_000)
     return chain(
         [StartCampaign("Rush", terms, PLENTY, opens_at=None, closes_at=None, coupon_valid_days=30)],
@@ -47,12 +47,12 @@ def for_claims(claimants: int) -> Iterator[Command]:
 
 
 def for_list() -> Iterator[Command]:
-    """As for orders, but with few products: those of a list."""
+    """As for orders, but with as few products as one list shows."""
     return chain(_buyers(), _products(PRODUCTS_OF_LIST))
 
 
 def for_best_sellers() -> Iterator[Command]:
-    """As for orders, but with a large catalogue, in which everything costs the same."""
+    """As for orders, but with a large catalogue in which every product has the same price."""
     return chain(
         _buyers(),
         (AddProduct(f"Product {number}", PRICE_IN_CATALOGUE, PLENTY) for number in range(1, PRODUCTS_OF_CATALOGUE + 1)),
@@ -60,13 +60,13 @@ def for_best_sellers() -> Iterator[Command]:
 
 
 def make(url: str, commands: Iterable[Command]) -> str:
-    """A new shop in an empty database, made by these commands: its URL."""
+    """Make a shop in an empty database by these commands, and return its URL."""
     storage = open_storage(url)
     storage.prepare()
     connection = storage.connect()
     try:
         remaining = iter(commands)
-        while batch := [Submission(command) for command in islice(remaining, _COMMANDS_AT_ONCE)]:
+        while batch := [Submission(command) for command in islice(remaining, _BATCH)]:
             with connection.transaction() as session:
                 apply(session, batch, system_clock())
     finally:
@@ -75,11 +75,11 @@ def make(url: str, commands: Iterable[Command]) -> str:
     return url
 
 
-def audit(url: str) -> Books:
-    """What `jangteo audit` says of a shop."""
+def audit(url: str) -> AuditResult:
+    """Run `jangteo audit`."""
     command = [sys.executable, "-m", "jangteo", "audit", "--database", url]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
-    return Books(ended.returncode == 0, ended.stdout + ended.stderr)
+    return AuditResult(ended.returncode == 0, ended.stdout + ended.stderr)
 
 
 def _buyers() -> Iterator[Command]:

@@ -1,4 +1,4 @@
-"""What the figures were measured on: without it they say nothing."""
+"""Describes the machine that the figures were measured on."""
 
 import os
 import platform
@@ -13,8 +13,8 @@ from typing import Final
 import uvicorn
 from msgspec import Struct
 
-from bench import wrk
-from bench.postgres import SETTINGS, Postgres
+from bench.contenders.postgres import SETTINGS, Postgres
+from bench.loads import wrk
 
 _CPUS: Final = Path("/proc/cpuinfo")
 _SYNCS: Final = 100
@@ -22,7 +22,7 @@ _SYNCED: Final = b"\0" * 4096
 
 
 class Machine(Struct, frozen=True):
-    """A machine, and what runs on it."""
+    """A machine, and the versions of what runs on it."""
 
     cpu: str
     cores: int
@@ -33,10 +33,10 @@ class Machine(Struct, frozen=True):
     uvicorn: str
     wrk: str
     sync_ms: float
-    """The median time that 4 KiB take to be on disk, in the folder of the databases."""
+    """The median time to write and sync 4 KiB, in the folder of the databases."""
 
-    def told(self) -> list[tuple[str, str]]:
-        """What is what, for people."""
+    def facts(self) -> list[tuple[str, str]]:
+        """Names and values for the report's table."""
         settings = ", ".join(f"{name} {value}" for name, value in SETTINGS.items())
         return [
             ("CPU", self.cpu),
@@ -52,7 +52,7 @@ class Machine(Struct, frozen=True):
 
 
 def describe(folder: Path, server: Postgres) -> Machine:
-    """The machine that we are on, with the disk that the folder is on."""
+    """Describe this machine, and the disk that the folder is on."""
     return Machine(
         cpu=_cpu(),
         cores=os.cpu_count() or 1,

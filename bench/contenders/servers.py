@@ -1,4 +1,4 @@
-"""Servers of this bench: processes of its own, on free ports of loopback, gone when the block ends."""
+"""Runs the servers that are measured: child processes on free loopback ports, ended with the block."""
 
 import os
 import subprocess
@@ -9,42 +9,42 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.request import urlopen
 
-from bench.loads import CannotMeasure
+from bench.loads.load import CannotMeasure
 
 _OPEN_AT: Final = " is open at "
-_ANSWERS_WITHIN_S: Final = 30
-_CLOSES_WITHIN_S: Final = 40
+_ANSWER_TIMEOUT_S: Final = 30
+_CLOSE_TIMEOUT_S: Final = 40
 
 
 class Server(NamedTuple):
-    """A server that answers."""
+    """A running server."""
 
     address: str
     process_id: int
 
     def memory_mb(self) -> float:
-        """What it and its children have in memory, in MB."""
+        """Resident memory of the process and its descendants, in MB."""
         return sum(_resident_kib(process_id) for process_id in _family(self.process_id)) / 1000
 
 
 def shop(database: str, *options: str) -> list[str]:
-    """The command that serves a shop; its events go to a file beside the figures."""
+    """The command that serves a shop."""
     return [sys.executable, "-m", "jangteo", "serve", "--port", "0", "--database", database, *options]
 
 
 def echo(answer_bytes: int = 2) -> list[str]:
-    """The command that serves the echo; it answers a GET with so many bytes."""
-    return [sys.executable, "-m", "bench.echo", "--answer-bytes", str(answer_bytes)]
+    """The command that serves the echo, which answers a GET with `answer_bytes` bytes."""
+    return [sys.executable, "-m", "bench.contenders.echo", "--answer-bytes", str(answer_bytes)]
 
 
 def environment() -> dict[str, str]:
-    """Our own, but without any setting of a shop: what is measured is Jangteo as it comes."""
+    """The environment without JANGTEO_ variables, so that the defaults are measured."""
     return {name: value for name, value in os.environ.items() if not name.startswith("JANGTEO_")}
 
 
 @contextmanager
 def serving(command: Sequence[str]) -> Iterator[Server]:
-    """Run a server, and give it once it answers."""
+    """Run a server, and yield it once it answers. Raises CannotMeasure when it doesn't."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())
     try:
         address = _address(process)
@@ -55,14 +55,14 @@ def serving(command: Sequence[str]) -> Iterator[Server]:
 
 
 def uncounted_shop(database: str, *options: str) -> list[str]:
-    """The command that serves a shop which doesn't count what it sells."""
-    return [sys.executable, "-m", "bench.uncounted", *shop(database, *options)[3:]]
+    """The command that serves a shop without best sellers."""
+    return [sys.executable, "-m", "bench.contenders.uncounted", *shop(database, *options)[3:]]
 
 
-def fetch(url: str, within_s: float = _ANSWERS_WITHIN_S) -> bytes:
-    """The body that a server answers with."""
+def fetch(url: str, timeout_s: float = _ANSWER_TIMEOUT_S) -> bytes:
+    """GET the URL and return the body. Raises CannotMeasure."""
     try:
-        with urlopen(url, timeout=within_s) as answer:
+        with urlopen(url, timeout=timeout_s) as answer:
             body: bytes = answer.read()
     except OSError as error:
         raise CannotMeasure(f"{url} does not answer: {error}") from error
@@ -73,13 +73,13 @@ def _address(process: subprocess.Popen[str]) -> str:
     for line in process.stdout or ():
         if _OPEN_AT in line:
             return line.rpartition(_OPEN_AT)[2].strip()
-    raise CannotMeasure(f"a server ended before it was open, with exit code {process.wait()}")
+    raise CannotMeasure(f"a server exited before it was open: exit code {process.wait()}")
 
 
 def _end(process: subprocess.Popen[str]) -> None:
     process.terminate()
     try:
-        process.communicate(timeout=_CLOSES_WITHIN_S)
+        process.communicate(timeout=_CLOSE_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()

@@ -1,4 +1,4 @@
--- Anyone of 10,000 users looks at the balance. The same requests in every run, made before the first is sent.
+-- Reads the balance of a random user of 10,000. Every run sends the same requests, all made before the first is sent.
 local USERS, REQUESTS = 10000, 20000
 local requests, sent = {}, 0
 

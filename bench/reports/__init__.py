@@ -1,0 +1,1 @@
+"""The reports: tables, pictures, targets, and the machine that the figures were measured on."""
