@@ -49,15 +49,10 @@ def test_every_link_leads_somewhere(document: Path) -> None:
     assert broken == []
 
 
-# These are being rewritten in the names of the glossary; remove this line with the last of them.
-AWAITING_REWRITE = {"ARCHITECTURE.md", "docs/statistics.md"}
-
-
 @pytest.mark.parametrize("document", DOCUMENTS, ids=NAMES_OF.get)
 def test_every_path_and_name_of_the_code_exists(document: Path) -> None:
     missing = [text for text in backticked(document.read_text()) if is_missing(text, document.parent)]
-    if NAMES_OF[document] not in AWAITING_REWRITE:
-        assert not missing, "\n".join(missing)
+    assert not missing, "\n".join(missing)
 
 
 def is_missing(text: str, folder: Path) -> bool:

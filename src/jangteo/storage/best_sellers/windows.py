@@ -39,7 +39,9 @@ def save(session: Session, book: Book) -> None:
 
 def read_windows(snapshot: Snapshot) -> list[Window]:
     """Read all windows, oldest first."""
-    rows = snapshot.rows(f"SELECT id, {', '.join(_COLUMNS)} FROM best_seller_windows ORDER BY id")
+    rows = snapshot.rows(
+        "SELECT id, days, since, state, started_at, requested_at, heartbeat_at FROM best_seller_windows ORDER BY id"
+    )
     return [
         Window(
             window_id,
