@@ -14,7 +14,7 @@ class BestSellersQuery(Body):
 
     limit: Annotated[int, Meta(ge=1, le=MAX_BEST, description="How many products at most.")] = DEFAULT_BEST
     days: Annotated[
-        int, Meta(ge=1, le=MAX_DAYS, description="Units sold in the last so many times 24 hours, up to the request.")
+        int, Meta(ge=1, le=MAX_DAYS, description="Units sold within this many times 24 hours before the request.")
     ] = DEFAULT_DAYS
     method: Annotated[
         Literal["summary", "direct"],
@@ -23,5 +23,5 @@ class BestSellersQuery(Body):
 
 
 def list_best_sellers(limit: int, days: int, method: Literal["summary", "direct"]) -> BestSellersRequest:
-    """List the best sellers of the last three days, or of as many as wanted, best first."""
+    """List the best sellers of the last three days, or of `days` days, best first."""
     return BestSellersRequest(limit, days, method)

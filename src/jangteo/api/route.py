@@ -87,5 +87,5 @@ def post(
 
 
 def patch(path: str, endpoint: Endpoint, body: type[Struct], result: Any, *refusals: type[Refusal]) -> Route:
-    """Make the route of a command that is idempotent by itself."""
+    """Make the route of a command that is idempotent without a key."""
     return Route("PATCH", path, endpoint, 200, result, refusals, body)

@@ -32,7 +32,7 @@ class Rebuilt(NamedTuple):
 
 
 def rebuild_window(settings: Settings, storage: Storage, days: int) -> Rebuilt:
-    """Rebuild the window of so many days, showing the progress.
+    """Rebuild the window of `days` days, showing the progress.
 
     Raises KeyboardInterrupt if Ctrl-C has aborted it, and Unavailable if it failed; both leave the best sellers as they
     were.

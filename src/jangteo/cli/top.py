@@ -49,7 +49,7 @@ def status(
 def rebuild(
     days: Annotated[
         int,
-        typer.Option(envvar="JANGTEO_DAYS", min=1, max=MAX_DAYS, help="The window of the last so many times 24 hours."),
+        typer.Option(envvar="JANGTEO_DAYS", min=1, max=MAX_DAYS, help="The window's length in days of 24 hours."),
     ] = DEFAULT_DAYS,
     database: Database = Settings.database,
 ) -> None:

@@ -2,8 +2,8 @@
 
 Every batch writes what it sold and gave back as a delta (`sales_of`). From time to time a refresh moves the deltas into
 the windows of the view and takes out what has left them. It is planned from a snapshot and applies only to the version
-it was planned from, so nothing is added twice or left out, whoever refreshes. The policy is here: which windows are
-maintained, and what is worth a refresh.
+it was planned from, so nothing is added twice or left out, also with several servers. The policy is here: which
+windows are maintained, and what is worth a refresh.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -46,7 +46,7 @@ def rank(units: Mapping[int, int], limit: int = DEFAULT_BEST) -> list[tuple[int,
 
 
 def is_worth_refreshing(deltas: int, expired_orders: Iterable[int]) -> bool:
-    """Whether so many waiting deltas, or orders that have left each window, are worth a refresh."""
+    """Whether this many waiting deltas, or orders that have left each window, are worth a refresh."""
     return deltas >= MIN_CHANGES or any(count >= MIN_CHANGES for count in expired_orders)
 
 

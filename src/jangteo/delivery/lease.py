@@ -103,7 +103,7 @@ class DatabaseLease(RelayLease):
         return requested_at + LEASE_TTL_S - _SAFETY_MARGIN_S if held else None
 
     async def _release(self) -> None:
-        # If that fails, the lease expires by itself.
+        # If that fails, the lease expires.
         with suppress(Overloaded, Stopped, Unavailable):
             await self._commands.submit(ReleaseLease(self._holder))
 

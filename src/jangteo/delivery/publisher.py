@@ -25,7 +25,7 @@ POLL_INTERVAL_S: Final = 0.02
 FALLBACK_POLL_INTERVAL_S: Final = 5.0
 """How often it reads the outbox when every commit notifies it."""
 BLOCKED_ORDERS_MAX: Final = 100_000
-"""With so many blocked orders, nothing new is sent until the platform has accepted or finally rejected some."""
+"""With this many blocked orders, nothing new is sent until the platform has accepted or finally rejected some."""
 
 
 class Publisher:
@@ -96,7 +96,7 @@ class Publisher:
 
 
 def _pace_s(events: int) -> float:
-    """Return the pace after a send of so many events; after a full one more are waiting, so there is no pause."""
+    """Return the pause after sending this many events: none after a full send, since more are waiting."""
     if events >= BATCH_MAX:
         return 0
     return BUSY_PACE_S if events > BUSY_EVENTS else PACE_S

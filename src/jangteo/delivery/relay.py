@@ -130,6 +130,6 @@ def _log(error: Exception, delay_s: float) -> None:
     if isinstance(error, PlatformGone):
         log.error("platform stopped the relay", reason=str(error))
     elif isinstance(error, PlatformUnavailable | Overloaded | Unavailable):
-        log.warning("retrying batch", reason=str(error) or type(error).__name__, delay_s=round(delay_s, 3))
+        log.warning("delivery failed, retrying", reason=str(error) or type(error).__name__, delay_s=round(delay_s, 3))
     else:
         log.error("defect", exc_info=error)

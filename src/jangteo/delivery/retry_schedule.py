@@ -11,7 +11,7 @@ _BLOCKED: Final = "waits for an earlier event of its order"
 
 
 def next_delay_s(attempts: int) -> float | None:
-    """Return the seconds until the next attempt, after so many failed ones (at least 1); None: no attempt is left."""
+    """Return the seconds until the next attempt, given the failed attempts (at least 1); None: no attempt is left."""
     return RETRY_DELAYS_S[attempts - 1] if attempts <= len(RETRY_DELAYS_S) else None
 
 

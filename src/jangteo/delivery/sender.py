@@ -54,7 +54,7 @@ class Sender:
 
     @property
     def lock(self) -> asyncio.Lock:
-        """Held by whoever sends."""
+        """Held by the loop that sends."""
         return self._lock
 
     @property

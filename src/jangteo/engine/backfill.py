@@ -58,7 +58,7 @@ class Backfill:
         self._aborted.set()
 
     async def rebuild(self, days: int, report: Callable[[float], None]) -> None:
-        """Backfill a new window of so many days, which then replaces the active one.
+        """Backfill a new window of `days` days, which then replaces the active one.
 
         Calls `report` with the share done, from 0 to 1, in a worker thread. Raises BackfillAborted after `abort`,
         WindowRetired if the heartbeat timed out, and Overloaded or Unavailable as `Commands` and `Reads` do. After any
@@ -158,7 +158,7 @@ async def apply(commands: Commands, command: RefreshBestSellers) -> bool:
 
 
 async def pause(closing: asyncio.Event, seconds: float) -> None:
-    """Wait so many seconds, or until `closing` is set."""
+    """Wait for `seconds`, or until `closing` is set."""
     with suppress(TimeoutError):
         await asyncio.wait_for(closing.wait(), seconds)
 

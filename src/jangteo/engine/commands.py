@@ -63,7 +63,7 @@ class Commands:
         return self._writer.submit(Submission(command, key))
 
     def notify(self) -> None:
-        """Notify whoever waits for events, now or next: called after each commit of a batch with events."""
+        """Notify the current or the next waiter for events: called after each commit of a batch with events."""
         self._events_committed.set()
 
     def clear_notification(self) -> None:

@@ -60,7 +60,7 @@ def read_purgeable(snapshot: Snapshot, after: int, retention: timedelta) -> Purg
 def save_purge(session: Session, command: PurgeEvents, now: int) -> None:
     """Delete event batches that were sent longer than the retention ago and have no failed event.
 
-    The count row is locked before the event batches, so whoever else purges, the count matches what was deleted.
+    The count row is locked before the event batches, so the count matches what was deleted, also with several relays.
     `now` is in microseconds.
     """
     before = now - int(command.retention_s * _SECOND_US)

@@ -85,7 +85,7 @@ class BoundedHttp(HttpToolsProtocol):
 def serve(application: Callable[..., Any], listening: socket.socket, should_stop: Callable[[], bool]) -> None:
     """Serve an ASGI application in this process until SIGINT or SIGTERM.
 
-    `should_stop` is asked once, when the application has started: a signal that arrived before uvicorn took over the
+    `should_stop` is called once, when the application has started: a signal that arrived before uvicorn took over the
     signal handlers is only known to the caller.
     """
     _Server(config(application), should_stop).run(sockets=[listening])
@@ -98,7 +98,7 @@ def supervise(
 
     `factory` is pickled to each worker and makes its ASGI application there. `should_stop` is as for `serve`.
     """
-    # The supervisor takes over the signal handlers when it is made, so `should_stop` is asked afterwards.
+    # The supervisor takes over the signal handlers when it is made, so `should_stop` is called afterwards.
     supervisor = Multiprocess(config(factory, workers=workers), sockets=[listening])
     if not should_stop():
         supervisor.run()

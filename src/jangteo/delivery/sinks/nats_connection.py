@@ -21,7 +21,7 @@ from jangteo.delivery.sinks.urls import Address
 
 _CONNECT_TIMEOUT_S: Final = 5
 _YIELD_EVERY: Final = 100
-"""After so many events other tasks run."""
+"""Events published before other tasks run."""
 _CONTENT_TYPE: Final = "application/cloudevents+json; charset=utf-8"
 _MESSAGE_TOO_LARGE: Final = 10054
 _HEADER_TOO_LARGE: Final = 10097

@@ -24,7 +24,7 @@ class WindowRetired(QueryRefused):
 
 
 def plan_start(snapshot: Snapshot, days: int) -> RefreshBestSellers:
-    """Plan to start a window, whether there is one of so many days or not."""
+    """Plan to start a window, whether there is one of `days` days already or not."""
     draft = RefreshDraft(snapshot)
     start_window(draft, days)
     return draft.command()

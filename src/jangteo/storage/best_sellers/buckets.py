@@ -49,7 +49,7 @@ def units_by_product(number: int, units: Units) -> Iterable[tuple[int, int]]:
 
 
 def apply_changes(units: Units, changes: Iterable[tuple[int, int]]) -> list[int]:
-    """The units of a bucket after these changes, each of a product by so many units."""
+    """The units of a bucket after these changes: pairs of a product and its change."""
     changed = [*units, *([0] * (PRODUCTS_PER_BUCKET - len(units)))]
     for product, change in changes:
         changed[product % PRODUCTS_PER_BUCKET] += change

@@ -95,7 +95,7 @@ class BestSellersView:
     def read(self, snapshot: Snapshot, limit: int, days: int) -> AsOf[list[BestSeller]] | None:
         """Read the best sellers of the window that ends now, best first.
 
-        None if no active window of so many days can answer, or too much waits to be added up.
+        None if no active window of `days` days can answer, or too much waits to be added up.
         """
         until = to_micros(window_start(snapshot.now, days))
         key = snapshot.connection_id, limit, days

@@ -32,7 +32,7 @@ class PlannedRefresh(NamedTuple):
 
 
 def plan_refresh(snapshot: Snapshot, requested: frozenset[int]) -> PlannedRefresh | None:
-    """Plan the next refresh; None if nothing is worth one. Clients have `requested` windows of so many days."""
+    """Plan the next refresh; None if nothing is worth one. `requested`: the windows of clients, in days."""
     draft = RefreshDraft(snapshot)
     for window in windows_to_retire(draft.windows(), snapshot.now):
         draft.put(retired(window))

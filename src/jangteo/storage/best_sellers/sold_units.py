@@ -5,7 +5,7 @@ from typing import Final
 from jangteo.storage.port import Row, Snapshot
 
 ORDERS_PER_CHUNK: Final = 5_000
-"""A refresh takes out, and a backfill reads, about so many orders at once."""
+"""About how many orders a refresh takes out, or a backfill reads, at once."""
 LATEST: Final = 2**62
 """Later than any timestamp: another server's clock may have placed an order a little later than now."""
 

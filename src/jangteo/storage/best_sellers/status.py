@@ -51,7 +51,7 @@ def read_status(snapshot: Snapshot) -> ViewStatus:
 
 
 def count_products(snapshot: Snapshot, days: int) -> int:
-    """Count the products that have sold in the active window of so many days."""
+    """Count the products that have sold in the active window of `days` days."""
     active = [window for window in read_windows(snapshot) if (window.days, window.state) == (days, "active")]
     waiting = deltas.read_all(snapshot)
     return sum(_count_products(snapshot, window, waiting) for window in active)
