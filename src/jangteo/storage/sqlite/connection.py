@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from itertools import count
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Final
 
 import msgspec
@@ -19,6 +20,7 @@ from jangteo.storage.sqlite.statements import change_row, delete_found, insert_r
 BUSY_TIMEOUT_MS: Final = 5_000
 _CACHED_STATEMENTS: Final = 256
 _CACHE_KIB: Final = 65_536
+_SWITCH_PAUSE_S: Final = 0.01
 _connection_ids = count(1)
 
 # Primary result codes of a database that is full, corrupt, locked or read-only.
@@ -48,7 +50,7 @@ def open_connection(path: Path) -> sqlite3.Connection:
         cached_statements=_CACHED_STATEMENTS,
     )
     try:
-        raw.execute("PRAGMA journal_mode = WAL")
+        _switch_to_wal(raw)
         raw.execute("PRAGMA synchronous = FULL")
         raw.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         # Checkpoints are made beside the commits: see checkpoints.py.
@@ -57,6 +59,23 @@ def open_connection(path: Path) -> sqlite3.Connection:
         raw.close()
         raise
     return raw
+
+
+def _switch_to_wal(raw: sqlite3.Connection) -> None:
+    """Switch a new or restored database to WAL mode; later connections find it switched.
+
+    SQLite refuses at once when several connections try to switch at the same time, whatever the busy timeout is.
+    """
+    give_up_at = monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            raw.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > give_up_at:
+                raise
+            sleep(_SWITCH_PAUSE_S)
+        else:
+            return
 
 
 def translate(error: Exception) -> StorageError:
