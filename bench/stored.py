@@ -18,6 +18,8 @@ from jangteo.storage.timestamps import to_micros
 from jangteo.storage.urls import open_storage
 
 _DAYS: Final = timedelta(days=30)
+_NEWEST: Final = timedelta(days=4)
+"""The age of the newest order: none is within the best sellers' three days, whose deltas are not made here."""
 _CHUNK: Final = 100_000
 _EVENT_BATCH: Final = 50
 """Orders per transaction."""
@@ -100,7 +102,7 @@ def fill(url: str, orders: int, show_progress: Callable[[str], None]) -> None:
     if orders % shops.BUYERS:
         raise ValueError(f"{orders} is not a multiple of {shops.BUYERS}")
     connection = open_storage(url).connect()
-    since, apart = to_micros(system_clock() - _DAYS), _DAYS // timedelta(microseconds=1) // orders
+    since, apart = to_micros(system_clock() - _NEWEST - _DAYS), _DAYS // timedelta(microseconds=1) // orders
     try:
         for first in range(1, orders + 1, _CHUNK):
             show_progress(f"making stored orders: {first - 1:,} of {orders:,}")
