@@ -18,6 +18,8 @@ from jangteo.storage.timestamps import to_micros
 from jangteo.storage.urls import open_storage
 
 _DAYS: Final = timedelta(days=30)
+_NEWEST: Final = timedelta(days=4)
+"""The age of the newest order: beyond the three days of the best sellers, whose view needs none of them."""
 _CHUNK: Final = 100_000
 _EVENT_BATCH: Final = 50
 """Orders per transaction."""
@@ -89,6 +91,7 @@ _TOTALS: Final = (
         )
     """,
     "UPDATE products SET stock = stock - :sold",
+    "UPDATE best_seller_windows SET since = :newest",
 )
 
 
@@ -100,7 +103,8 @@ def fill(url: str, orders: int, show_progress: Callable[[str], None]) -> None:
     if orders % shops.BUYERS:
         raise ValueError(f"{orders} is not a multiple of {shops.BUYERS}")
     connection = open_storage(url).connect()
-    since, apart = to_micros(system_clock() - _DAYS), _DAYS // timedelta(microseconds=1) // orders
+    newest = system_clock() - _NEWEST
+    since, apart = to_micros(newest - _DAYS), _DAYS // timedelta(microseconds=1) // orders
     try:
         for first in range(1, orders + 1, _CHUNK):
             show_progress(f"making stored orders: {first - 1:,} of {orders:,}")
@@ -109,17 +113,17 @@ def fill(url: str, orders: int, show_progress: Callable[[str], None]) -> None:
                 for sql in _MADE:
                     session.run(sql, first=first, last=last, since=since, apart=apart)
         show_progress("making stored orders: balances and stocks")
-        _update_totals(connection, orders)
+        _update_totals(connection, orders, to_micros(newest))
     finally:
         connection.close()
 
 
-def _update_totals(connection: Connection, orders: int) -> None:
-    """Update balances, stocks and the sequences of ids."""
+def _update_totals(connection: Connection, orders: int, newest: int) -> None:
+    """Update balances, stocks, the start of the best sellers' windows, and the sequences of ids."""
     orders_each, sold = orders // shops.BUYERS, 3 * orders // shops.PRODUCTS
     with connection.transaction() as session:
         for sql in _TOTALS:
-            session.run(sql, orders=orders, orders_each=orders_each, sold=sold)
+            session.run(sql, orders=orders, orders_each=orders_each, sold=sold, newest=newest)
         if isinstance(connection, PostgresConnection):
             for table in (schema.orders, schema.ledger_entries, schema.outbox, schema.event_batches):
                 session.run(continue_after_largest_id(table))
