@@ -15,7 +15,7 @@ from jangteo.cli import progress
 from jangteo.cli import replay as following
 from jangteo.core.relay import RecordReplayProgress, StartReplay
 from jangteo.storage.event_queries import read_state
-from jangteo.storage.replays import read_replay, read_replayed
+from jangteo.storage.replay import read_replay, read_replayed
 from jangteo.storage.timestamps import to_micros
 from tests.cli.conftest import Jangteo
 from tests.serving import JANGTEO, ServedShop

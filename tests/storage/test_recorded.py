@@ -20,7 +20,7 @@ from jangteo.core.relay import (
 )
 from jangteo.storage.event_queries import read_state
 from jangteo.storage.platform_status import PlatformState
-from jangteo.storage.replays import read_replay, read_replayed
+from jangteo.storage.replay import read_replay, read_replayed
 from jangteo.storage.timestamps import to_micros
 from tests.storage.shops import DAY, OPENED, Shop
 

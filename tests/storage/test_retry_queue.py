@@ -16,7 +16,7 @@ from jangteo.core.relay import (
 )
 from jangteo.storage.maintenance import read_due_work
 from jangteo.storage.platform_status import read_stopped
-from jangteo.storage.replays import read_replayed
+from jangteo.storage.replay import read_replayed
 from jangteo.storage.retry_queue import read_pending
 from tests.storage.shops import DAY, OPENED, Shop
 

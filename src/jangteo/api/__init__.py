@@ -1,1 +1,5 @@
-"""The HTTP API: JSON in, JSON out. An endpoint turns a request into a command or a query; the rest is shared."""
+"""The HTTP API: JSON in, JSON out.
+
+Owns the routes, reading requests, writing responses, and the documentation. An endpoint only turns a request into a
+command or a query: it owns no rule (`core`), no SQL (`storage`), and no transaction (`engine`).
+"""

@@ -19,7 +19,7 @@ from jangteo.settings import Settings
 from jangteo.storage import event_queries
 from jangteo.storage.event_queries import KeptEvent
 from jangteo.storage.port import Connection
-from jangteo.storage.replays import read_replay
+from jangteo.storage.replay import read_replay
 from jangteo.storage.retry_queue import read_dead_letters
 from jangteo.storage.urls import open_storage
 

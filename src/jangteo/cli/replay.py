@@ -13,7 +13,7 @@ from jangteo.core.relay import RecordReplayProgress
 from jangteo.engine.batch import Failed, Submission, commit
 from jangteo.storage.errors import Unavailable
 from jangteo.storage.port import Connection
-from jangteo.storage.replays import Replay, read_replay, read_replayed
+from jangteo.storage.replay import Replay, read_replay, read_replayed
 
 _POLL_INTERVAL_S: Final = 0.2
 

@@ -32,15 +32,21 @@ class LeaseOutcome(Struct, frozen=True):
     held: bool
 
 
-class AcquireLease(Command, frozen=True):
-    """Acquire the lease, unless another relay holds it and it has not expired."""
+class _NeedsLease:
+    """What the commands that decide about the lease have in common."""
 
-    holder: str
-    ttl_s: float
+    __slots__ = ()
 
     def name_needs(self, needs: Needs) -> None:
         """Needs the lease."""
         needs.relay_lease = True
+
+
+class AcquireLease(_NeedsLease, Command, frozen=True):
+    """Acquire the lease, unless another relay holds it and it has not expired."""
+
+    holder: str
+    ttl_s: float
 
     def decide(self, book: Book) -> LeaseOutcome:
         """Never refused: the outcome may be that another relay holds the lease."""
@@ -51,15 +57,11 @@ class AcquireLease(Command, frozen=True):
         return LeaseOutcome(held=True)
 
 
-class RenewLease(Command, frozen=True):
+class RenewLease(_NeedsLease, Command, frozen=True):
     """Extend the holder's lease, unless another relay has acquired it since."""
 
     holder: str
     ttl_s: float
-
-    def name_needs(self, needs: Needs) -> None:
-        """Needs the lease."""
-        needs.relay_lease = True
 
     def decide(self, book: Book) -> LeaseOutcome:
         """Never refused: the outcome may be that another relay holds the lease."""
@@ -70,14 +72,10 @@ class RenewLease(Command, frozen=True):
         return LeaseOutcome(held=True)
 
 
-class ReleaseLease(Command, frozen=True):
+class ReleaseLease(_NeedsLease, Command, frozen=True):
     """Expire the holder's lease now, so that another relay need not wait for it."""
 
     holder: str
-
-    def name_needs(self, needs: Needs) -> None:
-        """Needs the lease."""
-        needs.relay_lease = True
 
     def decide(self, book: Book) -> LeaseOutcome:
         """Never refused: another relay's lease stays as it is."""

@@ -5,7 +5,7 @@ from typing import Final
 from jangteo.core.relay import RecordReplayProgress
 from jangteo.delivery.sender import Sender
 from jangteo.storage import outbox
-from jangteo.storage.replays import Replay
+from jangteo.storage.replay import Replay
 
 _EVENTS_PER_STEP: Final = 500
 

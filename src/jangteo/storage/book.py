@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Table
 
 from jangteo.core.book import Book, Command, Needs, Shelf
-from jangteo.storage import coupons, health, leases, orders, outbox, products, recorded, schema, wallets
+from jangteo.storage import coupons, health, lease, orders, outbox, products, recorded, schema, wallets
 from jangteo.storage.best_sellers import deltas, windows
 from jangteo.storage.port import Session
 
@@ -44,7 +44,7 @@ class Loading:
         if needs.products:
             self._pending.append((book.products, products.load(session, needs.products)))
         if needs.relay_lease:
-            self._pending.append((book.leases, leases.load(session)))
+            self._pending.append((book.leases, lease.load(session)))
         if needs.view_version:
             self._pending.append((book.view_version, windows.load_version(session)))
         _reserve_ids(session, book, needs)
@@ -68,7 +68,7 @@ def save_book(session: Session, book: Book) -> None:
     outbox.save(session, book)
     deltas.save(session, book)
     health.save(session, book)
-    leases.save(session, book)
+    lease.save(session, book)
     recorded.save(session, book)
     windows.save(session, book)
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 from jangteo.core.limits import LARGEST
 from jangteo.storage.platform_status import PlatformState, read_platform
 from jangteo.storage.port import Row, Snapshot
-from jangteo.storage.replays import read_replay
+from jangteo.storage.replay import read_replay
 from jangteo.storage.timestamps import from_micros, from_micros_or_none, to_micros
 
 _COLUMNS: Final = """

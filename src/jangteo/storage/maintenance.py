@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from jangteo.storage.platform_status import read_stopped
 from jangteo.storage.port import Snapshot
-from jangteo.storage.replays import Replay, read_replay
+from jangteo.storage.replay import Replay, read_replay
 from jangteo.storage.retry_queue import DueRetry, read_due_retries
 
 

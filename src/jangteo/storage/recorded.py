@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from jangteo.core import relay
 from jangteo.core.book import Book, RecordedCommand
-from jangteo.storage import platform_status, replays, retention, retry_queue
+from jangteo.storage import platform_status, replay, retention, retry_queue
 from jangteo.storage.port import Session
 from jangteo.storage.timestamps import to_micros
 
@@ -14,8 +14,8 @@ _SAVE: Final[Mapping[type[RecordedCommand], Callable[[Session, Any, int], None]]
     relay.RecordFailures: retry_queue.save_failures,
     relay.RecordDelivered: retry_queue.save_delivered,
     relay.RetryEvents: retry_queue.save_retries,
-    relay.StartReplay: replays.save_start,
-    relay.RecordReplayProgress: replays.save_progress,
+    relay.StartReplay: replay.save_start,
+    relay.RecordReplayProgress: replay.save_progress,
     relay.RecordPlatformStatus: platform_status.save_status,
     relay.ResumePlatform: platform_status.save_resume,
     relay.PurgeEvents: retention.save_purge,

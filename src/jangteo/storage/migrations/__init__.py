@@ -1,4 +1,7 @@
-"""The history of the schema, by Alembic: `upgrade` brings a database to the newest revision."""
+"""The history of the schema, by Alembic: `upgrade` brings a database to the newest revision.
+
+Owns how a database got its tables; which tables there are now is declared in `storage.schema`.
+"""
 
 from alembic import command
 from alembic.config import Config
