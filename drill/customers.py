@@ -16,7 +16,8 @@ from drill.waiting import DrillFailed, until
 
 PAUSE_S: Final = 0.15
 """A customer's pause between two requests."""
-RETRY_PAUSE_S: Final = 0.3
+RETRY_PAUSES_S: Final = (0.5, 1.0)
+"""Between these a customer chooses the pause before a request is repeated; Retry-After says one second."""
 ANSWER_TIMEOUT_S: Final = 30
 GIVE_UP_S: Final = 150
 """How long one request is repeated before it counts as never answered."""
@@ -147,7 +148,7 @@ class Customers:
                 return body
             if status is not None and status < 500:  # noqa: PLR2004 - HTTP's numbers
                 return None
-            await asyncio.sleep(RETRY_PAUSE_S)
+            await asyncio.sleep(self._random.uniform(*RETRY_PAUSES_S))
         self.unanswered.append(request)
         return None
 

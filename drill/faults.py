@@ -21,6 +21,8 @@ _FROZEN_TIMEOUT_S: Final = 60
 _RESTART_TIMEOUT_S: Final = 60
 _STANDS_STILL_S: Final = 3
 """How long a machine still stands still after answers flow again."""
+_ENDED_SESSIONS_ROUNDS: Final = 3
+_UNCONFIRMED_S: Final = 1
 
 
 class Faults:
@@ -77,6 +79,22 @@ class Faults:
         finally:
             primary.program.thaw()
 
+    async def lose_unconfirmed(self, fault: Fault) -> None:
+        """The primary is lost with commits that no standby has, but that others could read: their sessions ended."""
+        primary = await self._cluster.primary(self._session)
+        standby = await self._cluster.synchronous_standby(self._session)
+        standby.freeze_receiver()
+        for _ in range(_ENDED_SESSIONS_ROUNDS):
+            await asyncio.sleep(_UNCONFIRMED_S)
+            ended = await self._cluster.end_waiting_sessions(primary)
+            self._log(f"  {ended} sessions ended while they waited for the standby")
+        await asyncio.sleep(_UNCONFIRMED_S)
+        primary.kill()
+        standby.kill_receiver()
+        fault.new_primary_at = await self._watch.promoted(other_than=primary)
+        await self._flowing()
+        primary.start()
+
     async def kill_standby(self, fault: Fault) -> None:
         """The synchronous standby's machine is lost, and comes back when answers flow again."""
         del fault
@@ -129,6 +147,7 @@ FAULTS: Final[dict[str, Callable[[Faults, Fault], Awaitable[None]]]] = {
     "switchover": Faults.switch_over,
     "killed primary": Faults.kill_primary,
     "frozen primary": Faults.freeze_primary,
+    "unconfirmed commits": Faults.lose_unconfirmed,
     "killed standby": Faults.kill_standby,
     "frozen standby": Faults.freeze_standby,
     "lost quorum": Faults.lose_quorum,

@@ -42,13 +42,7 @@ def install_missing() -> None:
     created = _leave_services_off()
     try:
         for step in (["apt-get", "update", "-qq"], command):
-            done = subprocess.run(
-                step,
-                env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            done = subprocess.run(step, env=unattended, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise DrillFailed(f"{' '.join(step)} failed: {' '.join(done.stderr.split())}")
     finally:

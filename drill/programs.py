@@ -23,7 +23,7 @@ _PORTS: Final = range(20_000, 32_000)
 """Below the ports of outgoing connections, which could take the port of a program while it is down."""
 _END_TIMEOUT_S: Final = 10
 _SYSTEM_USER: Final = "postgres"
-_TAIL_LINES: Final = 15
+_TAIL_LINES: Final = 12
 _taken: set[int] = set()
 
 

@@ -21,7 +21,10 @@ _NODES: Final = ("pg1", "pg2", "pg3")
 _SERVERS: Final = ("server1", "server2")
 _HEALTHY_TIMEOUT_S: Final = 90
 _RUNNING: Final = {"running", "streaming"}
-_STANDBY: Final = {"replica", "sync_standby"}
+_END_WAITING_SESSIONS: Final = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE application_name = 'jangteo' AND wait_event = 'SyncRep'
+"""
 
 
 class Cluster:
@@ -93,6 +96,12 @@ class Cluster:
             if not answer.ok:
                 raise DrillFailed(f"Patroni refuses the switchover: {await answer.text()}")
 
+    async def end_waiting_sessions(self, primary: Node) -> int:
+        """End the shop's sessions that wait for the standby's confirmation, and return how many there were."""
+        url = f"postgresql://{SUPERUSER}@127.0.0.1:{primary.port}/shop"
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+            return len(await (await connection.execute(_END_WAITING_SESSIONS)).fetchall())
+
     def tails(self) -> str:
         """Return the last lines of every program's log."""
         return "\n\n".join(f"--- {each.name} ---\n{each.tail()}" for each in self._programs())
@@ -107,7 +116,7 @@ class Cluster:
     def _programs(self) -> list[Program]:
         nodes = [node.program for node in self.nodes]
         servers = [server.program for server in self.servers]
-        return [*self.etcd.members, *nodes, self.platform.program, self.balancer.program, *servers]
+        return [*servers, self.balancer.program, self.platform.program, *nodes, *self.etcd.members]
 
     async def _create_database(self) -> None:
         url = self.url(SUPERUSER).replace("/shop?", "/postgres?")

@@ -48,6 +48,23 @@ class Node:
         # A dead process that nobody has waited for yet would look like a server that runs.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
+    def freeze_receiver(self) -> None:
+        """Stop the process that receives the write-ahead log, so that this standby confirms nothing."""
+        for process_id in self._receivers():
+            os.kill(process_id, signal.SIGSTOP)
+
+    def kill_receiver(self) -> None:
+        """Kill that process, with all that it has not written yet; PostgreSQL starts again by itself."""
+        for process_id in self._receivers():
+            os.kill(process_id, signal.SIGKILL)
+
+    def _receivers(self) -> list[int]:
+        return [
+            process_id
+            for process_id in processes_in(self.program.folder)
+            if b"walreceiver" in Path(f"/proc/{process_id}/cmdline").read_bytes()
+        ]
+
     def stop(self) -> None:
         """End all of its processes, whatever state they are in; PostgreSQL gives its shared memory back."""
         folder = self.program.folder
@@ -91,7 +108,6 @@ _SHARED_SETTINGS: Final = {
     "ttl": TTL_S,
     "loop_wait": LOOP_WAIT_S,
     "retry_timeout": RETRY_TIMEOUT_S,
-    "maximum_lag_on_failover": 0,
     "synchronous_mode": True,
     "postgresql": {
         "use_pg_rewind": True,

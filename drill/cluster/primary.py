@@ -60,11 +60,18 @@ class PrimaryWatch:
             connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
         try:
             while True:
-                async with asyncio.timeout(_ANSWER_TIMEOUT_S):
-                    cursor = await connection.execute("SELECT NOT pg_is_in_recovery()")
-                    row = await cursor.fetchone()
-                self._writable[node.name] = row is not None and bool(row[0])
+                asked = asyncio.create_task(_is_primary(connection))
+                done, _ = await asyncio.wait({asked}, timeout=_ANSWER_TIMEOUT_S)
+                if not done:
+                    self._writable[node.name] = False
+                self._writable[node.name] = await asked
                 await asyncio.sleep(_INTERVAL_S)
         finally:
             # Dropped, since a server that stands still would not take a proper close.
             connection.pgconn.finish()
+
+
+async def _is_primary(connection: psycopg.AsyncConnection) -> bool:
+    cursor = await connection.execute("SELECT NOT pg_is_in_recovery()")
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
