@@ -17,6 +17,10 @@ class Unavailable(StorageError):
     """The database can't be read or written now. Nothing of the transaction is kept."""
 
 
+class Unreachable(Unavailable):
+    """No server that can be written was reached; nothing of the transaction has begun. It may pass within seconds."""
+
+
 class Conflict(StorageError):
     """Another transaction came first. Nothing of this one is kept; the whole batch may be retried."""
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from jangteo.storage import migrations
 from jangteo.storage.errors import CannotOpen, NoShopYet
-from jangteo.storage.port import Row
+from jangteo.storage.port import LONG_TIMEOUT_S, Row
 from jangteo.storage.postgres.connection import PostgresConnection, open_connection
 
 OLDEST_VERSION: Final = 14
@@ -60,9 +60,9 @@ class PostgresStorage:
         """Only check: several servers may use the database."""
         self.check()
 
-    def connect(self) -> PostgresConnection:
+    def connect(self, timeout_s: float = LONG_TIMEOUT_S) -> PostgresConnection:
         """Return a new connection for the calling thread; it connects at its first use."""
-        return PostgresConnection(self._url)
+        return PostgresConnection(self._url, timeout_s)
 
     def kept_files(self) -> tuple[int, ...]:
         """Return nothing: there is no lock file."""
