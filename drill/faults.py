@@ -21,8 +21,8 @@ _FROZEN_TIMEOUT_S: Final = 60
 _RESTART_TIMEOUT_S: Final = 60
 _STANDS_STILL_S: Final = 3
 """How long a machine still stands still after answers flow again."""
-_ENDED_SESSIONS_ROUNDS: Final = 3
-_UNCONFIRMED_S: Final = 1
+_UNCONFIRMED_S: Final = 2
+"""How long a commit that no standby has can be read before the primary is lost."""
 
 
 class Faults:
@@ -80,17 +80,23 @@ class Faults:
             primary.program.thaw()
 
     async def lose_unconfirmed(self, fault: Fault) -> None:
-        """The primary is lost with commits that no standby has, but that others could read: their sessions ended."""
+        """The primary is lost with an order that no standby has, but that others could read: its session was ended.
+
+        The client asks for it at the second server meanwhile, with the same key.
+        """
         primary = await self._cluster.primary(self._session)
         standby = await self._cluster.synchronous_standby(self._session)
-        standby.freeze_receiver()
-        for _ in range(_ENDED_SESSIONS_ROUNDS):
+        first, second = (server.address for server in self._cluster.servers)
+
+        async def end_session() -> None:
+            await until(partial(self._cluster.ends_waiting_sessions, primary), "a session that waits", 10)
+
+        async with self._customers.pausing():
+            standby.freeze_receiver()
+            await self._customers.order_at_both(first, second, end_session)
             await asyncio.sleep(_UNCONFIRMED_S)
-            ended = await self._cluster.end_waiting_sessions(primary)
-            self._log(f"  {ended} sessions ended while they waited for the standby")
-        await asyncio.sleep(_UNCONFIRMED_S)
-        primary.kill()
-        standby.kill_receiver()
+            primary.kill()
+            standby.kill_receiver()
         fault.new_primary_at = await self._watch.promoted(other_than=primary)
         await self._flowing()
         primary.start()

@@ -24,6 +24,7 @@ _PORTS: Final = range(20_000, 32_000)
 _END_TIMEOUT_S: Final = 10
 _SYSTEM_USER: Final = "postgres"
 _TAIL_LINES: Final = 12
+_TAIL_WIDTH: Final = 300
 _taken: set[int] = set()
 
 
@@ -136,4 +137,4 @@ class Program:
         """Return the last lines of its log."""
         log = self.folder / "log"
         lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-        return "\n".join(lines[-_TAIL_LINES:])
+        return "\n".join(line[:_TAIL_WIDTH] for line in lines[-_TAIL_LINES:])

@@ -11,9 +11,11 @@ from msgspec import Struct
 
 from drill import judgement, shop_rows
 from drill.answers import Acknowledged, Failure
+from drill.client import Client
 from drill.cluster.cluster import Cluster
 from drill.cluster.primary import PrimaryWatch
 from drill.customers import Customers
+from drill.customers import session as customers_session
 from drill.faults import Faults
 from drill.judgement import Findings, ReceivedEvent, Row
 from drill.programs import environment
@@ -39,10 +41,10 @@ class Rehearsal(Struct, frozen=True):
 async def rehearse(cluster: Cluster, names: Sequence[str], number: int, log: Callable[[str], None]) -> Rehearsal:
     """Start the cluster, make these faults while customers shop, and judge. Raises DrillFailed if it can't go on."""
     timeout = aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT_S)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
+    async with aiohttp.ClientSession(timeout=timeout) as session, customers_session() as shopping:
         await cluster.start(session)
         log("two servers in the balancer")
-        customers = Customers(cluster.balancer.address, number)
+        customers = Customers(cluster.balancer.address, number, shopping)
         watch = PrimaryWatch(cluster.nodes)
         faults = Faults(cluster, customers, watch, session, log)
         async with watch.watching(), customers.shopping():
@@ -52,10 +54,10 @@ async def rehearse(cluster: Cluster, names: Sequence[str], number: int, log: Cal
                 await faults.make(name)
             ended = time()
     log("judging")
-    return await _judged(cluster, customers, spans(faults.made, ended))
+    return await _judged(cluster, customers.client, spans(faults.made, ended))
 
 
-async def _judged(cluster: Cluster, customers: Customers, made: Sequence[Span]) -> Rehearsal:
+async def _judged(cluster: Cluster, client: Client, made: Sequence[Span]) -> Rehearsal:
     url = cluster.url("shop")
 
     async def published() -> bool:
@@ -65,7 +67,7 @@ async def _judged(cluster: Cluster, customers: Customers, made: Sequence[Span]) 
     rows = await asyncio.to_thread(shop_rows.read_rows, url)
     balances = await asyncio.to_thread(shop_rows.read_balances, url)
     events = shop_rows.read_events(cluster.platform.events)
-    acknowledged, unanswered = customers.acknowledged, customers.unanswered
+    acknowledged, unanswered = client.acknowledged, client.unanswered
     findings = Findings(
         lost=judgement.lost(acknowledged, rows),
         doubled=judgement.doubled(acknowledged, rows, unanswered),
@@ -75,11 +77,11 @@ async def _judged(cluster: Cluster, customers: Customers, made: Sequence[Span]) 
         others=[
             *judgement.wrong_balances(acknowledged, balances, unanswered),
             *(f"{each.kind} with key {each.key} was never answered" for each in unanswered),
-            *(f"refused: {each.reason}" for each in customers.failures if each.reason.startswith("4")),
+            *(f"refused: {each.reason}" for each in client.failures if each.reason.startswith("4")),
             *await _audit(url),
         ],
     )
-    return Rehearsal(made, acknowledged, customers.failures, rows, events, findings)
+    return Rehearsal(made, acknowledged, client.failures, rows, events, findings)
 
 
 async def _audit(url: str) -> list[str]:

@@ -96,11 +96,11 @@ class Cluster:
             if not answer.ok:
                 raise DrillFailed(f"Patroni refuses the switchover: {await answer.text()}")
 
-    async def end_waiting_sessions(self, primary: Node) -> int:
-        """End the shop's sessions that wait for the standby's confirmation, and return how many there were."""
+    async def ends_waiting_sessions(self, primary: Node) -> bool:
+        """End the shop's sessions that wait for the standby's confirmation, and return whether there were any."""
         url = f"postgresql://{SUPERUSER}@127.0.0.1:{primary.port}/shop"
         async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-            return len(await (await connection.execute(_END_WAITING_SESSIONS)).fetchall())
+            return bool(await (await connection.execute(_END_WAITING_SESSIONS)).fetchall())
 
     def tails(self) -> str:
         """Return the last lines of every program's log."""

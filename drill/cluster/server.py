@@ -21,9 +21,14 @@ class Server:
         command = [sys.executable, "-m", "jangteo", "serve", "--port", str(self.port), "--database", database]
         self.program = Program(folder, [*command, "--platform", platform, *options])
 
+    @property
+    def address(self) -> str:
+        """The server's own address, without the balancer."""
+        return f"http://127.0.0.1:{self.port}"
+
     async def is_ready(self, session: aiohttp.ClientSession) -> bool:
         """Whether it can sell."""
-        return await answers(session, f"http://127.0.0.1:{self.port}/health/ready")
+        return await answers(session, f"{self.address}/health/ready")
 
 
 class Platform:
