@@ -22,7 +22,7 @@ from jangteo.storage.port import DATABASE_TIMEOUT_S, GuardedChange, Row, Session
 from jangteo.storage.postgres.connecting import Attempts
 from jangteo.storage.postgres.pipeline import Pipeline
 from jangteo.storage.postgres.session import BEGIN, COMMIT, PostgresSession, PostgresSnapshot
-from jangteo.storage.postgres.session_settings import plan_by_keys
+from jangteo.storage.postgres.session_settings import check_session, plan_by_keys
 from jangteo.storage.postgres.statements import GUARD_MARKER, MOVED_MARKER
 from jangteo.storage.timestamps import to_micros
 
@@ -153,10 +153,8 @@ class PostgresConnection:
             self._pipeline = self._connect()
             self._plans_by_keys = False
             self._connection_id = next(_connection_ids)
-        if self._pipeline.invalidate_plans():
-            ((backend_id,),) = self._pipeline.send("SELECT pg_backend_pid()::bigint")
-            if backend_id != self._pipeline.backend_id:
-                raise _Moved
+        if self._pipeline.invalidate_plans() and not check_session(self._pipeline):
+            raise _Moved
         return self._pipeline
 
     def _connect(self) -> Pipeline:
