@@ -14,8 +14,6 @@ from drill.faults import FAULTS, SHORT
 from drill.rehearsal import Rehearsal, rehearse
 from drill.waiting import DrillFailed
 
-SERVER_OPTIONS: Final = ""
-"""Options of `jangteo serve` beside the database, the platform and the port."""
 CUSTOMERS: Final = 30
 _FAILED: Final = 1
 _INTERRUPTED: Final = 130
@@ -46,7 +44,7 @@ def _options() -> argparse.Namespace:
     options.add_argument("--short", action="store_true", help=f"only {', '.join(SHORT)}")
     options.add_argument("--only", action="append", choices=FAULTS, metavar="FAULT", help="only this; may be repeated")
     options.add_argument("--customers", type=int, default=CUSTOMERS, help="how many shop at once")
-    options.add_argument("--serve", default=SERVER_OPTIONS, metavar="OPTIONS", help="more options of jangteo serve")
+    options.add_argument("--serve", default="", metavar="OPTIONS", help="more options of jangteo serve")
     return options.parse_args()
 
 

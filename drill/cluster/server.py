@@ -7,8 +7,11 @@ from typing import Final
 
 import aiohttp
 
+from drill.cluster.balancer import CHECK_INTERVAL_S, FALL
 from drill.programs import Program, free_port
 
+_DRAIN_S: Final = CHECK_INTERVAL_S * (FALL + 1)
+"""Until the balancer has noticed that a server drains, with a check to spare."""
 _RECEIVER: Final = Path(__file__).parents[2] / "tests" / "receiver.py"
 
 
@@ -19,7 +22,7 @@ class Server:
         self.name = folder.name
         self.port = free_port()
         command = [sys.executable, "-m", "jangteo", "serve", "--port", str(self.port), "--database", database]
-        self.program = Program(folder, [*command, "--platform", platform, *options])
+        self.program = Program(folder, [*command, "--platform", platform, *options], JANGTEO_DRAIN=str(_DRAIN_S))
 
     @property
     def address(self) -> str:
