@@ -45,7 +45,7 @@ class Findings(Struct, frozen=True):
     missing_events: Sequence[Finding]
     doubled_events: Sequence[Finding]
     others: Sequence[str]
-    """What belongs to no single fault: wrong balances, requests that were never answered or refused, the audit."""
+    """Wrong balances, requests that were never answered or refused, answers that came late, and the audit."""
 
     def lines(self) -> list[str]:
         """Return a line for each of them."""

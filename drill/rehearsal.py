@@ -19,7 +19,7 @@ from drill.customers import session as customers_session
 from drill.faults import Faults
 from drill.judgement import Findings, ReceivedEvent, Row
 from drill.programs import environment
-from drill.timeline import Span, spans
+from drill.timeline import Span, late_answers, spans
 from drill.waiting import until
 
 _ANSWER_TIMEOUT_S: Final = 4
@@ -78,6 +78,7 @@ async def _judged(cluster: Cluster, client: Client, made: Sequence[Span]) -> Reh
             *judgement.wrong_balances(acknowledged, balances, unanswered),
             *(f"{each.kind} with key {each.key} was never answered" for each in unanswered),
             *(f"refused: {each.reason}" for each in client.failures if each.reason.startswith("4")),
+            *late_answers([each.at for each in acknowledged], made),
             *await _audit(url),
         ],
     )

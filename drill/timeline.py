@@ -2,8 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Final
 
 from msgspec import Struct
+
+LATE_S: Final = 15
+"""Answers come within five seconds of a new primary; a busy machine gets more."""
 
 
 class Fault(Struct):
@@ -45,3 +49,13 @@ def first_answer_s(answered_at: Iterable[float], span: Span) -> float | None:
     if new_primary_at is None:
         return None
     return min((at - new_primary_at for at in answered_at if new_primary_at <= at < span.ended), default=None)
+
+
+def late_answers(answered_at: Sequence[float], made: Iterable[Span]) -> list[str]:
+    """Return a line for each fault after which a new primary was there, and answers came late or not at all."""
+    found = []
+    for span in made:
+        seconds = first_answer_s(answered_at, span)
+        if span.new_primary_at is not None and (seconds is None or seconds > LATE_S):
+            found.append(f"{span.name}: no answer within {LATE_S} s of the new primary")
+    return found

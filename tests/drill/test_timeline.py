@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from drill.timeline import Fault, Span, first_answer_s, longest_silence_s, spans
+from drill.timeline import LATE_S, Fault, Span, first_answer_s, late_answers, longest_silence_s, spans
 
 SPAN = Span("killed primary", began=100.0, ended=130.0, new_primary_at=115.0)
 
@@ -43,3 +43,16 @@ def test_the_first_answer_is_counted_from_the_new_primary(answered_at: list[floa
 
 def test_without_a_new_primary_there_is_no_first_answer_of_it() -> None:
     assert first_answer_s([101.0], Span("killed standby", 100.0, 130.0)) is None
+
+
+@pytest.mark.parametrize(
+    ("answered_at", "late"),
+    [
+        pytest.param([101.0, 115.0 + LATE_S], 0, id="in-time"),
+        pytest.param([101.0, 115.1 + LATE_S], 1, id="late"),
+        pytest.param([101.0, 114.0], 1, id="never"),
+    ],
+)
+def test_answers_are_late_when_a_new_primary_has_been_there_for_long(answered_at: list[float], late: int) -> None:
+    made = [Span("killed primary", 100.0, 140.0, 115.0), Span("killed standby", 140.0, 150.0)]
+    assert len(late_answers(answered_at, made)) == late
