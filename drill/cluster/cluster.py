@@ -19,7 +19,7 @@ from drill.waiting import DrillFailed, until
 
 _NODES: Final = ("pg1", "pg2", "pg3")
 _SERVERS: Final = ("server1", "server2")
-_HEALTHY_TIMEOUT_S: Final = 90
+_HEALTHY_TIMEOUT_S: Final = 150
 _RUNNING: Final = {"running", "streaming"}
 _END_WAITING_SESSIONS: Final = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity

@@ -114,6 +114,8 @@ _SHARED_SETTINGS: Final = {
         "use_slots": True,
         "parameters": {
             "max_connections": 100,
+            # In the node's folder: what a killed server leaves is removed with it.
+            "dynamic_shared_memory_type": "mmap",
             "shared_buffers": "64MB",
             "max_wal_size": "2GB",
             "wal_keep_size": "1GB",

@@ -58,6 +58,7 @@ class PrimaryWatch:
         url = f"postgresql://{SUPERUSER}@127.0.0.1:{node.port}/postgres"
         async with asyncio.timeout(_ANSWER_TIMEOUT_S):
             connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
+        asked: asyncio.Task[bool] | None = None
         try:
             while True:
                 asked = asyncio.create_task(_is_primary(connection))
@@ -67,6 +68,9 @@ class PrimaryWatch:
                 self._writable[node.name] = await asked
                 await asyncio.sleep(_INTERVAL_S)
         finally:
+            if asked is not None:
+                asked.cancel()
+                await asyncio.gather(asked, return_exceptions=True)
             # Dropped, since a server that stands still would not take a proper close.
             connection.pgconn.finish()
 
