@@ -42,7 +42,7 @@ class Server:
     def __init__(self, within: Path | None = None, **settings: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="jangteo-postgres-", dir=within))
         self._data = self._folder / "data"
-        self.port = _free_port()
+        self.port = free_port()
         # A test needs no data after the machine has crashed, and a killed server loses nothing without fsync.
         self._settings = {
             "fsync": "off",
@@ -163,11 +163,7 @@ class Server:
 
     @cached_property
     def _system_user(self) -> dict[str, Any]:
-        # PostgreSQL refuses to run as root.
-        if os.geteuid() != 0:
-            return {}
-        entry = pwd.getpwnam("nobody")
-        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        return system_user()
 
 
 class Standby(Server):
@@ -213,7 +209,16 @@ def terminate_all(database: str) -> list[str]:
     return [state for state, _, existed in terminated if existed]
 
 
-def _free_port() -> int:
+def system_user() -> dict[str, Any]:
+    """Whom servers run as, as arguments of `Popen`: PostgreSQL and PgBouncer refuse to run as root."""
+    if os.geteuid() != 0:
+        return {}
+    entry = pwd.getpwnam("nobody")
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+def free_port() -> int:
+    """A port on loopback that nobody uses."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

@@ -11,6 +11,7 @@ from jangteo.storage import migrations
 from jangteo.storage.errors import CannotOpen, NoShopYet
 from jangteo.storage.port import LONG_TIMEOUT_S, Row
 from jangteo.storage.postgres.connection import PostgresConnection, open_connection
+from jangteo.storage.postgres.pooler import refuse_moving_backend
 
 OLDEST_VERSION: Final = 14
 _MIGRATION_ATTEMPTS: Final = 40
@@ -82,6 +83,7 @@ class PostgresStorage:
         try:
             with open_connection(self._url) as raw:
                 _check_server(raw)
+                refuse_moving_backend(raw, self._url)
                 tables = {row[0] for row in raw.execute(_TABLES)}
                 revisions = raw.execute(_REVISION).fetchall() if "alembic_version" in tables else []
         except psycopg.Error as error:
