@@ -74,7 +74,7 @@ def _try_commit(storage: Storage, clock: Clock) -> Diagnosis:
     outcomes: SimpleQueue[str | None] = SimpleQueue()
     Thread(target=lambda: outcomes.put(_commit(storage, clock)), name="commit", daemon=True).start()
     try:
-        reason = outcomes.get(timeout=COMMIT_TIMEOUT_S)
+        reason = outcomes.get(timeout=COMMIT_TIMEOUT_S + 1)
     except Empty:
         found = f"not confirmed within {COMMIT_TIMEOUT_S:g} s"
         return danger(_COMMIT, found, "see what it waits for: standbys above, locks, the disk")
@@ -85,6 +85,6 @@ def _try_commit(storage: Storage, clock: Clock) -> Diagnosis:
 
 def _commit(storage: Storage, clock: Clock) -> str | None:
     """Return why the commit failed, or None."""
-    with closing(storage.connect()) as connection:
+    with closing(storage.connect(COMMIT_TIMEOUT_S)) as connection:
         (outcome,) = commit(connection, [Submission(CheckWritable())], clock).outcomes
     return outcome.reason if isinstance(outcome, Failed) else None

@@ -17,8 +17,8 @@ from jangteo.storage.diagnosis import Diagnosis, danger, note, ok
 from jangteo.storage.errors import CannotOpen
 from jangteo.storage.free_disk import examine_disk
 from jangteo.storage.port import Row
+from jangteo.storage.postgres.connecting import cut_after
 from jangteo.storage.postgres.connection import open_connection
-from jangteo.storage.postgres.deadline import ending_within
 from jangteo.storage.postgres.durability import examine_durability
 
 TIMEOUT_S: Final = 10.0
@@ -38,7 +38,7 @@ _DATA_FOLDER: Final = "SELECT setting FROM pg_settings WHERE name = 'data_direct
 def examined(url: str) -> Iterator[psycopg.Connection[Row]]:
     """Connect for an examination that ends within `TIMEOUT_S`. Raises CannotOpen for every error of the driver."""
     try:
-        with open_connection(url) as raw, ending_within(TIMEOUT_S, raw):
+        with open_connection(url) as raw, cut_after(raw, TIMEOUT_S):
             yield raw
     except psycopg.Error as error:
         raise CannotOpen(f"PostgreSQL can't be used: {' '.join(str(error).split())}") from error

@@ -5,23 +5,19 @@ the next transaction on whatever backend is free, which has none of that. Nothin
 backends' process ids do.
 """
 
-import math
 from contextlib import closing
 from typing import Final
 
 import psycopg
-from psycopg import errors
+from psycopg.conninfo import make_conninfo
+from psycopg.errors import ProtocolViolation
 
 from jangteo.storage.errors import CannotOpen
 from jangteo.storage.port import Row
-from jangteo.storage.postgres.deadline import ending_within
+from jangteo.storage.postgres.connecting import POOLED, cut_after, open_raw
 
 _TIMEOUT_S: Final = 1.5
 """How long both sessions may take to answer; connecting may take longer by half a second."""
-_MOVING: Final = (
-    "the database's URL leads to a pooler in transaction (or statement) mode, where a session loses its settings and "
-    "prepared statements: use the pooler's session mode, or connect to the server directly"
-)
 _NO_SECOND_SESSION: Final = (
     f"the database's URL leads to a pooler that gave no second session within {_TIMEOUT_S} s: let its pool have as "
     "many connections as docs/operations.md counts, or connect to the server directly"
@@ -34,16 +30,16 @@ def refuse_moving_backend(first: psycopg.Connection[Row], url: str) -> None:
     Takes one more connection for a few round trips, and seconds at most, whatever the pooler does. Raises the driver's
     errors.
     """
-    with ending_within(_TIMEOUT_S, first):
+    with cut_after(first, _TIMEOUT_S):
         first_id = _backend_id(first)
     try:
         with (
             closing(_connect_beside(first, url)) as second,
-            ending_within(_TIMEOUT_S, first),
-            ending_within(_TIMEOUT_S, second),
+            cut_after(first, _TIMEOUT_S),
+            cut_after(second, _TIMEOUT_S),
         ):
             moving = _is_moving(first, first_id, second)
-    except errors.ProtocolViolation:
+    except ProtocolViolation:
         # PgBouncer's answer to BEGIN in statement mode.
         moving = True
     except psycopg.Error:
@@ -55,21 +51,14 @@ def refuse_moving_backend(first: psycopg.Connection[Row], url: str) -> None:
         # The server has no room for a second session, which is no pooler's fault.
         return
     if moving:
-        raise CannotOpen(_MOVING)
+        raise CannotOpen(POOLED)
 
 
 def _connect_beside(first: psycopg.Connection[Row], url: str) -> psycopg.Connection[Row]:
     """Connect to the same host. What else a connection is set up with would already wait for a backend."""
-    return psycopg.connect(
-        url,
-        host=first.info.host,
-        hostaddr=first.info.hostaddr,
-        port=first.info.port,
-        autocommit=True,
-        connect_timeout=math.ceil(_TIMEOUT_S),
-        application_name="jangteo",
-        client_encoding="UTF8",
-    )
+    info = first.info
+    conninfo = make_conninfo(url, host=info.host, hostaddr=info.hostaddr, port=info.port, target_session_attrs="any")
+    return open_raw(conninfo, _TIMEOUT_S)
 
 
 def _is_moving(first: psycopg.Connection[Row], first_id: int, second: psycopg.Connection[Row]) -> bool:
