@@ -32,6 +32,10 @@ RETRY_PAUSE_S: Final = 0.25
 STANDBY: Final = (
     "the server is a standby and can't be written: name the primary, or all hosts as postgresql://USER@HOST,HOST/NAME"
 )
+POOLED: Final = (
+    "a pooler in transaction (or statement) mode passes this session's statements on to changing server processes; "
+    "set it to session mode, or connect to the server directly"
+)
 _LISTS: Final = ("host", "hostaddr", "port")
 _last_good: dict[str, int] = {}
 """By URL: the index of the host of the last good connection of this process."""
