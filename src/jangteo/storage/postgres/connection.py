@@ -19,7 +19,7 @@ from psycopg import errors
 from jangteo.storage import schema
 from jangteo.storage.errors import Broken, Conflict, StorageError, Unavailable, Unreachable
 from jangteo.storage.port import DATABASE_TIMEOUT_S, GuardedChange, Row, Session, Snapshot
-from jangteo.storage.postgres.connecting import Attempts
+from jangteo.storage.postgres.connecting import POOLED, Attempts
 from jangteo.storage.postgres.pipeline import Pipeline
 from jangteo.storage.postgres.session import BEGIN, COMMIT, PostgresSession, PostgresSnapshot
 from jangteo.storage.postgres.session_settings import check_session, plan_by_keys
@@ -28,10 +28,6 @@ from jangteo.storage.timestamps import to_micros
 
 log = structlog.get_logger()
 
-POOLED: Final = (
-    "PostgreSQL: a pooler passes this session's statements on to changing server processes; "
-    "set it to session mode, or connect to the server directly"
-)
 WRITER_RETENTION_US: Final = 7 * 24 * 3600 * 1_000_000
 """How long the row of a connection that no longer commits is kept."""
 RESOLVE_PAUSE_S: Final = 0.1
@@ -61,7 +57,7 @@ def translate(error: Exception) -> StorageError:
     if isinstance(error, _CONFLICTS) or _is_lost_guard(error):
         return Conflict(message)
     if _is_moved(error):
-        return Unavailable(POOLED)
+        return Unavailable(f"PostgreSQL: {POOLED}")
     state = getattr(error, "sqlstate", None)
     if state is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return Unavailable(message)

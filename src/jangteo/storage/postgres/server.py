@@ -1,6 +1,7 @@
 """The database of a shop on PostgreSQL: checks the server and the schema before it is used, and migrates it."""
 
 import time
+from collections.abc import Iterator
 from typing import Final
 
 import psycopg
@@ -8,9 +9,13 @@ from sqlalchemy import create_engine, pool
 from sqlalchemy.exc import SQLAlchemyError
 
 from jangteo.storage import migrations
+from jangteo.storage.diagnosis import Diagnosis, ok
 from jangteo.storage.errors import CannotOpen, NoShopYet
 from jangteo.storage.port import LONG_TIMEOUT_S, Row
 from jangteo.storage.postgres.connection import PostgresConnection, open_connection
+from jangteo.storage.postgres.durability import examine_durability
+from jangteo.storage.postgres.examination import examine_server, examine_shop, examined
+from jangteo.storage.postgres.pooler import refuse_moving_backend
 
 OLDEST_VERSION: Final = 14
 _MIGRATION_ATTEMPTS: Final = 40
@@ -56,6 +61,19 @@ class PostgresStorage:
         if revision != migrations.newest():
             raise CannotOpen("the database has the schema of an older version: jangteo migrate brings it to this one")
 
+    def durability(self) -> list[Diagnosis]:
+        """Examine the server's settings, unlogged tables and standbys."""
+        with examined(self._url) as raw:
+            return examine_durability(raw)
+
+    def examine(self) -> Iterator[Diagnosis]:
+        """Examine the server, then the schema, then the shop."""
+        with examined(self._url) as raw:
+            yield from examine_server(raw)
+            self.check()
+            yield ok("schema", f"{migrations.newest()}, this version's")
+            yield from examine_shop(raw)
+
     def take(self) -> None:
         """Only check: several servers may use the database."""
         self.check()
@@ -82,6 +100,7 @@ class PostgresStorage:
         try:
             with open_connection(self._url) as raw:
                 _check_server(raw)
+                refuse_moving_backend(raw, self._url)
                 tables = {row[0] for row in raw.execute(_TABLES)}
                 revisions = raw.execute(_REVISION).fetchall() if "alembic_version" in tables else []
         except psycopg.Error as error:

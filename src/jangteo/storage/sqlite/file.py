@@ -4,15 +4,18 @@ import fcntl
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import URL, create_engine, pool
 
 from jangteo.storage import migrations
+from jangteo.storage.diagnosis import Diagnosis, ok
 from jangteo.storage.errors import CannotOpen, NoShopYet
 from jangteo.storage.port import LONG_TIMEOUT_S
 from jangteo.storage.sqlite.connection import SqliteConnection
+from jangteo.storage.sqlite.examination import examine_durability, examine_file
 
 _LOCK_ATTEMPTS: Final = 40
 _LOCK_PAUSE_S: Final = 0.05
@@ -59,6 +62,16 @@ class SqliteStorage:
             raise NoShopYet(f"{self._path} holds no shop yet")
         if revision != migrations.newest():
             raise CannotOpen(f"{self._path} has the schema of an older version: jangteo migrate brings it to this one")
+
+    def durability(self) -> list[Diagnosis]:
+        """Examine the file system."""
+        return examine_durability(self._path)
+
+    def examine(self) -> Iterator[Diagnosis]:
+        """Examine where the file lies, then its schema."""
+        yield from examine_file(self._path)
+        self.check()
+        yield ok("schema", f"{migrations.newest()}, this version's")
 
     def take(self) -> None:
         """Check and lock the file. Raises CannotOpen if this version can't use it or it is being served."""
