@@ -14,8 +14,13 @@ from tests.serving import Http, ServerProcess, serve_in_process
 
 
 def workers_of(server: ServerProcess) -> set[int]:
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
-    return {int(child) for child in children if "spawn_main" in command_of(child)}
+    return children_of(server.process.pid, "spawn_main")
+
+
+def children_of(process_id: int, word: str) -> set[int]:
+    """The children of a process with a word in their command lines."""
+    children = Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()
+    return {int(child) for child in children if word in command_of(child)}
 
 
 def command_of(process_id: str) -> str:
