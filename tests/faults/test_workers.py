@@ -33,7 +33,8 @@ def command_of(process_id: str) -> str:
 
 def answers(address: str) -> bool:
     try:
-        return httpx.get(f"{address}/health/ready", timeout=5).status_code == 200
+        with Http(base_url=address, timeout=5) as http:
+            return http.get("/health/ready").status_code == 200
     except httpx.TransportError:
         return False
 
@@ -47,8 +48,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def test_a_killed_worker_is_replaced_and_no_worker_outlives_its_parent(postgres_database: str, tmp_path: Path) -> None:
     platform = ("--platform", f"file:{tmp_path / 'events.jsonl'}")
     server = serve_in_process(postgres_database, "--workers", "2", *platform)
-    with Http(base_url=server.address, timeout=60) as http:
-        assert http.get("/health/ready").status_code == 200
+    wait_until(lambda: answers(server.address))
     wait_until(lambda: len(workers_of(server)) == 2)
     before = workers_of(server)
     os.kill(min(before), signal.SIGKILL)
