@@ -145,6 +145,10 @@ class ServerProcess:
     def interrupt(self) -> tuple[int, str]:
         """End the process as Ctrl-C does. Returns its exit code and what it printed."""
         self.process.send_signal(signal.SIGINT)
+        return self.wait()
+
+    def wait(self) -> tuple[int, str]:
+        """Wait until the process has ended. Returns its exit code and what it printed."""
         assert self.process.stdout is not None
         printed = self.process.stdout.read()
         self._close()

@@ -10,6 +10,7 @@ from pathlib import Path
 from jangteo import __version__
 from jangteo.api.asgi import Api, Receive, Scope, Send
 from jangteo.api.documentation import pages
+from jangteo.api.drain import Drain
 from jangteo.api.routes import ROUTES
 from jangteo.delivery.lease import DatabaseLease, FileLease
 from jangteo.delivery.relay import Relay
@@ -82,12 +83,14 @@ class Shop:
             relay_of(settings, self.commands, self.reads, others_commit=self.storage.shared) if settings.relay else None
         )
         self._best_sellers = BestSellers(self.commands, self.reads)
+        self.drain = Drain(settings.drain_s)
         self._api = Api(
             ROUTES,
             pages(ROUTES, __version__),
             self.commands,
             self.reads,
             self._best_sellers,
+            drain=self.drain,
             body_max_bytes=settings.body_max_bytes,
         )
 

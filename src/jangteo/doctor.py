@@ -86,5 +86,6 @@ def _try_commit(storage: Storage, clock: Clock) -> Diagnosis:
 def _commit(storage: Storage, clock: Clock) -> str | None:
     """Return why the commit failed, or None."""
     with closing(storage.connect(COMMIT_TIMEOUT_S)) as connection:
-        (outcome,) = commit(connection, [Submission(CheckWritable())], clock).outcomes
-    return outcome.reason if isinstance(outcome, Failed) else None
+        result = commit(connection, [Submission(CheckWritable())], clock)
+    failed = [each.reason for each in result.outcomes if isinstance(each, Failed)]
+    return result.not_begun or (failed[0] if failed else None)

@@ -24,6 +24,8 @@ class Settings:
     """The retention of events: days from when they were sent."""
     host: str = "127.0.0.1"
     port: int = 8000
+    drain_s: int = 0
+    """How long a server that gets SIGTERM still answers while it is not ready."""
     demo: bool = False
     batch_max: int = 256
     """The most commands in one transaction, and the most queries answered from one snapshot."""

@@ -9,6 +9,7 @@ import ast
 import asyncio
 import inspect
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,9 +23,9 @@ from uvicorn.protocols import utils
 from uvicorn.protocols.http import flow_control, httptools_impl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors import Multiprocess, multiprocess
 
-from jangteo.api.http.server import BoundedHttp, config
+from jangteo.api.http.server import BoundedHttp, _Supervisor, config
 from jangteo.api.http.write_coalescing import CoalescedWrites
 
 SOURCE = Path(__file__).parents[2] / "src/jangteo"
@@ -87,13 +88,39 @@ def test_uvicorn_calls_only_what_coalesced_writes_implements() -> None:
 def test_uvicorns_server_and_supervisor_are_as_used() -> None:
     assert parameters(uvicorn.Server) == ["config"]
     assert parameters(uvicorn.Server.run) == ["sockets"]
-    assert parameters(uvicorn.Server.main_loop) == []
-    assert inspect.iscoroutinefunction(uvicorn.Server.main_loop)
-    assert "await self.main_loop()" in inspect.getsource(uvicorn.Server), "it is called once, after the startup"
     assert parameters(Multiprocess) == ["config", "sockets"]
-    assert parameters(Multiprocess.run) == []
+    for method in ("run", "handle_signals", "handle_term", "keep_subprocess_alive", "terminate_all"):
+        assert parameters(getattr(Multiprocess, method)) == [], method
+    assert "while not self.should_exit.wait(" in inspect.getsource(Multiprocess.run)
+    assert {"should_exit", "processes"} <= set(re.findall(r"self\.(\w+)[^\n(]* = ", inspect.getsource(Multiprocess)))
+    assert "self.process = " in inspect.getsource(multiprocess.Process)
+    # _Supervisor's own attributes must not be uvicorn's.
+    ours = set(re.findall(r"self\.(\w+) = ", inspect.getsource(_Supervisor)))
+    assert not ours & set(re.findall(r"self\.(\w+)", inspect.getsource(Multiprocess)))
     used = {name for name in re.findall(r"\b(\w+)=", inspect.getsource(config)) if name != "workers"}
     assert used <= set(parameters(uvicorn.Config))
+
+
+def test_uvicorn_makes_the_application_with_its_loop_running_and_its_signal_handlers_set() -> None:
+    """`Shutdown` takes SIGTERM from it there."""
+    found: list[object] = []
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        raise AssertionError("never called: uvicorn is to exit")
+
+    def make() -> object:
+        found.extend((asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)))
+        server.should_exit = True
+        return app
+
+    server = uvicorn.Server(config(make, is_factory=True))
+    before = signal.getsignal(signal.SIGTERM)
+    server.config.lifespan = "off"
+    server.run(sockets=[])
+    assert len(found) == 2
+    assert found[1] == server.handle_exit
+    assert parameters(server.handle_exit) == ["sig", "frame"]
+    assert signal.getsignal(signal.SIGTERM) == before, "it restores the handlers that it found"
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,8 @@ class Customers:
         self.answers = 0
         self.repeated = 0
         """Requests with a key that lost their connection while in flight."""
+        self.requests = 0
+        """Requests sent; each has a response unless its connection failed."""
         self.responses: Counter[tuple[str, int]] = Counter()
         """Responses by server address and status."""
         with Http(base_url=addresses[0], timeout=60) as http:
@@ -189,6 +191,7 @@ class Customers:
         key: dict[str, str] | None = None,
     ) -> httpx.Response | None:
         """The response; None when the outcome is unknown."""
+        self.requests += 1
         self._in_flight[address] += key is not None
         self._progress.set()
         try:

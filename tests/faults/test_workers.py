@@ -14,8 +14,13 @@ from tests.serving import Http, ServerProcess, serve_in_process
 
 
 def workers_of(server: ServerProcess) -> set[int]:
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
-    return {int(child) for child in children if "spawn_main" in command_of(child)}
+    return children_of(server.process.pid, "spawn_main")
+
+
+def children_of(process_id: int, word: str) -> set[int]:
+    """The children of a process with a word in their command lines."""
+    children = Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()
+    return {int(child) for child in children if word in command_of(child)}
 
 
 def command_of(process_id: str) -> str:
@@ -28,7 +33,8 @@ def command_of(process_id: str) -> str:
 
 def answers(address: str) -> bool:
     try:
-        return httpx.get(f"{address}/health/ready", timeout=5).status_code == 200
+        with Http(base_url=address, timeout=5) as http:
+            return http.get("/health/ready").status_code == 200
     except httpx.TransportError:
         return False
 
@@ -42,8 +48,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def test_a_killed_worker_is_replaced_and_no_worker_outlives_its_parent(postgres_database: str, tmp_path: Path) -> None:
     platform = ("--platform", f"file:{tmp_path / 'events.jsonl'}")
     server = serve_in_process(postgres_database, "--workers", "2", *platform)
-    with Http(base_url=server.address, timeout=60) as http:
-        assert http.get("/health/ready").status_code == 200
+    wait_until(lambda: answers(server.address))
     wait_until(lambda: len(workers_of(server)) == 2)
     before = workers_of(server)
     os.kill(min(before), signal.SIGKILL)

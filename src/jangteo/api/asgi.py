@@ -7,6 +7,7 @@ from typing import Any, Final
 import structlog
 
 from jangteo.api import problems
+from jangteo.api.drain import Drain
 from jangteo.api.requests import (
     Malformed,
     read_body,
@@ -19,6 +20,7 @@ from jangteo.api.responses import Response, failure, outcome_response, problem_r
 from jangteo.api.route import Route
 from jangteo.api.router import Router
 from jangteo.core.book import Command
+from jangteo.core.health import CheckWritable
 from jangteo.engine.best_sellers import BestSellers, BestSellersRequest
 from jangteo.engine.commands import Commands
 from jangteo.engine.reads import Reads
@@ -35,6 +37,8 @@ StaticPage = Callable[[Scope], Response]
 log = structlog.get_logger()
 _ROUTED_AS: Final = {"HEAD": "GET"}
 """uvicorn sends the response to a HEAD without its body."""
+_CLOSE: Final = (b"connection", b"close")
+"""uvicorn closes the connection after a response with this header."""
 
 
 class Api:
@@ -48,6 +52,7 @@ class Api:
         reads: Reads,
         best_sellers: BestSellers,
         *,
+        drain: Drain,
         body_max_bytes: int,
     ) -> None:
         self._router = Router(routes)
@@ -55,12 +60,16 @@ class Api:
         self._commands = commands
         self._reads = reads
         self._best_sellers = best_sellers
+        self._drain = drain
         self._body_max_bytes = body_max_bytes
         self._last_encoded: tuple[object, str, Response] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         status, headers, body = await self._response(scope, receive)
+        if self._drain.has_begun:
+            # The client's next connection may reach another server.
+            headers = [*headers, _CLOSE]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -104,7 +113,12 @@ class Api:
             return self._encode_once(route, path, await self._best_sellers.read(asked))
         if not isinstance(asked, Command):
             return result_response(route, path, asked)
-        outcome = self._commands.submit(asked, key if route.takes_key else None)
+        return await self._execute(route, asked, key if route.takes_key else None)
+
+    async def _execute(self, route: Route, command: Command, key: str | None) -> Response:
+        if self._drain.has_begun and isinstance(command, CheckWritable):
+            return failure(problems.DRAINING)
+        outcome = self._commands.submit(command, key)
         return outcome_response(
             route, await asyncio.wait_for(outcome, route.timeout_s) if route.timeout_s else await outcome
         )

@@ -5,7 +5,7 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from jangteo.api import examples, problems
+from jangteo.api import examples, health, problems
 from jangteo.api.problems import Kind, Problem
 from jangteo.api.route import Route
 from jangteo.core import refusals
@@ -134,6 +134,8 @@ def _problems(route: Route) -> dict[int, dict[Kind, type | None]]:
         kind = problems.REFUSALS[refusal]
         by_status.setdefault(kind.status, {})[kind] = refusal
     any_call = [problems.OVERLOADED, problems.UNAVAILABLE]
+    if route.endpoint is health.ready:
+        any_call.append(problems.DRAINING)
     if route.ids or route.query or route.body:
         any_call.append(problems.INVALID_REQUEST)
     if route.body is not None:

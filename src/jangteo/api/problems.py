@@ -81,6 +81,13 @@ UNAVAILABLE: Final = Kind(
     "The database can't be used at the moment, and whether the request was executed may be unknown. Retry after "
     "`Retry-After` seconds with the same Idempotency-Key: it is executed once.",
 )
+DRAINING: Final = Kind(
+    "draining",
+    503,
+    "Draining",
+    "Only `GET /health/ready` answers this: the server stops within seconds. Until then it still answers everything "
+    "else; send new requests to another server.",
+)
 
 ANY_CALL: Final = (
     INVALID_REQUEST,
@@ -91,6 +98,7 @@ ANY_CALL: Final = (
     INTERNAL,
     OVERLOADED,
     UNAVAILABLE,
+    DRAINING,
 )
 
 

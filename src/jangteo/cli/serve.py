@@ -26,6 +26,8 @@ from jangteo.settings import LOOPBACK, Settings
 from jangteo.workers import run as run_workers
 
 _BACKLOG: Final = 2048
+_DRAIN_S: Final = 5
+"""The default drain where other machines may send requests."""
 
 
 def serve(
@@ -34,6 +36,18 @@ def serve(
     port: Annotated[
         int, typer.Option(envvar="JANGTEO_PORT", min=0, max=65_535, help="The port; 0 takes any free one.")
     ] = Settings.port,
+    drain: Annotated[
+        int | None,
+        typer.Option(
+            envvar="JANGTEO_DRAIN",
+            min=0,
+            max=3_600,
+            metavar="SECONDS",
+            help="How long the server still answers after SIGTERM, while /health/ready says 503. "
+            f"Default: 0 on loopback, {_DRAIN_S} elsewhere.",
+            show_default=False,
+        ),
+    ] = None,
     platform: Platform = None,
     platform_secret: PlatformSecret = None,
     relay: Annotated[
@@ -108,6 +122,7 @@ def serve(
         keep_events_days=keep_events,
         host=host,
         port=port,
+        drain_s=(0 if host in LOOPBACK else _DRAIN_S) if drain is None else drain,
         demo=demo_shop,
         batch_max=batch_max,
         queue_max=queue_max,
@@ -162,12 +177,12 @@ class _StopSignals:
     """Catches SIGINT and SIGTERM before the HTTP server has handlers of its own, and after it has restored these."""
 
     def __init__(self) -> None:
-        self.received = False
+        self.received: list[int] = []
         for signal_number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signal_number, self._receive)
 
-    def _receive(self, *_: object) -> None:
-        self.received = True
+    def _receive(self, signal_number: int, _: object) -> None:
+        self.received.append(signal_number)
 
 
 def _events_target(settings: Settings) -> str:

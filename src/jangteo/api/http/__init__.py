@@ -1,1 +1,1 @@
-"""HTTP itself: uvicorn's settings, bounds on requests, and how bytes are written. Knows no route."""
+"""HTTP itself: uvicorn's settings, bounds on requests, how bytes are written, and what signals do. Knows no route."""

@@ -5,14 +5,18 @@ versions of uvicorn this is tested with; tests/architecture/test_library_interna
 """
 
 import asyncio
+import signal
 import socket
-from collections.abc import Callable
-from typing import Any, Final
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Protocol
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
+from jangteo.api.drain import Drain
+from jangteo.api.http.shutdown import Shutdown
 from jangteo.api.http.write_coalescing import CoalescedWrites
 
 SHUTDOWN_TIMEOUT_S: Final = 5
@@ -82,39 +86,69 @@ class BoundedHttp(HttpToolsProtocol):
             self._timeout = None
 
 
-def serve(application: Callable[..., Any], listening: socket.socket, should_stop: Callable[[], bool]) -> None:
-    """Serve an ASGI application in this process until SIGINT or SIGTERM.
+class Application(Protocol):
+    """An ASGI application that can drain."""
 
-    `should_stop` is called once, when the application has started: a signal that arrived before uvicorn took over the
-    signal handlers is only known to the caller.
+    drain: Drain
+
+    def __call__(self, scope: Any, receive: Any, send: Any, /) -> Awaitable[None]:
+        """Handle one request, or the server's start and shutdown."""
+
+
+def serve(application: Application, listening: socket.socket, received: Callable[[], Sequence[int]]) -> None:
+    """Serve an ASGI application in this process until SIGINT, or until SIGTERM and the drain.
+
+    `received` is called once: the signals that arrived before uvicorn took over the signal handlers are only known to
+    the caller.
     """
-    _Server(config(application), should_stop).run(sockets=[listening])
+
+    def make() -> Application:
+        Shutdown(application.drain)
+        _raise_again(received())
+        return application
+
+    uvicorn.Server(config(make, is_factory=True)).run(sockets=[listening])
 
 
 def supervise(
-    factory: Callable[[], Any], workers: int, listening: socket.socket, should_stop: Callable[[], bool]
+    factory: Callable[[], Application],
+    workers: int,
+    listening: socket.socket,
+    received: Callable[[], Sequence[int]],
+    *,
+    drain: Drain,
+    begin_drain: Callable[[], None],
+    end: Callable[[], None],
 ) -> None:
-    """Serve with several worker processes until SIGINT or SIGTERM, and replace the workers that die.
+    """Serve with several worker processes until SIGINT, or until SIGTERM and the drain. Replace the workers that die.
 
-    `factory` is pickled to each worker and makes its ASGI application there. `should_stop` is as for `serve`.
+    `factory` is pickled to each worker and makes its application there, with a supervised `Shutdown`. `begin_drain` and
+    `end` have every worker's called. `received` is as for `serve`.
     """
-    # The supervisor takes over the signal handlers when it is made, so `should_stop` is called afterwards.
-    supervisor = Multiprocess(config(factory, workers=workers), sockets=[listening])
-    if not should_stop():
+    # The supervisor takes over the signal handlers when it is made, so `received` is called afterwards.
+    supervisor = _Supervisor(config(factory, is_factory=True, workers=workers), listening, drain, begin_drain, end)
+    _raise_again(received())
+    supervisor.handle_signals()
+    if not supervisor.should_exit.is_set():
         supervisor.run()
 
 
-def config(application: Callable[..., Any], *, workers: int | None = None) -> uvicorn.Config:
+def _raise_again(signal_numbers: Sequence[int]) -> None:
+    for each in signal_numbers:
+        signal.raise_signal(each)
+
+
+def config(application: Callable[..., Any], *, is_factory: bool = False, workers: int | None = None) -> uvicorn.Config:
     """Return uvicorn's settings: nothing comes from the environment, and requests are not logged.
 
-    With `workers`, `application` is a factory that each worker process calls.
+    A factory is called in each process that serves, once its signal handlers are set and its event loop runs.
     """
     return uvicorn.Config(
         application,
         loop="uvloop",
         http=BoundedHttp,
         interface="asgi3",
-        factory=workers is not None,
+        factory=is_factory,
         workers=workers,
         timeout_worker_healthcheck=WORKER_HEALTH_TIMEOUT_S,
         ws="none",
@@ -128,12 +162,40 @@ def config(application: Callable[..., Any], *, workers: int | None = None) -> uv
     )
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, should_stop: Callable[[], bool]) -> None:
-        super().__init__(config)
-        self._should_stop = should_stop
+class _Supervisor(Multiprocess):
+    """Has the workers drain before it ends them, and replaces none of them meanwhile."""
 
-    async def main_loop(self) -> None:
-        """Serve, unless the server was told to stop while the application started."""
-        self.should_exit = self.should_exit or self._should_stop()
-        await super().main_loop()
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        listening: socket.socket,
+        drain: Drain,
+        begin_drain: Callable[[], None],
+        end: Callable[[], None],
+    ) -> None:
+        super().__init__(config, sockets=[listening])
+        self._drain = drain
+        self._begin_drain = begin_drain
+        self._end = end
+        self._drained_at = 0.0
+
+    def handle_term(self) -> None:
+        """Begin the drain. Without one, or at another SIGTERM, end."""
+        if self._drain.has_begun or not self._drain.seconds:
+            super().handle_term()
+            return
+        self._drain.has_begun = True
+        self._drained_at = time.monotonic() + self._drain.seconds
+        self._begin_drain()
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace the workers that have died or hang; during the drain only wait for its end."""
+        if not self._drain.has_begun:
+            super().keep_subprocess_alive()
+        elif time.monotonic() >= self._drained_at or not any(each.process.is_alive() for each in self.processes):
+            self.should_exit.set()
+
+    def terminate_all(self) -> None:
+        """End the workers, whether they drain or not."""
+        self._end()
+        super().terminate_all()
