@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 FAST := tests/core tests/engine tests/api tests/architecture tests/documents -m "not long" -k "not postgres"
 
-.PHONY: help serve test test-fast check format bench lock clean
+.PHONY: help serve test test-fast check format bench drill lock clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 11
@@ -32,6 +32,9 @@ format: $(VENV)/.develops ## format, and apply the linter's fixes
 
 bench: $(VENV)/.develops ## measure this machine, beside a bare echo and pgbench (in two minutes: make bench QUICK=1)
 	$(BIN)/python -m bench $(ARGS)
+
+drill: $(VENV)/.develops ## break a real cluster under load: Patroni, etcd, HAProxy (in three minutes: make drill ARGS="--short")
+	$(BIN)/python -m drill $(ARGS)
 
 lock: $(VENV)/.develops ## resolve the dependencies again (LOCK_ARGS="--upgrade" for newer versions)
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \

@@ -17,6 +17,7 @@ FILES = [
         "src/**/*",
         "tests/**/*",
         "bench/**/*",
+        "drill/**/*",
         "docs/**/*",
         "examples/**/*",
         "*.md",
