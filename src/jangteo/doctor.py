@@ -86,5 +86,8 @@ def _try_commit(storage: Storage, clock: Clock) -> Diagnosis:
 def _commit(storage: Storage, clock: Clock) -> str | None:
     """Return why the commit failed, or None."""
     with closing(storage.connect(COMMIT_TIMEOUT_S)) as connection:
-        (outcome,) = commit(connection, [Submission(CheckWritable())], clock).outcomes
+        result = commit(connection, [Submission(CheckWritable())], clock)
+    if result.not_begun is not None:
+        return result.not_begun
+    (outcome,) = result.outcomes
     return outcome.reason if isinstance(outcome, Failed) else None
