@@ -87,5 +87,7 @@ def _commit(storage: Storage, clock: Clock) -> str | None:
     """Return why the commit failed, or None."""
     with closing(storage.connect(COMMIT_TIMEOUT_S)) as connection:
         result = commit(connection, [Submission(CheckWritable())], clock)
-    failed = [each.reason for each in result.outcomes if isinstance(each, Failed)]
-    return result.not_begun or (failed[0] if failed else None)
+    if result.not_begun is not None:
+        return result.not_begun
+    (outcome,) = result.outcomes
+    return outcome.reason if isinstance(outcome, Failed) else None

@@ -11,6 +11,9 @@ import msgspec
 import psycopg
 import pytest
 
+from jangteo import doctor
+from jangteo.engine.batch import BatchResult
+from jangteo.storage.postgres import examination
 from jangteo.storage.sqlite import examination as sqlite_examination
 from tests.cli.conftest import CommandResult, Jangteo
 from tests.postgres import Server
@@ -84,6 +87,25 @@ def test_a_database_that_cannot_be_used_is_exit_code_2_after_all_other_checks(
     result = jangteo(*command("postgresql://shop@127.0.0.1:1/shop", tmp_path))
     assert "DANGER database" in result.out
     CommandResult(result.code, "", result.err).complains("can't be used")
+
+
+def test_a_database_that_is_lost_before_the_commit_is_a_danger_with_its_reason(
+    sqlite_database: str, checked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = BatchResult([], has_events=False, not_begun="PostgreSQL: connection refused")
+    monkeypatch.setattr(doctor, "commit", lambda *_: lost)
+    _, found = checked(sqlite_database)
+    assert (found["commit"]["severity"], "connection refused" in found["commit"]["found"]) == ("danger", True)
+
+
+def test_a_data_folder_that_may_not_be_looked_at_is_noted(
+    postgres_database: str, checked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No system takes a name as long as this; one that another user keeps closed fails alike.
+    monkeypatch.setattr(examination, "_DATA_FOLDER", "SELECT '/' || repeat('x', 5000)")
+    code, found = checked(postgres_database)
+    assert (code, found["free disk"]["severity"]) == (1, "note")
+    assert "can't be seen from here" in found["free disk"]["found"]
 
 
 @pytest.mark.long

@@ -37,7 +37,7 @@ class Platform:
         assert len(set(orders)) == len(orders), "two events of one order were sent together"
         return rejected
 
-    async def probe(self) -> str:
+    async def probe(self, timeout_s: float) -> str:
         return "in this process"
 
     async def close(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -72,13 +73,16 @@ def test_a_topic_must_be_there_and_is_not_created() -> None:
 @pytest.mark.parametrize("kind", ["http", "https", "nats", "kafka"])
 def test_a_platform_that_refuses_connections_is_noted(closed: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examination, "PROBE_TIMEOUT_S", 1.0)
-    check(found(f"{kind}://{closed}/orders"), "note", "events wait in the database")
+    reason = {"kafka": "refused"}.get(kind, "can't connect")
+    check(found(f"{kind}://{closed}/orders"), "note", reason, "events wait in the database")
 
 
 @pytest.mark.parametrize("kind", ["https", "nats", "kafka"])
 def test_a_platform_that_says_nothing_is_noted_in_time(silent: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examination, "PROBE_TIMEOUT_S", 0.5)
-    check(found(f"{kind}://{silent}/orders"), "note", "didn't answer within 0.5 s")
+    started = monotonic()
+    check(found(f"{kind}://{silent}/orders"), "note", "can't be reached")
+    assert monotonic() - started < 10
 
 
 def test_a_platform_that_no_server_would_start_with_is_a_danger(tmp_path: Path) -> None:

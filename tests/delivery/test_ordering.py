@@ -41,7 +41,7 @@ class Scripted:
         await asyncio.sleep(0)
         return {index: f"no to {event!r}" for index, event in enumerate(events) if event in self._refused}
 
-    async def probe(self) -> str:
+    async def probe(self, timeout_s: float) -> str:
         return "in this process"
 
     async def close(self) -> None:

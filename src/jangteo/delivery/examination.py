@@ -1,6 +1,5 @@
 """Examines the platform: whether it can be reached, without sending it an event."""
 
-import asyncio
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
@@ -23,10 +22,7 @@ async def examine_platform(url: str, secret: str | None, shop_files: Collection[
         return [danger(_SUBJECT, str(error), "a server with this platform doesn't start")]
     shown = shown_platform(url)
     try:
-        async with asyncio.timeout(PROBE_TIMEOUT_S):
-            found = f"{shown} {await sink.probe()}"
-    except TimeoutError:
-        return [note(_SUBJECT, f"{shown} didn't answer within {PROBE_TIMEOUT_S:g} s", _WAITING)]
+        found = f"{shown} {await sink.probe(PROBE_TIMEOUT_S)}"
     except PlatformUnavailable as error:
         return [note(_SUBJECT, f"{shown} can't be reached ({error})", _WAITING)]
     finally:

@@ -36,10 +36,10 @@ class Sink(Protocol):
         have been delivered durably. May be cancelled. Raises PlatformUnavailable and PlatformGone.
         """
 
-    async def probe(self) -> str:
-        """Reach the platform without sending an event, and return what was found, in a few words.
+    async def probe(self, timeout_s: float) -> str:
+        """Reach the platform within `timeout_s` without sending an event; return what was found, in a few words.
 
-        May be cancelled. Raises PlatformUnavailable.
+        Raises PlatformUnavailable.
         """
 
     async def close(self) -> None:

@@ -54,7 +54,7 @@ class JsonLines:
             raise
         return {}
 
-    async def probe(self) -> str:
+    async def probe(self, timeout_s: float) -> str:  # noqa: ARG002 - the protocol's own signature
         """Check that the file, or its folder if there is none yet, can be written. Raises PlatformUnavailable."""
         try:
             self.check(())

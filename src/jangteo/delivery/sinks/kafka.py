@@ -48,9 +48,10 @@ class Kafka:
         self._delivery = delivery
         return rejected
 
-    async def probe(self) -> str:
+    async def probe(self, timeout_s: float) -> str:
         """Find the topic. Raises PlatformUnavailable."""
-        partitions = await asyncio.to_thread(count_partitions, self._settings, self._topic, self._timeout_s)
+        # The client itself has to end in time: whoever cancels this would still wait for the thread.
+        partitions = await asyncio.to_thread(count_partitions, self._settings, self._topic, timeout_s)
         return f"the topic {self._topic} has {partitions} partitions"
 
     async def close(self) -> None:

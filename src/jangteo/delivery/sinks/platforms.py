@@ -18,7 +18,7 @@ class Nowhere:
         """Accept every event."""
         return {}
 
-    async def probe(self) -> str:
+    async def probe(self, timeout_s: float) -> str:  # noqa: ARG002 - the protocol's own signature
         """Find that every event is accepted."""
         return "every event counts as sent at once"
 

@@ -64,17 +64,17 @@ class Webhook:
             parts += [part[half:], part[:half]]
         return rejected
 
-    async def probe(self) -> str:
+    async def probe(self, timeout_s: float) -> str:
         """Connect, with TLS for HTTPS, and send nothing. Raises PlatformUnavailable."""
         url = urlsplit(self._url)
         tls = url.scheme == "https"
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(timeout_s):
                 _, writer = await asyncio.open_connection(
                     url.hostname, url.port or (443 if tls else 80), ssl=ssl.create_default_context() if tls else None
                 )
         except TimeoutError:
-            raise PlatformUnavailable(f"no connection within {self._timeout_s:g} s") from None
+            raise PlatformUnavailable(f"no connection within {timeout_s:g} s") from None
         except (OSError, ValueError) as error:
             raise PlatformUnavailable(f"can't connect: {one_line(str(error) or type(error).__name__)}") from None
         writer.transport.abort()

@@ -1,6 +1,7 @@
 """Examines a PostgreSQL server for `jangteo doctor`: what `durability` does, and all that isn't about commits."""
 
 import ipaddress
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,7 +104,8 @@ def _free_disk(raw: psycopg.Connection[Row]) -> Diagnosis:
     subject = "free disk"
     rows = raw.execute(_DATA_FOLDER).fetchall()
     folder = Path(rows[0][0]) if rows else None
-    if folder is None or not _is_local(raw) or not folder.exists():
+    # Another user's folder may not even be looked at, which `Path.exists` raises.
+    if folder is None or not _is_local(raw) or not os.access(folder, os.F_OK):
         return note(subject, "the server's can't be seen from here", "watch it there")
     return examine_disk(subject, folder)
 

@@ -16,10 +16,10 @@ from jangteo.storage.errors import CannotOpen
 from jangteo.storage.port import Row
 from jangteo.storage.postgres.connecting import POOLED, cut_after, open_raw
 
-_TIMEOUT_S: Final = 1.5
-"""How long both sessions may take to answer; connecting may take longer by half a second."""
+_TIMEOUT_S: Final = 5.0
+"""How long connecting and all answers may each take: only a pooler without a free session takes that long."""
 _NO_SECOND_SESSION: Final = (
-    f"the database's URL leads to a pooler that gave no second session within {_TIMEOUT_S} s: let its pool have as "
+    f"the database's URL leads to a pooler that gave no second session within {_TIMEOUT_S:g} s: let its pool have as "
     "many connections as docs/operations.md counts, or connect to the server directly"
 )
 
