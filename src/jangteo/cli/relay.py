@@ -8,6 +8,7 @@ import uvloop
 
 from jangteo import logs
 from jangteo.app import platform_of, reads_of, relay_of, system_clock
+from jangteo.cli.opening import open_shop
 from jangteo.cli.options import Database, KeepEvents, Platform, PlatformSecret, without_password
 from jangteo.delivery.sinks.platforms import shown_platform
 from jangteo.engine import gc_tuning
@@ -15,7 +16,6 @@ from jangteo.engine.commands import Commands
 from jangteo.engine.writer.thread import WriterThread
 from jangteo.settings import Settings
 from jangteo.storage.port import Storage
-from jangteo.storage.urls import open_storage
 
 
 def relay(
@@ -32,8 +32,7 @@ def relay(
         database=database, platform=platform, platform_secret=platform_secret, keep_events_days=keep_events
     )
     logs.configure()
-    storage = open_storage(database)
-    storage.check()
+    storage = open_shop(database, writes=True)
     gc_tuning.tune_gc()
     uvloop.run(_run(settings, storage))
     typer.echo("Closed. Unsent events are sent at the next start.")

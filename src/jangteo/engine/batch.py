@@ -14,7 +14,7 @@ from jangteo.core.refusals import KeyReused
 from jangteo.engine.outcomes import SerializedOutcome, fingerprint_of, from_record, serialize, to_record
 from jangteo.storage import idempotency
 from jangteo.storage.book import Loading, save_book
-from jangteo.storage.errors import Conflict, Unavailable
+from jangteo.storage.errors import Conflict, TooOld, Unavailable
 from jangteo.storage.idempotency import IdempotencyRecord
 from jangteo.storage.port import Connection, Session
 
@@ -76,7 +76,9 @@ def commit(connection: Connection, submissions: Sequence[Submission], clock: Cal
     try:
         return _commit_whole(connection, submissions, clock)
     except Unavailable as error:
-        log.warning("batch failed", commands=len(submissions), reason=str(error))
+        # That this version is too old is logged once.
+        if not isinstance(error, TooOld):
+            log.warning("batch failed", commands=len(submissions), reason=str(error))
         return BatchResult([Failed(str(error))] * len(submissions), has_events=False)
     except Conflict as error:
         if len(submissions) == 1:

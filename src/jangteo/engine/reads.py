@@ -11,7 +11,7 @@ import structlog
 
 from jangteo.engine.worker_pool import WorkerPool
 from jangteo.storage import port
-from jangteo.storage.errors import Conflict, Unavailable
+from jangteo.storage.errors import Conflict, TooOld, Unavailable
 from jangteo.storage.port import Query, QueryRefused, Snapshot, Storage
 
 log = structlog.get_logger()
@@ -69,6 +69,9 @@ class _Reader:
     def work(self, jobs: Sequence[Query[Any]]) -> Sequence[Any]:
         try:
             answers = self._answers(tuple(dict.fromkeys(jobs)))
+        except TooOld:
+            # The writer has logged it.
+            raise
         except Exception as error:
             log.warning("queries failed", queries=len(jobs), reason=repr(error))
             raise Unavailable(str(error)) from error

@@ -17,6 +17,10 @@ class Unavailable(StorageError):
     """The database can't be read or written now. Nothing of the transaction is kept."""
 
 
+class TooOld(Unavailable):
+    """The database was migrated, and no longer admits this version of Jangteo; the message is one line."""
+
+
 class Conflict(StorageError):
     """Another transaction came first. Nothing of this one is kept; the whole batch may be retried."""
 

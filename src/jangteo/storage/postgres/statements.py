@@ -58,9 +58,20 @@ def new_ids(tables: tuple[Table, ...]) -> str:
 @cache
 def continue_after_largest_id(table: Table) -> str:
     """Set the table's sequence to its largest id."""
-    own = table.c.id.identity is not None
-    sequence = f"pg_get_serial_sequence('{table.name}', 'id')::regclass" if own else f"'{table.name}_ids'"
-    return f"SELECT setval({sequence}, MAX(id)) FROM {table.name}"
+    return f"SELECT setval({_sequence(table)}, MAX(id)) FROM {table.name}"
+
+
+@cache
+def take_ids(table: Table) -> str:
+    """Take `%s` ids from the table's sequence and select the last of them."""
+    return f"SELECT MAX(id) FROM (SELECT nextval({_sequence(table)}) AS id FROM generate_series(1, %s)) AS taken"
+
+
+def last_and_largest_ids(tables: Sequence[Table]) -> str:
+    """Select, for each table with a sequence, its name, the last id that the sequence gave, and the largest id."""
+    return " UNION ALL ".join(
+        f"SELECT '{table.name}', {_last_id(table)}, COALESCE((SELECT MAX(id) FROM {table.name}), 0)" for table in tables
+    )
 
 
 @cache
@@ -97,6 +108,20 @@ def columns_of(write: Write) -> Sequence[str]:
     if isinstance(write, Insert):
         return write.columns
     return (*write.set_columns, "id", *write.guards)
+
+
+def _sequence(table: Table) -> str:
+    if table.c.id.identity is None:
+        return f"'{table.name}_ids'::regclass"
+    return f"pg_get_serial_sequence('{table.name}', 'id')::regclass"
+
+
+def _last_id(table: Table) -> str:
+    if table.c.id.identity is None:
+        # One that gave no id yet may have been set to give any as its first.
+        return f"(SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {table.name}_ids)"
+    # PostgreSQL chose its name.
+    return f"COALESCE(pg_sequence_last_value({_sequence(table)}), 0)"
 
 
 def _step(write: Write, is_one_row: bool, numbers: Iterator[int]) -> str:  # noqa: FBT001 - unpacked from a pair
