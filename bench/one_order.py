@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from statistics import median
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Final
 
 from bench.contenders import contenders, postgres, servers, shops
@@ -99,12 +99,12 @@ def _over_socket(database: str) -> float:
     """The median time of an order sent to a writer process over its socket, in microseconds."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        command = [sys.executable, "-m", "jangteo.engine.writer", str(theirs.fileno()), "256"]
+        command = [sys.executable, "-m", "jangteo.engine.writer", str(theirs.fileno()), "256", "10", "5"]
         with subprocess.Popen(
             command, env={**os.environ, DATABASE_VARIABLE: database}, pass_fds=(theirs.fileno(),)
         ) as writer:
             theirs.close()
-            times = [_round_trip_s(ours, commands_frame([pack(order)])) for order in _orders()]
+            times = [_round_trip_s(ours, commands_frame(monotonic(), [pack(order)])) for order in _orders()]
             ours.close()
             writer.wait()
     # The first orders meet a writer that has just started.

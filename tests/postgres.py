@@ -58,14 +58,7 @@ class Server:
         self._process: subprocess.Popen[Any] | None = None
         if self._system_user:
             shutil.chown(self._folder, self._system_user["user"], self._system_user["group"])
-        options = ("-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync", "--no-locale")
-        subprocess.run(
-            [self.programs / "initdb", "-D", self._data, *options],
-            check=True,
-            capture_output=True,
-            cwd=self._folder,
-            **self._system_user,
-        )
+        self._create_data()
         rules = self._data / "pg_hba.conf"
         rules.write_text(f"host all {PASSWORD_ROLE} 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
 
@@ -90,12 +83,36 @@ class Server:
     def kill(self) -> None:
         """Kill all of its processes at once, as a power failure would."""
         assert self._process is not None
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _execute(self, program: str, *arguments: str | Path) -> None:
+        command = [self.programs / program, *arguments]
+        subprocess.run(command, check=True, capture_output=True, cwd=self._folder, **self._system_user)
+
+    def freeze(self) -> None:
+        """Stop all of its processes: the kernel goes on accepting connections and data, and nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let all of its processes go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            return
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         for process_id in (self._process.pid, *map(int, children)):
             with suppress(ProcessLookupError):
-                os.kill(process_id, signal.SIGKILL)
+                os.kill(process_id, number)
+
+    def stop(self) -> None:
+        """End all sessions and shut down, once the standbys have everything."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
         self._process.wait()
-        (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def restart_as_replica(self) -> None:
         """Restart it as a replica that has lost its primary: it can only be read."""
@@ -116,6 +133,10 @@ class Server:
         statements = {found[1] for found in _STATEMENT.finditer((self._folder / "log").read_text())}
         assert statements, "the log contains no statement"
         return sorted(statement for statement in statements if BANNED.search(statement))
+
+    def _create_data(self) -> None:
+        options = ("-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync", "--no-locale")
+        self._execute("initdb", "-D", self._data, *options)
 
     def url(self, database: str) -> str:
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
@@ -153,6 +174,23 @@ class Server:
             return {}
         entry = pwd.getpwnam("nobody")
         return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+class Standby(Server):
+    """A copy of a running server that follows it, under a name that its `synchronous_standby_names` may have."""
+
+    def __init__(self, primary: Server, name: str) -> None:
+        self._primary = primary
+        settings = {**primary._settings, "cluster_name": name, "synchronous_standby_names": ""}
+        super().__init__(None, **settings)
+
+    def promote(self) -> None:
+        """Make this standby a primary, and wait until it is."""
+        self._execute("pg_ctl", "promote", "-D", self._data)
+
+    def _create_data(self) -> None:
+        source = ("-h", "127.0.0.1", "-p", str(self._primary.port), "-U", USER)
+        self._execute("pg_basebackup", "-D", self._data, *source, "-c", "fast", "-R", "--no-sync")
 
 
 @contextmanager

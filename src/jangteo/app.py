@@ -17,6 +17,7 @@ from jangteo.delivery.sender import Sender
 from jangteo.delivery.sinks.platforms import open_sink, shown_platform
 from jangteo.engine.best_sellers import BestSellers
 from jangteo.engine.commands import Commands, Writer
+from jangteo.engine.deadlines import Timeouts
 from jangteo.engine.reads import Reads
 from jangteo.engine.writer.client import WriterProcess
 from jangteo.engine.writer.pool import WriterPool
@@ -51,9 +52,21 @@ def relay_of(settings: Settings, commands: Commands, reads: Reads, *, others_com
     return Relay(sender, retention=timedelta(days=settings.keep_events_days), others_commit=others_commit)
 
 
+def timeouts_of(settings: Settings) -> Timeouts:
+    """Return how long callers wait for a shop's database."""
+    return Timeouts(settings.database_timeout_s, settings.hold_s)
+
+
 def reads_of(settings: Settings, storage: Storage, clock: Clock) -> Reads:
     """Build the worker pools that answer a shop's queries."""
-    return Reads(storage, clock, threads=settings.readers, batch_max=settings.batch_max, queue_max=settings.queue_max)
+    return Reads(
+        storage,
+        clock,
+        threads=settings.readers,
+        batch_max=settings.batch_max,
+        queue_max=settings.queue_max,
+        timeouts=timeouts_of(settings),
+    )
 
 
 class Shop:
@@ -85,9 +98,11 @@ class Shop:
         return writers[0] if count == 1 else WriterPool(writers)
 
     def _one_writer(self, clock: Clock, queue_max: int) -> Writer:
-        settings = self.settings
+        settings, timeouts = self.settings, timeouts_of(self.settings)
         if settings.writer == "thread":
-            return WriterThread(self.storage, clock, batch_max=settings.batch_max, queue_max=queue_max)
+            return WriterThread(
+                self.storage, clock, batch_max=settings.batch_max, queue_max=queue_max, timeouts=timeouts
+            )
         return WriterProcess(
             lambda descriptor: (
                 sys.executable,
@@ -95,10 +110,13 @@ class Shop:
                 "jangteo.engine.writer",
                 str(descriptor),
                 str(settings.batch_max),
+                str(timeouts.database_s),
+                str(timeouts.hold_s),
             ),
             environment={DATABASE_VARIABLE: settings.database},
             kept_files=self.storage.kept_files,
             queue_max=queue_max,
+            timeouts=timeouts,
         )
 
     @asynccontextmanager

@@ -67,9 +67,10 @@ SUBMISSIONS = [
 
 
 def test_every_command_is_decoded_as_it_was_encoded() -> None:
-    sent = commands_frame([pack(each) for each in SUBMISSIONS])
+    sent = commands_frame(12.5, [pack(each) for each in SUBMISSIONS])
     (content,) = Frames().receive(sent)
-    received = read_submissions(content)
+    sent_at, received = read_submissions(content)
+    assert sent_at == 12.5
     # A tuple may be decoded as a list; nothing else may differ.
     assert repr(received).replace("[", "(").replace("]", ")") == repr(SUBMISSIONS).replace("[", "(").replace("]", ")")
 

@@ -88,6 +88,14 @@ class Customers:
         wanted = self.answers + number
         await self._until(lambda: self.answers >= wanted)
 
+    async def successes(self, number: int) -> None:
+        """Wait for `number` more successful responses."""
+        await self._more_responses(number, lambda status: status < 400)
+
+    async def refusals(self, number: int) -> None:
+        """Wait for `number` more responses with status 503."""
+        await self._more_responses(number, lambda status: status == 503)
+
     async def in_flight(self, address: str, number: int) -> None:
         """Wait until `number` requests with a key are in flight to a server at once."""
         await self._until(lambda: self._in_flight[address] >= number)
@@ -101,6 +109,13 @@ class Customers:
                 orders = [order["orderId"] for order in http.get(f"/users/{each.user}/orders?limit=1000").json()]
                 assert sorted(orders) == sorted(each.orders)
             assert http.get(f"/products/{self._product}").json()["stock"] == STOCK - len(self.orders)
+
+    async def _more_responses(self, number: int, counts: Callable[[int], bool]) -> None:
+        def counted() -> int:
+            return sum(count for (_, status), count in self.responses.items() if counts(status))
+
+        wanted = counted() + number
+        await self._until(lambda: counted() >= wanted)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(60):
@@ -186,6 +201,7 @@ class Customers:
         finally:
             self._in_flight[address] -= key is not None
         self.responses[address, answer.status_code] += 1
+        self._progress.set()
         if answer.is_success:
             return answer
         assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable"), answer.text

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import httpx
 import pytest
 
 from jangteo.api.routes import ROUTES
-from jangteo.engine.writer.thread import WriterThread
+from jangteo.app import Clock
+from jangteo.engine.batch import BatchResult, Submission, commit
+from jangteo.engine.writer import loop
+from jangteo.storage.port import Connection
 from tests.serving import Http, ServedShop
 
 
@@ -39,26 +41,24 @@ def test_a_full_queue_answers_503_with_retry_after(open_shop: Callable[..., Serv
     assert charge(shop).json() == {"userId": 1, "balance": 2}
 
 
-def test_commands_that_arrive_during_a_commit_are_one_batch(open_shop: Callable[..., ServedShop]) -> None:
+def test_commands_that_arrive_during_a_commit_are_one_batch(
+    open_shop: Callable[..., ServedShop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed: list[int] = []
+
+    def counted(connection: Connection, submissions: Sequence[Submission], clock: Clock) -> BatchResult:
+        committed.append(len(submissions))
+        return commit(connection, submissions, clock)
+
     shop = open_shop(relay=False)
     shop.http.user()
-    committed: list[int] = []
-    writer = shop.shop.commands._writer
-    assert isinstance(writer, WriterThread)
-    pool = writer._pool
-    answer = pool._answer
-
-    def counted(entries: list[Any], results: Sequence[Any]) -> None:
-        committed.append(len(entries))
-        answer(entries, results)
-
-    pool._answer = counted  # type: ignore[method-assign]  # to see the batches
+    monkeypatch.setattr(loop, "commit", counted)
     shop.clock.block_commits()
     with ThreadPoolExecutor(11) as clients:
         first = clients.submit(charge, shop)
         assert shop.clock.commit_blocked.wait(30)
         others = [clients.submit(charge, shop) for _ in range(10)]
-        while pool.unanswered < 11:
+        while shop.shop.commands._writer.unanswered < 11:
             shop.http.get("/health/live")
         shop.clock.commits_allowed.set()
         balances = sorted(each.result().json()["balance"] for each in (first, *others))

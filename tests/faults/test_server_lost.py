@@ -32,7 +32,7 @@ def events(tmp_path: Path) -> Path:
 
 def test_a_killed_database_loses_nothing_and_executes_nothing_twice(own_postgres: Server, events: Path) -> None:
     database = own_postgres.create("shop")
-    shop = serve_in_process(database, "--workers", "2", "--platform", f"file:{events}")
+    shop = serve_in_process(database, "--workers", "2", "--hold", "0", "--platform", f"file:{events}")
     customers = Customers([shop.address], with_keys=8, without_keys=4)
 
     async def scenario() -> None:

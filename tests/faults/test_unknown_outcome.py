@@ -16,7 +16,6 @@ from jangteo.engine.outcomes import serialize
 from jangteo.engine.reads import Reads
 from jangteo.storage import wallets
 from jangteo.storage.port import Connection, Query
-from jangteo.storage.postgres import connection as postgres_side
 from jangteo.storage.postgres import pipeline
 from jangteo.storage.urls import open_storage
 from tests.faults.cutting import CuttingProxy, Direction
@@ -132,9 +131,9 @@ def test_queries_succeed_although_their_idle_connection_was_lost(
 
 
 def test_a_commit_that_cannot_be_resolved_fails_as_not_known(
-    connection: Connection, proxy: CuttingProxy, postgres_database: str, monkeypatch: pytest.MonkeyPatch
+    connection: Any, proxy: CuttingProxy, postgres_database: str
 ) -> None:
-    monkeypatch.setattr(postgres_side, "RESOLVE_TIMEOUT_S", 0.0)
+    connection._timeout_s = 0.0
     proxy.cut("to the client", 2, 0.0)
     # The server can't be reached any more.
     proxy.close()

@@ -8,14 +8,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from jangteo.storage.postgres.connection import open_connection
+from jangteo.storage.postgres.connecting import open_raw
 from jangteo.storage.postgres.pipeline import Pipeline
 from tests.postgres import Server
 
 
 @pytest.fixture
 def pipeline(postgres: Server) -> Iterator[Pipeline]:
-    opened = Pipeline(open_connection(postgres.url("postgres")))
+    opened = Pipeline(open_raw(postgres.url("postgres")), 10)
     yield opened
     opened.close()
 
@@ -95,7 +95,7 @@ def test_rows_of_a_statement_skipped_after_an_error_raise(pipeline: Pipeline) ->
 
 def test_text_is_utf8_whatever_encoding_is_configured(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
-    other = Pipeline(open_connection(postgres.url("postgres") + "?client_encoding=EUC_KR"))
+    other = Pipeline(open_raw(postgres.url("postgres") + "?client_encoding=EUC_KR"), 10)
     assert list(other.send("SELECT $1::text, LENGTH($1)::bigint", ["장터"])) == [("장터", 2)]
     other.close()
 

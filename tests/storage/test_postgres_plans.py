@@ -25,9 +25,9 @@ from jangteo.engine.batch import Submission, commit
 from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.storage.port import Row, Session
 from jangteo.storage.postgres import pipeline
-from jangteo.storage.postgres.connection import PLAN_BY_KEYS
 from jangteo.storage.postgres.encoding import Parameter
 from jangteo.storage.postgres.pipeline import PendingRows, Pipeline
+from jangteo.storage.postgres.session_settings import PLAN_BY_KEYS
 from jangteo.storage.timestamps import to_micros
 from jangteo.storage.urls import open_storage
 from tests.storage.best_sellers.shop import best_sellers_shop
@@ -61,7 +61,7 @@ BATCHES: tuple[tuple[Command, ...], ...] = (
 )
 # A claim without a campaign scans for those that have coupons left: there are few.
 SCANNED = {"campaigns"}
-SMALL = {"best_seller_windows", "best_seller_version"}
+SMALL = {"compatibility", "best_seller_windows", "best_seller_version"}
 MANY_ORDERS = (
     """
     INSERT INTO products (id, name, price, stock, created_at)
@@ -131,7 +131,8 @@ def test_batches_find_all_rows_by_key(postgres_database: str, monkeypatch: pytes
     statements = statements_of(postgres_database, monkeypatch)
     assert len(statements) > 30
     with psycopg.connect(postgres_database, autocommit=True) as raw:
-        raw.execute(PLAN_BY_KEYS)
+        for setting in PLAN_BY_KEYS.items():
+            raw.execute("SELECT set_config(%s, %s, FALSE)", setting)
         for sql in statements:
             plan = raw.execute(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {sql}".encode()).fetchall()[0][0]
             scanned = {each["Relation Name"] for each in scans(plan[0]["Plan"]) if not BY_KEY & each.keys()}

@@ -44,6 +44,26 @@ KeepEvents = Annotated[
         help="How long events are kept after they were sent, for looking at and replaying them.",
     ),
 ]
+DatabaseTimeout = Annotated[
+    float,
+    typer.Option(
+        envvar="JANGTEO_DATABASE_TIMEOUT",
+        min=1,
+        max=600,
+        metavar="SECONDS",
+        help="How long one answer of the database is waited for; then clients get 503.",
+    ),
+]
+Hold = Annotated[
+    float,
+    typer.Option(
+        envvar="JANGTEO_HOLD",
+        min=0,
+        max=600,
+        metavar="SECONDS",
+        help="How long requests wait while no database can be reached, before clients get 503.",
+    ),
+]
 
 
 def without_password(database: str) -> str:

@@ -7,9 +7,17 @@ import typer
 import uvloop
 
 from jangteo import logs
-from jangteo.app import platform_of, reads_of, relay_of, system_clock
+from jangteo.app import platform_of, reads_of, relay_of, system_clock, timeouts_of
 from jangteo.cli.opening import open_shop
-from jangteo.cli.options import Database, KeepEvents, Platform, PlatformSecret, without_password
+from jangteo.cli.options import (
+    Database,
+    DatabaseTimeout,
+    Hold,
+    KeepEvents,
+    Platform,
+    PlatformSecret,
+    without_password,
+)
 from jangteo.delivery.sinks.platforms import shown_platform
 from jangteo.engine import gc_tuning
 from jangteo.engine.commands import Commands
@@ -23,13 +31,20 @@ def relay(
     platform: Platform = None,
     platform_secret: PlatformSecret = None,
     keep_events: KeepEvents = Settings.keep_events_days,
+    database_timeout: DatabaseTimeout = Settings.database_timeout_s,
+    hold: Hold = Settings.hold_s,
 ) -> None:
     """Send the shop's events until stopped, for servers that run with --no-relay.
 
     Several may run: one sends, and another takes over when it ends.
     """
     settings = Settings(
-        database=database, platform=platform, platform_secret=platform_secret, keep_events_days=keep_events
+        database=database,
+        platform=platform,
+        platform_secret=platform_secret,
+        keep_events_days=keep_events,
+        database_timeout_s=database_timeout,
+        hold_s=hold,
     )
     logs.configure()
     storage = open_shop(database, writes=True)
@@ -39,7 +54,14 @@ def relay(
 
 
 async def _run(settings: Settings, storage: Storage) -> None:
-    commands = Commands(WriterThread(storage, system_clock, batch_max=settings.batch_max, queue_max=settings.queue_max))
+    writer = WriterThread(
+        storage,
+        system_clock,
+        batch_max=settings.batch_max,
+        queue_max=settings.queue_max,
+        timeouts=timeouts_of(settings),
+    )
+    commands = Commands(writer)
     reads = reads_of(settings, storage, system_clock)
     event_relay = relay_of(settings, commands, reads, others_commit=True)
     closing = asyncio.Event()

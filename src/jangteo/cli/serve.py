@@ -10,7 +10,15 @@ import typer
 from jangteo import demo, logs
 from jangteo.api.http import server
 from jangteo.app import Shop, platform_of, system_clock
-from jangteo.cli.options import Database, KeepEvents, Platform, PlatformSecret, without_password
+from jangteo.cli.options import (
+    Database,
+    DatabaseTimeout,
+    Hold,
+    KeepEvents,
+    Platform,
+    PlatformSecret,
+    without_password,
+)
 from jangteo.delivery.sinks.platforms import shown_platform
 from jangteo.engine import gc_tuning
 from jangteo.settings import LOOPBACK, Settings
@@ -87,6 +95,8 @@ def serve(
             help="Threads that run short queries; longer queries have threads of their own.",
         ),
     ] = Settings.readers,
+    database_timeout: DatabaseTimeout = Settings.database_timeout_s,
+    hold: Hold = Settings.hold_s,
 ) -> None:
     """Serve the shop over HTTP."""
     settings = Settings(
@@ -103,6 +113,8 @@ def serve(
         readers=readers,
         writer=writer,
         writers=writers,
+        database_timeout_s=database_timeout,
+        hold_s=hold,
     )
     logs.configure()
     listening = _listen(host, port)

@@ -14,7 +14,7 @@ from jangteo.core.refusals import KeyReused
 from jangteo.engine.outcomes import SerializedOutcome, fingerprint_of, from_record, serialize, to_record
 from jangteo.storage import idempotency
 from jangteo.storage.book import Loading, save_book
-from jangteo.storage.errors import Conflict, TooOld, Unavailable
+from jangteo.storage.errors import Conflict, TooOld, Unavailable, Unreachable
 from jangteo.storage.idempotency import IdempotencyRecord
 from jangteo.storage.port import Connection, Session
 
@@ -46,6 +46,8 @@ class BatchResult(NamedTuple):
     outcomes: list[SerializedOutcome | Failed]
     has_events: bool
     """Whether the batch wrote events to the outbox."""
+    not_begun: str | None = None
+    """Why the last commands have no outcome: the database could not be reached, and nothing of them has begun."""
 
 
 def apply(session: Session, submissions: Sequence[Submission], now: datetime) -> BatchResult:
@@ -72,26 +74,31 @@ def apply(session: Session, submissions: Sequence[Submission], now: datetime) ->
 
 
 def commit(connection: Connection, submissions: Sequence[Submission], clock: Callable[[], datetime]) -> BatchResult:
-    """Decide a batch and make it durable. Never raises: a command that fails has changed nothing and is `Failed`."""
+    """Decide a batch and make it durable. Never raises: a command that fails has changed nothing and is `Failed`.
+
+    Where the database can't be reached, the last commands of the batch may be left without an outcome (`not_begun`).
+    """
     try:
         return _commit_whole(connection, submissions, clock)
+    except Unreachable as error:
+        return BatchResult([], has_events=False, not_begun=str(error))
     except Unavailable as error:
         # That this version is too old is logged once.
         if not isinstance(error, TooOld):
             log.warning("batch failed", commands=len(submissions), reason=str(error))
         return BatchResult([Failed(str(error))] * len(submissions), has_events=False)
-    except Conflict as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is logged, and other commands go on
         if len(submissions) == 1:
-            log.warning("command failed", command=type(submissions[0].command).__name__, reason=str(error))
-            return BatchResult([Failed(str(error))], has_events=False)
-    except Exception as error:
-        if len(submissions) == 1:
-            log.exception("command failed", command=type(submissions[0].command).__name__, reason=str(error))
+            report = log.warning if isinstance(error, Conflict) else log.exception
+            report("command failed", command=type(submissions[0].command).__name__, reason=str(error))
             return BatchResult([Failed(str(error))], has_events=False)
     middle = len(submissions) // 2
     first = commit(connection, submissions[:middle], clock)
+    if first.not_begun is not None:
+        return first
     second = commit(connection, submissions[middle:], clock)
-    return BatchResult(first.outcomes + second.outcomes, first.has_events or second.has_events)
+    outcomes = first.outcomes + second.outcomes
+    return BatchResult(outcomes, first.has_events or second.has_events, second.not_begun)
 
 
 def _commit_whole(

@@ -3,19 +3,23 @@
 A snapshot is opened after its queries have arrived, so an answer is never older than its query.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, Final, TypeVar, cast, get_args
 
 import structlog
 
+from jangteo.engine.deadlines import DEFAULT_TIMEOUTS, Timeouts
 from jangteo.engine.worker_pool import WorkerPool
 from jangteo.storage import port
-from jangteo.storage.errors import Conflict, TooOld, Unavailable
-from jangteo.storage.port import Query, QueryRefused, Snapshot, Storage
+from jangteo.storage.errors import Conflict, TooOld, Unavailable, Unreachable
+from jangteo.storage.port import Cost, Query, QueryRefused, Snapshot, Storage
 
 log = structlog.get_logger()
 Answer = TypeVar("Answer")
+
+_LONG_TIMEOUTS_S: Final[Mapping[Cost, float]] = {"aggregate": 30.0, "scan": 60.0, "sweep": port.LONG_TIMEOUT_S}
+"""How long one answer of the database is waited for, by what a query costs, where it isn't the server's timeout."""
 
 
 class Reads:
@@ -29,19 +33,25 @@ class Reads:
         threads: int,
         batch_max: int,
         queue_max: int,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
     ) -> None:
-        """The pool of point queries has `threads` threads, every other pool has one; each has its own connection."""
+        """The pool of point queries has `threads` threads, every other pool has one; each has its own connection.
 
-        def pool(name: str, threads: int) -> WorkerPool[Query[Any], Any]:
+        Queries that take long by their nature have timeouts of their own.
+        """
+
+        def pool(cost: Cost) -> WorkerPool[Query[Any], Any]:
+            timeout_s = _LONG_TIMEOUTS_S.get(cost, timeouts.database_s)
             return WorkerPool(
-                name,
-                lambda: _Reader(storage, clock),
-                threads=threads,
+                f"read-{cost}",
+                lambda: _Reader(storage, clock, timeout_s),
+                threads=threads if cost == "point" else 1,
                 batch_max=batch_max,
                 queue_max=queue_max,
+                timeouts=Timeouts(timeout_s, timeouts.hold_s),
             )
 
-        self._pools = {name: pool(f"read-{name}", threads if name == "point" else 1) for name in get_args(port.Cost)}
+        self._pools = {cost: pool(cost) for cost in get_args(port.Cost)}
 
     def start(self) -> None:
         """Start the pools; call it on the event loop that receives the answers."""
@@ -62,8 +72,8 @@ class Reads:
 
 
 class _Reader:
-    def __init__(self, storage: Storage, clock: Callable[[], datetime]) -> None:
-        self._connection = storage.connect()
+    def __init__(self, storage: Storage, clock: Callable[[], datetime], timeout_s: float) -> None:
+        self._connection = storage.connect(timeout_s)
         self._clock = clock
 
     def work(self, jobs: Sequence[Query[Any]]) -> Sequence[Any]:
@@ -71,6 +81,9 @@ class _Reader:
             answers = self._answers(tuple(dict.fromkeys(jobs)))
         except TooOld:
             # The writer has logged it.
+            raise
+        except Unreachable:
+            # The pool tries again, for as long as queries are held.
             raise
         except Exception as error:
             log.warning("queries failed", queries=len(jobs), reason=repr(error))

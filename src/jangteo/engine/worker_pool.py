@@ -1,15 +1,23 @@
 """Threads with a bounded queue that handle together the jobs that arrived together.
 
 No timer delays a job: an idle thread takes a lone job at once, and a busy one takes everything that arrived meanwhile,
-up to `batch_max`, as its next batch.
+up to `batch_max`, as its next batch. A job that is not answered in time fails, whatever its thread waits for.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from time import monotonic, sleep
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
+from jangteo.engine.deadlines import DEFAULT_TIMEOUTS, GRACE_S, Deadlines, Timeouts, Waiting
+from jangteo.storage.errors import Unreachable
+
+HOLD_PAUSE_S: Final = 0.1
+"""The pause before jobs are tried again that found no database."""
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 JobIn = TypeVar("JobIn", contravariant=True)
@@ -30,7 +38,8 @@ class Worker(Protocol[JobIn, ResultOut]):
     def work(self, jobs: Sequence[JobIn]) -> Sequence[ResultOut | Exception]:
         """Return a result for each job, in the same order; an exception is raised to the job's submitter.
 
-        An exception that `work` itself raises is raised to the submitters of all these jobs.
+        An exception that `work` itself raises is raised to the submitters of all these jobs; Unreachable only once
+        they have waited for the hold: until then they are tried again.
         """
 
     def close(self) -> None:
@@ -40,6 +49,7 @@ class Worker(Protocol[JobIn, ResultOut]):
 class _Entry(NamedTuple, Generic[Job, Result]):
     job: Job
     future: asyncio.Future[Result]
+    since: float
 
 
 class WorkerPool(Generic[Job, Result]):
@@ -53,14 +63,19 @@ class WorkerPool(Generic[Job, Result]):
         threads: int = 1,
         batch_max: int,
         queue_max: int,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
     ) -> None:
         self._open_worker = open_worker
         self._batch_max = batch_max
         self._queue_max = queue_max
+        self._timeouts = timeouts
         # Each thread ends at the first None it takes.
         self._queue: SimpleQueue[_Entry[Job, Result] | None] = SimpleQueue()
         self.unanswered = 0
         """The number of jobs accepted and not answered yet."""
+        self._waiting: deque[Waiting] = deque()
+        """In order of arrival; answered ones are left in it until those before them are answered."""
+        self._deadlines = Deadlines(self._waiting, timeouts.database_s)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._names = [f"{name}-{number}" for number in range(threads)]
         self._threads: list[Thread] = []
@@ -68,19 +83,22 @@ class WorkerPool(Generic[Job, Result]):
     def start(self) -> None:
         """Start the threads; results are delivered on the running event loop."""
         loop = self._loop = asyncio.get_running_loop()
+        self._deadlines.start(loop)
         self._threads = [Thread(target=self._run, args=(loop,), name=name, daemon=True) for name in self._names]
         for thread in self._threads:
             thread.start()
 
     async def stop(self) -> None:
-        """Accept no more jobs, finish those accepted, and end the threads."""
+        """Accept no more jobs, finish those accepted, and end the threads; one that stands still is left behind."""
         loop, self._loop = self._loop, None
         if loop is None:
             return
         for _ in self._threads:
             self._queue.put(None)
+        give_up_at = monotonic() + self._timeouts.database_s + GRACE_S
         for thread in self._threads:
-            await loop.run_in_executor(None, thread.join)
+            await loop.run_in_executor(None, thread.join, max(give_up_at - monotonic(), 0))
+        self._deadlines.stop()
         # Runs the callbacks that the threads scheduled last, so that every future is set when this returns.
         await asyncio.sleep(0)
 
@@ -92,50 +110,77 @@ class WorkerPool(Generic[Job, Result]):
             raise Overloaded
         self.unanswered += 1
         future: asyncio.Future[Result] = self._loop.create_future()
-        self._queue.put(_Entry(job, future))
+        now = monotonic()
+        self._waiting.append(Waiting(future, now))
+        self._queue.put(_Entry(job, future, now))
         return future
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         worker = self._open_worker()
+        held: list[_Entry[Job, Result]] = []
         running = True
-        while running:
-            entries, running = self._next_batch()
-            if entries:
-                try:
-                    results = worker.work([entry.job for entry in entries])
-                except Exception as error:  # noqa: BLE001 - whatever it is, it goes to the submitters; the pool continues
-                    loop.call_soon_threadsafe(self._fail, entries, error)
-                else:
-                    loop.call_soon_threadsafe(self._answer, entries, results)
+        while running or held:
+            if running:
+                arrived, running = self._next_batch(len(held))
+                held += arrived
+            held = self._work(loop, worker, held)
         worker.close()
 
-    def _next_batch(self) -> tuple[list[_Entry[Job, Result]], bool]:
-        """Wait for a job and take all that wait, at most `batch_max`; False: the thread ends after them."""
+    def _work(
+        self, loop: asyncio.AbstractEventLoop, worker: Worker[Job, Result], entries: list[_Entry[Job, Result]]
+    ) -> list[_Entry[Job, Result]]:
+        """Handle a batch; return the jobs that are to be tried again, after a pause."""
+        if not entries:
+            return []
+        try:
+            results = worker.work([entry.job for entry in entries])
+        except Unreachable as error:
+            before = monotonic() - self._timeouts.hold_s
+            late = [entry for entry in entries if entry.since <= before]
+            self._deliver(loop, self._fail, late, error)
+            sleep(HOLD_PAUSE_S)
+            return [entry for entry in entries if entry.since > before]
+        except Exception as error:  # noqa: BLE001 - whatever it is, it goes to the submitters; the pool continues
+            self._deliver(loop, self._fail, entries, error)
+        else:
+            self._deliver(loop, self._answer, entries, results)
+        return []
+
+    @staticmethod
+    def _deliver(loop: asyncio.AbstractEventLoop, answer: Callable[..., None], *arguments: Any) -> None:
+        # The loop is closed where a thread stood still until after `stop`: nobody waits for its results any more.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(answer, *arguments)
+
+    def _next_batch(self, held: int) -> tuple[list[_Entry[Job, Result]], bool]:
+        """Wait for a job unless some are held, and take all that wait, up to `batch_max` with those.
+
+        False: the thread ends after them.
+        """
         entries: list[_Entry[Job, Result]] = []
-        entry = self._queue.get()
-        while entry is not None:
-            entries.append(entry)
-            if len(entries) == self._batch_max:
-                return entries, True
-            try:
+        try:
+            entry = self._queue.get(block=not held)
+            while entry is not None:
+                entries.append(entry)
+                if len(entries) + held >= self._batch_max:
+                    return entries, True
                 entry = self._queue.get_nowait()
-            except Empty:
-                return entries, True
+        except Empty:
+            return entries, True
         return entries, False
 
     def _answer(self, entries: list[_Entry[Job, Result]], results: Sequence[Result | Exception]) -> None:
         self.unanswered -= len(entries)
         for entry, result in zip(entries, results, strict=True):
-            # A submitter that left has cancelled its future.
+            # A submitter that left has cancelled its future, and one that waited too long has got an error.
             if entry.future.done():
                 continue
             if isinstance(result, Exception):
                 entry.future.set_exception(result)
             else:
                 entry.future.set_result(result)
+        while self._waiting and self._waiting[0].future.done():
+            self._waiting.popleft()
 
     def _fail(self, entries: list[_Entry[Job, Result]], error: Exception) -> None:
-        self.unanswered -= len(entries)
-        for entry in entries:
-            if not entry.future.done():
-                entry.future.set_exception(error)
+        self._answer(entries, [error] * len(entries))

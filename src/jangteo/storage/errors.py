@@ -21,6 +21,10 @@ class TooOld(Unavailable):
     """The database was migrated, and no longer admits this version of Jangteo; the message is one line."""
 
 
+class Unreachable(Unavailable):
+    """No server that can be written was reached; nothing of the transaction has begun. It may pass within seconds."""
+
+
 class Conflict(StorageError):
     """Another transaction came first. Nothing of this one is kept; the whole batch may be retried."""
 

@@ -8,9 +8,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Table
+
+DATABASE_TIMEOUT_S: Final = 10.0
+"""How long one answer of the database is waited for, where a client waits for it."""
+LONG_TIMEOUT_S: Final = 600.0
+"""How long one answer is waited for in work that reads or writes everything."""
 
 Value = int | str | None
 Row = tuple[Any, ...]
@@ -168,8 +173,11 @@ class Storage(Protocol):
         Raises CannotOpen like `check`, or if the schema is not this version's own, or is being served.
         """
 
-    def connect(self) -> Connection:
-        """Return a new connection, for the calling thread only."""
+    def connect(self, timeout_s: float = LONG_TIMEOUT_S) -> Connection:
+        """Return a new connection, for the calling thread only.
+
+        It waits up to `timeout_s` for each answer, where the database can be given up; otherwise it is Unavailable.
+        """
 
     def kept_files(self) -> Sequence[int]:
         """Return descriptors of lock files. Every process that uses the database keeps them open."""

@@ -1,4 +1,4 @@
-"""The composition root of the writer process: `python -m jangteo.engine.writer DESCRIPTOR BATCH_MAX`.
+"""The composition root of the writer process: `python -m jangteo.engine.writer DESCRIPTOR BATCH_MAX TIMEOUT_S HOLD_S`.
 
 The serving process starts it, with the database's URL in JANGTEO_DATABASE. It is not meant to be started by hand.
 """
@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from jangteo import logs
 from jangteo.engine import gc_tuning
+from jangteo.engine.deadlines import Timeouts
 from jangteo.engine.writer.loop import commit_until_closed
 from jangteo.settings import DATABASE_VARIABLE
 from jangteo.storage.urls import open_storage
@@ -21,12 +22,13 @@ def main() -> None:
     for stop_signal in (signal.SIGINT, signal.SIGTERM):
         # The serving process handles them; this process ends when its socket is closed.
         signal.signal(stop_signal, signal.SIG_IGN)
-    descriptor, batch_max = (int(argument) for argument in sys.argv[1:])
+    descriptor, batch_max, timeout_s, hold_s = sys.argv[1:]
+    timeouts = Timeouts(float(timeout_s), float(hold_s))
     logs.configure()
-    connection = open_storage(os.environ[DATABASE_VARIABLE]).connect()
+    connection = open_storage(os.environ[DATABASE_VARIABLE]).connect(timeouts.database_s)
     gc_tuning.tune_gc()
-    with socket.socket(fileno=descriptor) as channel:
-        commit_until_closed(channel, connection, lambda: datetime.now(UTC), batch_max)
+    with socket.socket(fileno=int(descriptor)) as channel:
+        commit_until_closed(channel, connection, lambda: datetime.now(UTC), int(batch_max), timeouts)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The serving process's client of its writer process: it sends commands and receives outcomes in the same order.
+"""The serving process's client of its writer: it sends commands and receives outcomes in the same order.
 
-The commands submitted within one iteration of the event loop are sent as one frame. What reaches the writer process
-while it commits a batch is its next batch.
+The commands submitted within one iteration of the event loop are sent as one frame. What reaches the writer while it
+commits a batch is its next batch. A command that is not answered in time fails; its outcome is dropped when it comes.
 """
 
 import asyncio
@@ -10,12 +10,15 @@ import socket
 import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from time import monotonic
 from typing import Final
 
 import msgspec
 import structlog
 
 from jangteo.engine.batch import Submission
+from jangteo.engine.deadlines import DEFAULT_TIMEOUTS, GRACE_S, NO_ANSWER, Deadlines, Timeouts, Waiting
 from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.engine.writer.protocol import Frames, Outcomes, commands_frame, pack, read_outcomes
@@ -23,37 +26,27 @@ from jangteo.storage.errors import Unavailable
 
 log = structlog.get_logger()
 
-WRITER_LOST: Final = "the writer process has ended; whether this was committed is not known"
+WRITER_LOST: Final = "the writer has ended; whether this was committed is not known"
 RESTART_PAUSE_S: Final = 0.5
-"""The pause before a writer process is replaced that ended without answering anything."""
+"""The pause before a writer is replaced that ended without answering anything."""
 
 
-class WriterProcess(asyncio.Protocol):
-    """A writer in a child process. A process that dies is replaced; its unanswered commands fail with Unavailable."""
+class WriterClient(asyncio.Protocol):
+    """A writer at the other end of a socket pair. One that ends is replaced; its unanswered commands fail.
 
-    def __init__(
-        self,
-        command: Callable[[int], Sequence[str]],
-        *,
-        environment: Mapping[str, str],
-        kept_files: Callable[[], Sequence[int]],
-        queue_max: int,
-    ) -> None:
-        """`command` is the command line of the process, given the file descriptor of its end of a socket pair.
+    Subclasses say what a writer is: a process or a thread.
+    """
 
-        The process inherits the descriptors of `kept_files`, and `environment` in addition to this process's: that is
-        the place for secrets, since command lines can be read by every user of the machine.
-        """
-        self._command = command
-        self._environment = environment
-        self._kept_files = kept_files
+    def __init__(self, *, queue_max: int, timeouts: Timeouts) -> None:
         self._queue_max = queue_max
+        self._timeouts = timeouts
         self._pending: list[msgspec.Raw] = []
-        self._unanswered: deque[asyncio.Future[SerializedOutcome]] = deque()
+        self._pending_since = 0.0
+        self._unanswered: deque[Waiting] = deque()
+        self._deadlines = Deadlines(self._unanswered, timeouts.database_s)
         self._on_events: Callable[[], None] = lambda: None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._transport: asyncio.Transport | None = None
-        self._process: subprocess.Popen[bytes] | None = None
         self._restart: asyncio.Task[None] | None = None
         self._has_answered = False
         self._frames = Frames()
@@ -66,17 +59,18 @@ class WriterProcess(asyncio.Protocol):
 
     @property
     def is_up(self) -> bool:
-        """Whether the process is running."""
+        """Whether the writer is running."""
         return self._transport is not None
 
     async def start(self, on_events: Callable[[], None]) -> None:
-        """Start the process; `on_events` is called after each batch that wrote events."""
+        """Start the writer; `on_events` is called after each batch that wrote events."""
         self._on_events = on_events
         self._loop = asyncio.get_running_loop()
-        await self._start_process(self._loop)
+        self._deadlines.start(self._loop)
+        await self._start_writer(self._loop)
 
     async def stop(self) -> None:
-        """Accept no more commands, wait until those accepted are answered, and end the process."""
+        """Accept no more commands, wait until those accepted are answered, and end the writer."""
         if self._loop is None:
             return
         loop, self._loop = self._loop, None
@@ -84,14 +78,15 @@ class WriterProcess(asyncio.Protocol):
             self._restart.cancel()
             await asyncio.gather(self._restart, return_exceptions=True)
         self._send()
-        while self._unanswered and self._transport is not None:
+        if self._unanswered and self._transport is not None:
             self._all_answered.clear()
-            await self._all_answered.wait()
-        self._fail_unanswered()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._all_answered.wait(), self._timeouts.database_s + GRACE_S)
+        self._deadlines.stop()
+        self._fail_unanswered(NO_ANSWER)
         if self._transport is not None:
             self._transport.close()
-        if self._process is not None:
-            await loop.run_in_executor(None, self._process.wait)
+        await loop.run_in_executor(None, self._end, self._timeouts.database_s)
 
     def submit(self, submission: Submission) -> asyncio.Future[SerializedOutcome]:
         """Return the future outcome. Raises Overloaded if the queue is full, Stopped after `stop`."""
@@ -101,8 +96,10 @@ class WriterProcess(asyncio.Protocol):
             raise Overloaded
         command = pack(submission)
         future: asyncio.Future[SerializedOutcome] = self._loop.create_future()
-        self._unanswered.append(future)
+        now = monotonic()
+        self._unanswered.append(Waiting(future, now))
         if not self._pending:
+            self._pending_since = now
             self._loop.call_soon(self._send)
         self._pending.append(command)
         return future
@@ -113,61 +110,61 @@ class WriterProcess(asyncio.Protocol):
             self._answer(read_outcomes(frame))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's own signature
-        """Fail the unanswered commands and replace the process that has ended."""
+        """Fail the unanswered commands and replace the writer that has ended."""
         self._transport = None
-        failed = self._fail_unanswered()
+        failed = self._fail_unanswered(WRITER_LOST)
         self._all_answered.set()
         # It may have committed events without reporting them.
         self._on_events()
         if self._loop is not None:
-            log.error("writer process lost, restarting", unanswered=failed)
-            self._restart = self._loop.create_task(self._restart_process(self._loop))
+            log.error("writer lost, restarting", unanswered=failed)
+            self._restart = self._loop.create_task(self._restart_writer(self._loop))
 
-    def _fail_unanswered(self) -> int:
-        failed, self._unanswered = self._unanswered, deque()
+    def _launch(self, channel: socket.socket) -> None:
+        """Start a writer at the channel, which is closed here afterwards. Raises OSError if that fails."""
+        raise NotImplementedError
+
+    def _end(self, timeout_s: float) -> None:
+        """Wait until the writer has ended whose channel was closed; after the timeout, end it if that is possible."""
+        raise NotImplementedError
+
+    def _fail_unanswered(self, reason: str) -> int:
+        failed = list(self._unanswered)
+        self._unanswered.clear()
         self._pending.clear()
-        for future in failed:
+        for future, _ in failed:
             if not future.done():
-                future.set_exception(Unavailable(WRITER_LOST))
+                future.set_exception(Unavailable(reason))
         return len(failed)
 
-    async def _restart_process(self, loop: asyncio.AbstractEventLoop) -> None:
-        ended, self._process = self._process, None
-        if ended is not None:
-            await loop.run_in_executor(None, ended.wait)
-        while self._process is None:
+    async def _restart_writer(self, loop: asyncio.AbstractEventLoop) -> None:
+        await loop.run_in_executor(None, self._end, self._timeouts.database_s)
+        while self._transport is None:
             if not self._has_answered:
                 await asyncio.sleep(RESTART_PAUSE_S)
             self._has_answered = False
             try:
-                await self._start_process(loop)
+                await self._start_writer(loop)
             except OSError as error:
-                log.warning("writer process not started", reason=str(error))
+                log.warning("writer not started", reason=str(error))
 
-    async def _start_process(self, loop: asyncio.AbstractEventLoop) -> None:
-        own_end, child_end = socket.socketpair()
-        with child_end:
-            self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - our own program, started in a millisecond
-                self._command(child_end.fileno()),
-                env={**os.environ, **self._environment},
-                pass_fds=(child_end.fileno(), *self._kept_files()),
-                # Ctrl-C is for the serving process only; the writer process ends when its socket is closed.
-                start_new_session=True,
-                stdin=subprocess.DEVNULL,
-            )
+    async def _start_writer(self, loop: asyncio.AbstractEventLoop) -> None:
+        own_end, writers_end = socket.socketpair()
+        with writers_end:
+            self._launch(writers_end)
         self._frames = Frames()
         self._transport, _ = await loop.create_connection(lambda: self, sock=own_end)
         self._send()
 
     def _send(self) -> None:
         if self._pending and self._transport is not None:
-            self._transport.write(commands_frame(self._pending))
+            self._transport.write(commands_frame(self._pending_since, self._pending))
             self._pending = []
 
     def _answer(self, batch: Outcomes) -> None:
         self._has_answered = True
         for outcome in batch.outcomes:
-            future = self._unanswered.popleft()
+            future, _ = self._unanswered.popleft()
             if future.done():
                 continue
             if outcome is None:
@@ -178,3 +175,49 @@ class WriterProcess(asyncio.Protocol):
             self._on_events()
         if not self._unanswered:
             self._all_answered.set()
+
+
+class WriterProcess(WriterClient):
+    """A writer in a child process."""
+
+    def __init__(
+        self,
+        command: Callable[[int], Sequence[str]],
+        *,
+        environment: Mapping[str, str],
+        kept_files: Callable[[], Sequence[int]],
+        queue_max: int,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+    ) -> None:
+        """`command` is the command line of the process, given the file descriptor of its end of a socket pair.
+
+        The process inherits the descriptors of `kept_files`, and `environment` in addition to this process's: that is
+        the place for secrets, since command lines can be read by every user of the machine.
+        """
+        super().__init__(queue_max=queue_max, timeouts=timeouts)
+        self._command = command
+        self._environment = environment
+        self._kept_files = kept_files
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def _launch(self, channel: socket.socket) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - our own program, started in a millisecond
+            self._command(channel.fileno()),
+            env={**os.environ, **self._environment},
+            pass_fds=(channel.fileno(), *self._kept_files()),
+            # Ctrl-C is for the serving process only; the writer process ends when its socket is closed.
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def _end(self, timeout_s: float) -> None:
+        ended, self._process = self._process, None
+        if ended is None:
+            return
+        try:
+            ended.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            # It stands still. What it was executing is as unknown as after a crash.
+            log.error("writer process killed, it did not end", process_id=ended.pid)  # noqa: TRY400 - no traceback
+            ended.kill()
+            ended.wait()

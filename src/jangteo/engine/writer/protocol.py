@@ -15,7 +15,7 @@ from jangteo.engine.outcomes import SerializedOutcome
 
 _LENGTH: Final = Struct("<I")
 _encode = msgspec.msgpack.Encoder().encode
-_read_submissions = msgspec.msgpack.Decoder(list[tuple[AnyCommand, str | None]]).decode
+_read_submissions = msgspec.msgpack.Decoder(tuple[float, list[tuple[AnyCommand, str | None]]]).decode
 
 
 class Outcomes(msgspec.Struct, array_like=True):
@@ -37,9 +37,9 @@ def pack(submission: Submission) -> msgspec.Raw:
     return msgspec.Raw(_encode(submission))
 
 
-def commands_frame(commands: Sequence[msgspec.Raw]) -> bytes:
-    """Make a frame of packed commands."""
-    return _frame(_encode(commands))
+def commands_frame(sent_at: float, commands: Sequence[msgspec.Raw]) -> bytes:
+    """Make a frame of packed commands that were submitted at `sent_at` by the monotonic clock."""
+    return _frame(_encode((sent_at, commands)))
 
 
 def outcomes_frame(outcomes: Outcomes) -> bytes:
@@ -65,9 +65,10 @@ class Frames:
             yield frame
 
 
-def read_submissions(frame: bytes) -> list[Submission]:
-    """Decode a frame of commands."""
-    return [Submission(command, key) for command, key in _read_submissions(frame)]
+def read_submissions(frame: bytes) -> tuple[float, list[Submission]]:
+    """Decode a frame of commands, and when they were submitted."""
+    sent_at, submissions = _read_submissions(frame)
+    return sent_at, [Submission(command, key) for command, key in submissions]
 
 
 def read_outcomes(frame: bytes) -> Outcomes:

@@ -4,14 +4,16 @@ from time import monotonic
 from typing import Final
 
 import structlog
+from psycopg.errors import UndefinedTable
 
 from jangteo.storage.compatibility import OLDEST_REVISION, refusal_of
-from jangteo.storage.errors import TooOld
+from jangteo.storage.errors import TooOld, Unavailable
 from jangteo.storage.postgres.pipeline import Pipeline
 
 log = structlog.get_logger()
 
 CHECK_EVERY_S: Final = 2.0
+NO_SHOP: Final = "PostgreSQL: the session's schema holds no shop; has its search_path changed, or was it dropped?"
 
 
 class CompatibilityCheck:
@@ -27,7 +29,10 @@ class CompatibilityCheck:
         `logs`: say so once in the log. Raises the driver's errors.
         """
         if monotonic() >= self._next_at:
-            before, self._refusal = self._refusal, refusal_of(list(pipeline.send(OLDEST_REVISION)))
+            try:
+                before, self._refusal = self._refusal, refusal_of(list(pipeline.send(OLDEST_REVISION)))
+            except UndefinedTable:
+                raise Unavailable(NO_SHOP) from None
             self._next_at = monotonic() + CHECK_EVERY_S
             if logs and self._refusal is not None and before is None:
                 log.error("version too old", reason=self._refusal)

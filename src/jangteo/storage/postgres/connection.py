@@ -17,63 +17,43 @@ import structlog
 from psycopg import errors
 
 from jangteo.storage import schema
-from jangteo.storage.errors import Broken, Conflict, StorageError, Unavailable
-from jangteo.storage.port import GuardedChange, Row, Session, Snapshot
+from jangteo.storage.errors import Broken, Conflict, StorageError, Unavailable, Unreachable
+from jangteo.storage.port import DATABASE_TIMEOUT_S, GuardedChange, Row, Session, Snapshot
 from jangteo.storage.postgres.compatibility import CompatibilityCheck
+from jangteo.storage.postgres.connecting import Attempts
 from jangteo.storage.postgres.pipeline import Pipeline
 from jangteo.storage.postgres.session import BEGIN, COMMIT, PostgresSession, PostgresSnapshot
-from jangteo.storage.postgres.statements import GUARD_MARKER
+from jangteo.storage.postgres.session_settings import plan_by_keys
+from jangteo.storage.postgres.statements import GUARD_MARKER, MOVED_MARKER
 from jangteo.storage.timestamps import to_micros
 
 log = structlog.get_logger()
 
-CONNECT_TIMEOUT_S: Final = 5
+POOLED: Final = (
+    "PostgreSQL: a pooler passes this session's statements on to changing server processes; "
+    "set it to session mode, or connect to the server directly"
+)
 WRITER_RETENTION_US: Final = 7 * 24 * 3600 * 1_000_000
 """How long the row of a connection that no longer commits is kept."""
-RESOLVE_TIMEOUT_S: Final = 15.0
-"""How long an unknown commit outcome is resolved before its batch fails as not known."""
 RESOLVE_PAUSE_S: Final = 0.1
 _connection_ids = count(1)
 
 _TRANSACTION_COUNTER: Final = GuardedChange(schema.writers, ("transactions", "seen_at"), ("transactions",))
-# Batches find and change rows by key only, so a statement is planned once for index scans and the plan is used until
-# plan-cache invalidation; planning each time took a third of a lone order's time (measured). Selecting from pg_settings
-# leaves out settings that the server doesn't have.
-# The idle timeout releases the locks of a host that was cut off within a transaction after seconds.
-PLAN_BY_KEYS: Final = """
-    SELECT set_config(name, CASE name WHEN 'plan_cache_mode' THEN 'force_generic_plan'
-        WHEN 'idle_in_transaction_session_timeout' THEN '5s' ELSE 'off' END, FALSE)
-    FROM pg_settings WHERE name IN ('plan_cache_mode', 'enable_seqscan', 'jit', 'idle_in_transaction_session_timeout')
-"""
 _CONFLICTS: Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
 _UNAVAILABLE_STATES: Final = ("08", "25", "28", "3D", "42501", "53", "55", "57", "58", "F0", "XX")
 """Prefixes of the SQLSTATEs of a server that is shutting down, full, locked, read-only, or broken."""
 
 
-def open_connection(url: str) -> psycopg.Connection[Row]:
-    """Open a connection with explicit transactions and durable commits. Raises the driver's errors."""
-    raw: psycopg.Connection[Row] = psycopg.connect(
-        url,
-        autocommit=True,
-        connect_timeout=CONNECT_TIMEOUT_S,
-        application_name="jangteo",
-        client_encoding="UTF8",
-        # A broken network is noticed within seconds, not within hours.
-        keepalives_idle=5,
-        keepalives_interval=2,
-        keepalives_count=3,
-        tcp_user_timeout=10_000,
-    )
-    # Whatever the server's defaults are: a commit is flushed before it is answered, and no lock is waited for forever.
-    raw.execute(
-        """
-        SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
-                WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, FALSE),
-            set_config('lock_timeout', '10s', FALSE),
-            set_config('idle_in_transaction_session_timeout', '60s', FALSE)
-        """
-    )
-    return raw
+def open_connection(url: str, timeout_s: float = DATABASE_TIMEOUT_S) -> psycopg.Connection[Row]:
+    """Open the library's own connection to a writable server, with explicit transactions and the session's settings.
+
+    Raises the driver's errors.
+    """
+    attempts = Attempts(url, timeout_s)
+    try:
+        return attempts.wait(timeout_s).leave()
+    finally:
+        attempts.end()
 
 
 def translate(error: Exception) -> StorageError:
@@ -81,12 +61,20 @@ def translate(error: Exception) -> StorageError:
     message = f"PostgreSQL: {_line(error)}"
     if isinstance(error, _CONFLICTS) or _is_lost_guard(error):
         return Conflict(message)
+    if _is_moved(error):
+        return Unavailable(POOLED)
     state = getattr(error, "sqlstate", None)
     if state is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return Unavailable(message)
     if state is not None and state.startswith(_UNAVAILABLE_STATES):
         return Unavailable(message)
     return Broken(message)
+
+
+def _is_moved(error: Exception) -> bool:
+    """Whether a statement ran in a server process other than the session's own: see `Pipeline`."""
+    marked = isinstance(error, errors.InvalidTextRepresentation) and MOVED_MARKER in str(error)
+    return marked or isinstance(error, errors.InvalidSqlStatementName | _Moved)
 
 
 def _is_lost_guard(error: Exception) -> bool:
@@ -103,8 +91,11 @@ class PostgresConnection:
     written twice, and every answer is known to be true.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, timeout_s: float) -> None:
+        """Every wait for the server ends after `timeout_s`: the connection is dropped then."""
         self._url = url
+        self._timeout_s = timeout_s
+        self._attempts: Attempts | None = None
         self._pipeline: Pipeline | None = None
         self._plans_by_keys = False
         self._writer_id: int | None = None
@@ -120,7 +111,8 @@ class PostgresConnection:
             pipeline = self._open()
             self._compatibility.run(pipeline, logs=True)
             if not self._plans_by_keys:
-                self._plan_by_keys(pipeline)
+                plan_by_keys(pipeline)
+                self._plans_by_keys = True
             if self._writer_id is None:
                 self._register(pipeline)
             session = PostgresSession(pipeline, self._constants)
@@ -153,24 +145,33 @@ class PostgresConnection:
             snapshot.close()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, and try no more to open it."""
+        if self._attempts is not None:
+            self._attempts.end()
         if self._pipeline is not None:
             self._pipeline.close()
             self._pipeline = None
 
     def _open(self) -> Pipeline:
+        """Return the connection, opened again if it was lost. Raises Unreachable, and the driver's errors."""
         if self._pipeline is None or self._pipeline.closed:
             self._pipeline = None
-            self._pipeline = Pipeline(open_connection(self._url))
+            self._pipeline = self._connect()
             self._plans_by_keys = False
             self._connection_id = next(_connection_ids)
-        self._pipeline.invalidate_plans()
+        if self._pipeline.invalidate_plans():
+            ((backend_id,),) = self._pipeline.send("SELECT pg_backend_pid()::bigint")
+            if backend_id != self._pipeline.backend_id:
+                raise _Moved
         return self._pipeline
 
-    def _plan_by_keys(self, pipeline: Pipeline) -> None:
-        pipeline.send(PLAN_BY_KEYS)
-        pipeline.sync()
-        self._plans_by_keys = True
+    def _connect(self) -> Pipeline:
+        if self._attempts is None or self._attempts.over:
+            self._attempts = Attempts(self._url, self._timeout_s)
+        try:
+            return self._attempts.wait()
+        except psycopg.Error as error:
+            raise Unreachable(f"PostgreSQL: {_line(error)}") from error
 
     def _register(self, pipeline: Pipeline) -> None:
         """Insert this connection's row with its transaction counter."""
@@ -191,6 +192,8 @@ class PostgresConnection:
                 raise _ConnectionLost(f"PostgreSQL: {_line(error)}") from error
             if not isinstance(error, psycopg.Error | OverflowError | ValueError):
                 raise
+            if _is_moved(error):
+                self.close()
             raise translate(error) from error
 
     def _roll_back(self) -> bool:
@@ -207,9 +210,9 @@ class PostgresConnection:
     def _did_commit(self) -> bool:
         """Whether the transaction with the unknown outcome is committed; if it isn't, it never will be.
 
-        Raises Unavailable if that can't be resolved within RESOLVE_TIMEOUT_S.
+        Raises Unavailable if that can't be resolved within the connection's timeout.
         """
-        deadline = monotonic() + RESOLVE_TIMEOUT_S
+        deadline = monotonic() + self._timeout_s
         while True:
             try:
                 return self._resolve(self._open())
@@ -239,6 +242,10 @@ class PostgresConnection:
         counter = pipeline.send("SELECT transactions FROM writers WHERE id = $1", [self._writer_id])
         pipeline.send(COMMIT)
         return list(counter) == [(self._transactions + 1,)]
+
+
+class _Moved(psycopg.OperationalError):
+    """The session's statements reach another server process than before."""
 
 
 class _ConnectionLost(Conflict):

@@ -7,13 +7,14 @@ This is libpq's pipeline mode. The driver's cursors support all types and for a 
 
 from collections.abc import Iterator, Sequence
 from itertools import count
+from secrets import token_hex
 from select import POLLIN, POLLOUT, poll
 from time import monotonic
 from typing import Final
 
 import psycopg
 from psycopg.adapt import Transformer
-from psycopg.errors import error_from_result
+from psycopg.errors import Diagnostic, error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
@@ -48,8 +49,17 @@ class PendingRows:
 class Pipeline:
     """A connection in pipeline mode. Nothing else may use the connection any more."""
 
-    def __init__(self, raw: psycopg.Connection[Row]) -> None:
+    def __init__(self, raw: psycopg.Connection[Row], timeout_s: float) -> None:
+        """Results are waited for up to `timeout_s`; then the connection is closed, and OperationalError is raised."""
         self._raw = raw
+        self.timeout_s = timeout_s
+        self.backend_id = 0
+        """The id of the server process, once the session's settings are stated; a pooler may change it."""
+        self._give_up_at = 0.0
+        self._warnings: list[str] = []
+        self.rows_read = 0
+        """How many rows have been received."""
+        raw.add_notice_handler(self._note)
         self._libpq = raw.pgconn
         self._libpq.nonblocking = 1
         self._libpq.enter_pipeline_mode()
@@ -61,24 +71,37 @@ class Pipeline:
         self._in_flight: list[PendingRows | None] = []
         self._has_unread_results = False
         self._plans_since = monotonic()
-        self._numbers = count()
+        # No other connection's statements have these names: where a pooler passes statements on to another server
+        # process, none of them can be bound there.
+        self._names = (b"jangteo_%s_%d" % (token_hex(4).encode(), number) for number in count())
 
     @property
     def closed(self) -> bool:
         """Whether the connection is closed or lost."""
         return self._raw.closed
 
-    def invalidate_plans(self) -> None:
-        """Drop prepared statements after PLAN_TTL_S, so that they are planned anew. Call it between transactions."""
-        if monotonic() - self._plans_since > PLAN_TTL_S:
-            self.send("DEALLOCATE ALL")
-            self.sync()
-            self._prepared.clear()
-            self._plans_since = monotonic()
+    def invalidate_plans(self) -> bool:
+        """Drop prepared statements after PLAN_TTL_S, so that they are planned anew; return whether it was time for it.
+
+        Call it between transactions.
+        """
+        if monotonic() - self._plans_since <= PLAN_TTL_S:
+            return False
+        self.send("DEALLOCATE ALL")
+        self.sync()
+        self._prepared.clear()
+        self._plans_since = monotonic()
+        return True
 
     def close(self) -> None:
         """Close the connection."""
         self._raw.close()
+
+    def leave(self) -> psycopg.Connection[Row]:
+        """Leave pipeline mode and return the library's own connection, for work that needs it."""
+        self._libpq.exit_pipeline_mode()
+        self._libpq.nonblocking = 0
+        return self._raw
 
     def send(self, sql: str, values: Sequence[Parameter] = ()) -> PendingRows:
         """Send one statement, with the values of `$1`, `$2`, ….
@@ -105,6 +128,8 @@ class Pipeline:
         in_flight, self._in_flight = self._in_flight, []
         preparing, self._preparing = self._preparing, []
         failed: psycopg.Error | None = None
+        self._warnings.clear()
+        self._give_up_at = monotonic() + self.timeout_s
         self._libpq.pipeline_sync()
         results = self._results()
         for pending in in_flight:
@@ -125,6 +150,16 @@ class Pipeline:
                 del self._prepared[statement]
             raise failed
 
+    def sync_commit(self) -> None:
+        """Await the results of a commit. Raises what `sync` raises, and OperationalError where it was not confirmed.
+
+        An operator who cancels the wait for synchronous standbys makes the server report success, with a warning.
+        """
+        self.sync()
+        if self._warnings:
+            self.close()
+            raise psycopg.OperationalError(f"the commit was not confirmed: {self._warnings[0]}")
+
     def roll_back(self) -> None:
         """Roll back the transaction, whatever was sent of it. Raises the driver's errors if the connection is lost."""
         if self._has_unread_results:
@@ -141,7 +176,7 @@ class Pipeline:
     def _prepare(self, sql: str, oids: tuple[int, ...]) -> bytes:
         name = self._prepared.get((sql, oids))
         if name is None:
-            name = b"jangteo_%d" % next(self._numbers)
+            name = next(self._names)
             self._libpq.send_prepare(name, sql.encode(), oids)
             self._in_flight.append(None)
             self._prepared[sql, oids] = name
@@ -165,9 +200,17 @@ class Pipeline:
         """Wait until everything is sent and the next result has arrived."""
         while (unsent := self._libpq.flush()) or self._libpq.is_busy():
             self._poll.modify(self._libpq.socket, POLLIN | POLLOUT if unsent else POLLIN)
-            self._poll.poll()
+            if not self._poll.poll(max(self._give_up_at - monotonic(), 0) * 1000):
+                # The connection is of no use any more: its results would be taken for those of later statements.
+                self.close()
+                raise psycopg.OperationalError(f"no answer within {self.timeout_s:g} s")
             self._libpq.consume_input()
 
+    def _note(self, diagnostic: Diagnostic) -> None:
+        if diagnostic.severity_nonlocalized == "WARNING":
+            self._warnings.append(diagnostic.message_primary or "a warning")
+
     def _rows(self, result: PGresult) -> list[Row]:
+        self.rows_read += result.ntuples
         self._transformer.set_pgresult(result)
         return self._transformer.load_rows(0, result.ntuples, tuple)

@@ -8,8 +8,6 @@ from jangteo.storage.compatibility import holds_shop
 from jangteo.storage.errors import CannotOpen
 from jangteo.storage.port import Row
 
-STAY_IN_SCHEMA: Final = "SELECT set_config('search_path', quote_ident(current_schema()), FALSE)"
-"""Confines a session to its schema: no name is found in another one of the search path."""
 _SCHEMAS: Final = """
     SELECT name, ARRAY(
         SELECT relname::TEXT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
@@ -19,14 +17,14 @@ _SCHEMAS: Final = """
 """
 
 
-def enter_schema(raw: psycopg.Connection[Row]) -> frozenset[str]:
-    """Confine the session to its schema, and return the names of the tables there.
+def read_tables(raw: psycopg.Connection[Row]) -> frozenset[str]:
+    """Return the names of the tables in the session's schema.
 
     Raises CannotOpen if there is no schema, or if it holds no shop while another one of the search path does: with a
     schema made later, or another search path, a shop would be created or read beside the one that exists.
     """
     with raw.transaction():
-        # Whatever the session is confined to already.
+        # The session's own is narrowed to that schema: see session_settings.
         raw.execute("SET LOCAL search_path TO DEFAULT")
         schemas = {str(name): frozenset(tables) for name, tables in raw.execute(_SCHEMAS)}
     if not schemas:
@@ -42,5 +40,4 @@ def enter_schema(raw: psycopg.Connection[Row]) -> frozenset[str]:
             f"choose one, in the URL (?options=-csearch_path%3D{shop}) "
             f"or for the role (ALTER ROLE … SET search_path = {shop})"
         )
-    raw.execute("SELECT set_config('search_path', quote_ident(%s), FALSE)", [current])
     return schemas[current]

@@ -9,7 +9,8 @@ from typing import Final
 
 import psycopg
 
-from jangteo.storage.port import Row, TableIds
+from jangteo.storage.port import DATABASE_TIMEOUT_S, Row, TableIds
+from jangteo.storage.postgres.connecting import cut_after
 from jangteo.storage.postgres.statements import last_and_largest_ids, take_ids
 from jangteo.storage.schema import COUNTED_TABLES, metadata
 
@@ -29,9 +30,14 @@ def advance_sequences(raw: psycopg.Connection[Row]) -> list[TableIds]:
     Ids are taken until the largest is reached. Setting a sequence could move it back behind ids that other servers take
     meanwhile, which taking ids never does: at worst some ids are never used.
     """
-    behind = [each for each in read_sequences(lambda sql: raw.execute(sql.encode()).fetchall()) if each.is_behind]
+
+    def run(sql: str, *values: int) -> list[Row]:
+        with cut_after(raw, DATABASE_TIMEOUT_S):
+            return raw.execute(sql.encode(), values).fetchall()
+
+    behind = [each for each in read_sequences(run) if each.is_behind]
     for each in behind:
-        statement, reached = take_ids(metadata.tables[each.table]).encode(), each.last_id
+        statement, reached = take_ids(metadata.tables[each.table]), each.last_id
         while reached < each.largest_id:
-            reached = raw.execute(statement, [min(_CHUNK, each.largest_id - reached)]).fetchall()[0][0]
+            reached = run(statement, min(_CHUNK, each.largest_id - reached))[0][0]
     return behind

@@ -13,10 +13,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from jangteo.storage import migrations
 from jangteo.storage.compatibility import SchemaState, check_own_revision, check_usable, holds_shop, read_state
 from jangteo.storage.errors import CannotOpen
-from jangteo.storage.port import Row
+from jangteo.storage.port import DATABASE_TIMEOUT_S, LONG_TIMEOUT_S, Row
+from jangteo.storage.postgres.connecting import cut_after
 from jangteo.storage.postgres.connection import PostgresConnection, open_connection
 from jangteo.storage.postgres.rights import check_may_create, check_may_read, check_may_write
-from jangteo.storage.postgres.search_path import enter_schema
+from jangteo.storage.postgres.search_path import read_tables
 from jangteo.storage.postgres.sequences import advance_sequences
 
 OLDEST_VERSION: Final = 14
@@ -24,15 +25,8 @@ _MIGRATION_ATTEMPTS: Final = 10
 """How often a migration is attempted while others migrate, too; each attempt may wait for their locks for 10 s."""
 _MIGRATION_PAUSE_S: Final = 0.25
 _NAME: Final = "the database"
-# What the role or the database may have set otherwise. Selecting from pg_settings leaves out what the server lacks.
-_SETTINGS: Final = """
-    SELECT set_config(name, CASE name
-        WHEN 'lock_timeout' THEN '10s' WHEN 'default_transaction_isolation' THEN 'read committed'
-        WHEN 'default_transaction_read_only' THEN 'off' WHEN 'standard_conforming_strings' THEN 'on' ELSE '0' END,
-        FALSE)
-    FROM pg_settings WHERE name IN ('lock_timeout', 'default_transaction_isolation', 'standard_conforming_strings',
-        'default_transaction_read_only', 'statement_timeout', 'transaction_timeout')
-"""
+_MIGRATION_TIMEOUT_S: Final = 3_600.0
+"""How long a migration may take, and any statement of it. Locks are waited for as long as in any session."""
 _OF_OTHER_MIGRATIONS: Final = (
     errors.SerializationFailure,
     errors.DeadlockDetected,
@@ -61,7 +55,7 @@ class PostgresStorage:
     def prepare(self) -> Sequence[str]:
         """Create or migrate the schema, and advance sequences that are behind; several processes may do so at once.
 
-        Raises CannotOpen, having changed nothing, if the server can't be reached, is read-only or too old, the role
+        Raises CannotOpen, having changed nothing, if the server can't be reached, is a standby or too old, the role
         lacks rights, or the database belongs to another program or has a newer schema.
         """
         for attempt in range(1, _MIGRATION_ATTEMPTS + 1):
@@ -73,17 +67,7 @@ class PostgresStorage:
                 if not _is_of_another_migration(error) or attempt == _MIGRATION_ATTEMPTS:
                     raise CannotOpen(f"the database can't be migrated: {_line(error)}") from error
                 sleep(_MIGRATION_PAUSE_S)
-        with self._opened() as (raw, state):
-            check_may_write(raw)
-            notices = check_usable(state, _NAME)
-            advanced = advance_sequences(raw)
-        return [
-            *notices,
-            *(
-                f"the sequence of {table} was behind its table, and was advanced from {last:,} to {largest:,}"
-                for table, last, largest in advanced
-            ),
-        ]
+        return [*self.check(writes=True), *self._advance_sequences()]
 
     def check(self, *, writes: bool = False) -> Sequence[str]:
         """Check that this version may use the database. Changes nothing."""
@@ -98,9 +82,9 @@ class PostgresStorage:
         with self._opened() as (_, state):
             check_own_revision(state, _NAME)
 
-    def connect(self) -> PostgresConnection:
+    def connect(self, timeout_s: float = LONG_TIMEOUT_S) -> PostgresConnection:
         """Return a new connection for the calling thread; it connects at its first use."""
-        return PostgresConnection(self._url)
+        return PostgresConnection(self._url, timeout_s)
 
     def kept_files(self) -> tuple[int, ...]:
         """Return nothing: there is no lock file."""
@@ -117,29 +101,33 @@ class PostgresStorage:
         return state.is_older
 
     def _upgrade(self) -> None:
-        engine = create_engine("postgresql+psycopg://", creator=self._connect_to_migrate, poolclass=pool.NullPool)
-        migrations.upgrade(engine)
+        with open_connection(self._url) as raw, cut_after(raw, _MIGRATION_TIMEOUT_S):
+            raw.execute("SELECT set_config('statement_timeout', %s, FALSE)", [f"{_MIGRATION_TIMEOUT_S:.0f}s"])
+            raw.autocommit = False
+            migrations.upgrade(create_engine("postgresql+psycopg://", creator=lambda: raw, poolclass=pool.NullPool))
 
-    def _connect_to_migrate(self) -> psycopg.Connection[Row]:
-        raw = open_connection(self._url)
-        raw.execute(_SETTINGS)
-        enter_schema(raw)
-        raw.autocommit = False
-        return raw
+    def _advance_sequences(self) -> list[str]:
+        """Advance the sequences that are behind, and return a line for each."""
+        with _failing_as_cannot_open(), open_connection(self._url) as raw:
+            advanced = advance_sequences(raw)
+        return [
+            f"the sequence of {table} was behind its table, and was advanced from {last:,} to {largest:,}"
+            for table, last, largest in advanced
+        ]
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[psycopg.Connection[Row], SchemaState]]:
         """Connect, and read the state of the schema. Raises CannotOpen if this version can't use it."""
-        try:
-            with open_connection(self._url) as raw:
-                raw.execute(_SETTINGS)
-                _check_server(raw)
-                tables = enter_schema(raw)
-                if holds_shop(tables):
-                    check_may_read(raw)
-                yield raw, read_state(tables, lambda sql: raw.execute(sql.encode()).fetchall(), _NAME)
-        except psycopg.Error as error:
-            raise CannotOpen(f"PostgreSQL can't be used: {_line(error)}") from error
+        with (
+            _failing_as_cannot_open(),
+            open_connection(self._url) as raw,
+            cut_after(raw, DATABASE_TIMEOUT_S),
+        ):
+            _check_server(raw)
+            tables = read_tables(raw)
+            if holds_shop(tables):
+                check_may_read(raw)
+            yield raw, read_state(tables, lambda sql: raw.execute(sql.encode()).fetchall(), _NAME)
 
 
 _INVALID_URL: Final = (
@@ -148,18 +136,20 @@ _INVALID_URL: Final = (
 )
 
 
+@contextmanager
+def _failing_as_cannot_open() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise CannotOpen(f"PostgreSQL can't be used: {_line(error)}") from error
+
+
 def _check_server(raw: psycopg.Connection[Row]) -> None:
     version = raw.info.server_version // 10_000
     if version < OLDEST_VERSION:
         raise CannotOpen(f"PostgreSQL {version} is too old: Jangteo needs {OLDEST_VERSION} or newer")
     if raw.info.parameter_status("server_encoding") != "UTF8":
         raise CannotOpen("the database's encoding must be UTF8: create it with ENCODING 'UTF8'")
-    read_only = raw.execute("SELECT current_setting('transaction_read_only')").fetchall()[0][0]
-    if read_only == "on":
-        raise CannotOpen(
-            "the server is read-only, perhaps a replica: name the primary, or several hosts with "
-            "target_session_attrs=read-write"
-        )
 
 
 def _is_of_another_migration(error: Exception) -> bool:

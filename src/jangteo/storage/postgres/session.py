@@ -26,6 +26,12 @@ from jangteo.storage.schema import has_sequence
 BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _BEGIN_READ_ONLY: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 COMMIT: Final = "COMMIT"
+# A write that means nothing: it makes the commit after it wait for the synchronous standbys. PostgreSQL shows rows only
+# after the standbys have them, except those of a session that was ended while it waited, and after a restart.
+_CONFIRM: Final = """
+    SELECT CASE WHEN current_setting('synchronous_standby_names') <> ''
+        THEN pg_logical_emit_message(TRUE, 'jangteo', '') IS NOT NULL END
+"""
 
 
 class PostgresSnapshot:
@@ -35,6 +41,7 @@ class PostgresSnapshot:
         self._pipeline = pipeline
         self.now = now
         self.connection_id = connection_id
+        self._rows_before = pipeline.rows_read
         pipeline.send(_BEGIN_READ_ONLY)
 
     def rows(self, sql: str, **values: Value) -> list[Row]:
@@ -59,9 +66,11 @@ class PostgresSnapshot:
         return read_sequences(self.rows)
 
     def close(self) -> None:
-        """End the transaction."""
+        """End the transaction. Where there are synchronous standbys, they have every row that was read by then."""
+        if self._pipeline.rows_read > self._rows_before:
+            self._pipeline.send(_CONFIRM)
         self._pipeline.send(COMMIT)
-        self._pipeline.sync()
+        self._pipeline.sync_commit()
 
 
 class PostgresSession:
@@ -134,12 +143,18 @@ class PostgresSession:
         _send_named(self._pipeline, sql, values)
 
     def commit(self) -> None:
-        """Write the collected changes and commit, in one round trip."""
+        """Write the collected changes and commit, in one round trip.
+
+        Where there are synchronous standbys, they have everything that the batch's outcomes rest on by then: what it
+        changed, and what it only read.
+        """
         if not self._begun and not self._writes:
             return
         self._write()
+        if not self.has_changes:
+            self._pipeline.send(_CONFIRM)
         self._pipeline.send(COMMIT)
-        self._pipeline.sync()
+        self._pipeline.sync_commit()
 
     def _collect(self, write: Write, rows: Sequence[Row]) -> None:
         if write in self._writes:
@@ -152,7 +167,7 @@ class PostgresSession:
             self._begin()
             counts = [len(rows) for write, rows in self._writes.items() if is_guarded(write)]
             shape = tuple((write, len(rows) == 1) for write, rows in self._writes.items())
-            self._pipeline.send(write_all(shape), [*self._values(), *counts])
+            self._pipeline.send(write_all(shape), [*self._values(), *counts, self._pipeline.backend_id])
             self._writes.clear()
 
     def _values(self) -> Iterator[Parameter]:

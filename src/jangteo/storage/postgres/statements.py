@@ -16,6 +16,8 @@ from jangteo.storage.port import GuardedChange, Insert
 
 GUARD_MARKER: Final = "jangteo: guarded rows changed"
 """Quoted in the error of a statement whose guarded changes found too few rows, whatever the server's language is."""
+MOVED_MARKER: Final = "jangteo: another server process"
+"""Quoted in the error of a statement that another server process runs than the one whose settings were stated."""
 
 _NAMED: Final = re.compile(r"(?<![:\w]):([a-z_]+)")
 
@@ -79,8 +81,9 @@ def write_all(writes: tuple[tuple[Write, bool], ...]) -> str:
     """Make one statement of all these writes; each comes with whether it writes a single row.
 
     Its parameters are the values of a single row one by one, of several rows as one array per column; then, for each
-    guarded change, how many rows it must find. If one finds fewer, the statement fails with invalid_text_representation
-    (22P02) and a message that quotes GUARD_MARKER: a conflict, and no other error of a batch can be taken for it.
+    guarded change, how many rows it must find, and last the id of the session's server process. If a change finds fewer
+    rows, the statement fails with invalid_text_representation (22P02) and a message that quotes GUARD_MARKER: a
+    conflict, and no other error of a batch can be taken for it. In another server process it quotes MOVED_MARKER.
     """
     numbers = count(1)
     steps = ", ".join(
@@ -94,8 +97,9 @@ def write_all(writes: tuple[tuple[Write, bool], ...]) -> str:
         f"(SELECT COUNT(*) FROM step_{index}) = ${number}" for index, number in zip(guarded, numbers, strict=False)
     ]
     unchanged = " AND ".join(guards) or "TRUE"
+    moved = f"WHEN pg_backend_pid() <> ${next(numbers)} THEN '{MOVED_MARKER}'"
     # The cast is outside of the CASE, so that the planner can't evaluate it before the counts are known.
-    return f"WITH {steps} SELECT CAST(CASE WHEN {unchanged} THEN '1' ELSE '{GUARD_MARKER}' END AS BIGINT)"
+    return f"WITH {steps} SELECT CAST(CASE {moved} WHEN {unchanged} THEN '1' ELSE '{GUARD_MARKER}' END AS BIGINT)"
 
 
 def is_guarded(write: Write) -> bool:

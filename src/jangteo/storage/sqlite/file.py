@@ -13,6 +13,7 @@ from sqlalchemy import URL, create_engine, pool
 from jangteo.storage import migrations
 from jangteo.storage.compatibility import SchemaState, check_own_revision, check_usable, read_state
 from jangteo.storage.errors import CannotOpen, NoShopYet
+from jangteo.storage.port import LONG_TIMEOUT_S
 from jangteo.storage.sqlite.connection import SqliteConnection
 
 _LOCK_ATTEMPTS: Final = 40
@@ -62,8 +63,11 @@ class SqliteStorage:
         check_own_revision(self._existing_state(), str(self._path))
         self._lock_file()
 
-    def connect(self) -> SqliteConnection:
-        """Return a new connection for the calling thread; it opens the file at its first use."""
+    def connect(self, timeout_s: float = LONG_TIMEOUT_S) -> SqliteConnection:  # noqa: ARG002 - the port's own signature
+        """Return a new connection for the calling thread; it opens the file at its first use.
+
+        A file system can't be given up: whoever waits for the thread that uses the connection has a timeout.
+        """
         return SqliteConnection(self._path)
 
     def kept_files(self) -> tuple[int, ...]:
