@@ -42,7 +42,7 @@ class Server:
     def __init__(self, within: Path | None = None, **settings: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="jangteo-postgres-", dir=within))
         self._data = self._folder / "data"
-        self.port = _free_port()
+        self.port = free_port()
         # A test needs no data after the machine has crashed, and a killed server loses nothing without fsync.
         self._settings = {
             "fsync": "off",
@@ -219,7 +219,7 @@ def terminate_all(database: str) -> list[str]:
     return [state for state, _, existed in terminated if existed]
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

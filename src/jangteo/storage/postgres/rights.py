@@ -1,6 +1,6 @@
 """What the role may do: what is missing is named at the start, with the GRANT that gives it, not by failed orders."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 import psycopg
@@ -8,6 +8,7 @@ import psycopg
 from jangteo.storage.errors import CannotOpen
 from jangteo.storage.migrations import VERSION_TABLE
 from jangteo.storage.port import Row
+from jangteo.storage.postgres.statements import grant_all, grant_create
 from jangteo.storage.schema import COUNTED_TABLES, compatibility, metadata
 
 _ROLE: Final = """
@@ -39,7 +40,7 @@ def check_may_create(raw: psycopg.Connection[Row]) -> None:
     if not may_create:
         raise CannotOpen(
             f"the database can't be migrated: role {role} may not create tables in schema {schema}; "
-            f"its owner can allow it (GRANT CREATE ON SCHEMA {schema} TO {role}) or run jangteo migrate"
+            f"its owner can allow it ({grant_create(schema, role)}) or run jangteo migrate"
         )
 
 
@@ -54,7 +55,7 @@ def check_may_write(raw: psycopg.Connection[Row]) -> None:
 
 
 def _check(
-    raw: psycopg.Connection[Row], tables: Iterable[str], table_rights: Iterable[str], sequence_rights: Iterable[str]
+    raw: psycopg.Connection[Row], tables: Sequence[str], table_rights: Sequence[str], sequence_rights: Sequence[str]
 ) -> None:
     values = {
         "tables": list(tables),
@@ -68,8 +69,8 @@ def _check(
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise CannotOpen(
             f"role {role} lacks rights on {missing[0]}{more}; their owner can grant them: "
-            f"GRANT {', '.join(table_rights)} ON ALL TABLES IN SCHEMA {schema} TO {role}; "
-            f"GRANT {', '.join(sequence_rights)} ON ALL SEQUENCES IN SCHEMA {schema} TO {role}"
+            f"{grant_all(table_rights, 'TABLES', schema, role)}; "
+            f"{grant_all(sequence_rights, 'SEQUENCES', schema, role)}"
         )
 
 

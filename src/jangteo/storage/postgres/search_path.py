@@ -7,6 +7,7 @@ import psycopg
 from jangteo.storage.compatibility import holds_shop
 from jangteo.storage.errors import CannotOpen
 from jangteo.storage.port import Row
+from jangteo.storage.postgres.statements import set_search_path
 
 _SCHEMAS: Final = """
     SELECT name, ARRAY(
@@ -38,6 +39,6 @@ def read_tables(raw: psycopg.Connection[Row]) -> frozenset[str]:
         raise CannotOpen(
             f'the session\'s schema "{current}" holds no shop, but "{shop}", later in its search_path, does: '
             f"choose one, in the URL (?options=-csearch_path%3D{shop}) "
-            f"or for the role (ALTER ROLE … SET search_path = {shop})"
+            f"or for the role ({set_search_path(shop)})"
         )
     return schemas[current]

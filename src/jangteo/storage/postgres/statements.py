@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import count
-from typing import Final
+from typing import Final, Literal
 
 from sqlalchemy import Table, Text
 
@@ -100,6 +100,21 @@ def write_all(writes: tuple[tuple[Write, bool], ...]) -> str:
     moved = f"WHEN pg_backend_pid() <> ${next(numbers)} THEN '{MOVED_MARKER}'"
     # The cast is outside of the CASE, so that the planner can't evaluate it before the counts are known.
     return f"WITH {steps} SELECT CAST(CASE {moved} WHEN {unchanged} THEN '1' ELSE '{GUARD_MARKER}' END AS BIGINT)"
+
+
+def grant_create(schema: str, role: str) -> str:
+    """Allow a role to create tables; an operator runs it. Both names are quoted where they need to be."""
+    return f"GRANT CREATE ON SCHEMA {schema} TO {role}"
+
+
+def grant_all(rights: Sequence[str], kind: Literal["TABLES", "SEQUENCES"], schema: str, role: str) -> str:
+    """Give a role rights on everything of a kind; an operator runs it."""
+    return f"GRANT {', '.join(rights)} ON ALL {kind} IN SCHEMA {schema} TO {role}"
+
+
+def set_search_path(schema: str) -> str:
+    """Choose a role's schema; an operator runs it, with the role's name."""
+    return f"ALTER ROLE … SET search_path = {schema}"
 
 
 def is_guarded(write: Write) -> bool:
