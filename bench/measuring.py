@@ -73,8 +73,11 @@ class Bench:
             for kind in self._extent.deliveries_on:
                 create = self._in_sqlite if kind == "SQLite" else self._in_postgres
                 self._waiting_events(kind, create, platforms)
-                self._delays(kind, create, platforms)
+                self._delays(f"{kind}, {compared.DELAYS}", create, "delays", platforms)
                 self._dead_platform(kind, create, platforms)
+                if kind == "PostgreSQL":
+                    with self._postgres.with_standby():
+                        self._delays(compared.STANDBY_DELAYS, create, "standby_delays", platforms)
 
     def passed(self) -> bool:
         """Whether every request succeeded and every audit passed."""
@@ -165,12 +168,11 @@ class Bench:
             )
         self.audits[f"{title}, relayed"] = shops.audit(waiting)
 
-    def _delays(self, kind: str, create: Callable[[str], str], platforms: Sequence[Platform]) -> None:
-        title = f"{kind}, {compared.DELAYS}"
+    def _delays(self, title: str, create: Callable[[str], str], name: str, platforms: Sequence[Platform]) -> None:
         with ExitStack() as stack:
             contending = []
             for number, platform in enumerate(platforms):
-                database = self._fill(create(f"delays_{number}"))
+                database = self._fill(create(f"{name}_{number}"))
                 serving = self._serving(title, database, *platform.options)
                 contending.append(deliveries.delays(platform.name, database, stack.enter_context(serving).address))
             self._compare(title, *contending)

@@ -33,6 +33,10 @@ class KafkaCluster:
     def url(self, topic: str) -> str:
         return f"kafka://{self.brokers}/{topic}"
 
+    def create(self, topic: str) -> None:
+        """Create a topic by using it."""
+        Producer({"bootstrap.servers": self.brokers}).list_topics(topic, timeout=30)
+
     def suspend(self) -> None:
         """Suspend the process; its connections stay open."""
         self._process.send_signal(signal.SIGSTOP)

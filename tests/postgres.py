@@ -128,6 +128,38 @@ class Server:
             self._process.wait()
         shutil.rmtree(self._folder)
 
+    @contextmanager
+    def standby(self, name: str) -> Iterator[None]:
+        """Receive the write-ahead log under a name while the block runs; the server takes that for a standby."""
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        folder.chmod(0o777)
+        conninfo = f"host=127.0.0.1 port={self.port} user={USER} application_name={name}"
+        command: list[Any] = [self.programs / "pg_receivewal", "-D", folder, "-d", conninfo, "--synchronous"]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=self._folder, **self._system_user)
+        try:
+            connected = "SELECT 1 FROM pg_stat_replication WHERE application_name = %s AND state = 'streaming'"
+            with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+                while not connection.execute(connected, [name]).fetchone():
+                    assert process.poll() is None, "pg_receivewal ended"
+            yield
+        finally:
+            process.kill()
+            process.wait()
+
+    @contextmanager
+    def setting(self, name: str, value: str) -> Iterator[None]:
+        """Change a setting that needs no restart, while the block runs."""
+        self.run(f"ALTER SYSTEM SET {name} = '{value}'")
+        self.run("SELECT pg_reload_conf()")
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            while connection.execute(f"SHOW {name}".encode()).fetchone() != (value,):
+                continue
+        try:
+            yield
+        finally:
+            self.run(f"ALTER SYSTEM RESET {name}")
+            self.run("SELECT pg_reload_conf()")
+
     def banned_sql(self) -> list[str]:
         """Statements that other PostgreSQL-compatible databases reject, or that would limit a shop's growth."""
         statements = {found[1] for found in _STATEMENT.finditer((self._folder / "log").read_text())}
@@ -169,11 +201,7 @@ class Server:
 
     @cached_property
     def _system_user(self) -> dict[str, Any]:
-        # PostgreSQL refuses to run as root.
-        if os.geteuid() != 0:
-            return {}
-        entry = pwd.getpwnam("nobody")
-        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        return system_user()
 
 
 class Standby(Server):
@@ -219,7 +247,16 @@ def terminate_all(database: str) -> list[str]:
     return [state for state, _, existed in terminated if existed]
 
 
+def system_user() -> dict[str, Any]:
+    """Whom servers run as, as arguments of `Popen`: PostgreSQL and PgBouncer refuse to run as root."""
+    if os.geteuid() != 0:
+        return {}
+    entry = pwd.getpwnam("nobody")
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
 def free_port() -> int:
+    """A port on loopback that nobody uses."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

@@ -24,6 +24,7 @@ SETTINGS_CROWD: Final = "Settings on PostgreSQL, orders by 512 clients"
 SETTINGS_READS: Final = "Settings, balances"
 WAITING: Final = "events that have waited"
 DELAYS: Final = "from the commit until sent, at 1,000 orders a second"
+STANDBY_DELAYS: Final = f"PostgreSQL with a synchronous standby, {DELAYS}"
 PLATFORM: Final = "orders while the platform"
 
 ECHO: Final = "echo"

@@ -10,7 +10,7 @@ from typing import Final
 
 import psycopg
 
-from tests.postgres import USER, Server
+from tests.postgres import USER, Server, Standby
 
 SETTINGS: Final = {
     "fsync": "on",
@@ -72,6 +72,22 @@ class Postgres:
         """Vacuum, analyze and checkpoint, so that the server doesn't during a round."""
         self._server.run("VACUUM (ANALYZE)", database)
         self._server.run("CHECKPOINT", database)
+
+    @contextmanager
+    def with_standby(self) -> Iterator[None]:
+        """Have every commit wait for a synchronous standby on this machine while the block runs."""
+        standby = Standby(self._server, "standby")
+        standby.start()
+        try:
+            self._name_standbys("standby")
+            yield
+        finally:
+            self._name_standbys("")
+            standby.remove()
+
+    def _name_standbys(self, names: str) -> None:
+        self._server.run(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
+        self._server.run("SELECT pg_reload_conf()")
 
     def version(self) -> str:
         """The version of PostgreSQL."""

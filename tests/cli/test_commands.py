@@ -45,7 +45,7 @@ def test_unknown_arguments_are_reported_in_one_line_with_exit_code_2(arguments: 
 
 
 def test_the_commands_are_complete() -> None:
-    assert set(COMMANDS) == {"serve", "relay", "migrate", "audit", "copy", "events", "top"}
+    assert set(COMMANDS) == {"serve", "relay", "migrate", "audit", "doctor", "copy", "events", "top"}
     assert set(EVENTS) == {f"events {name}" for name in ("status", "list", "show", "retry", "replay", "resume")}
     assert set(TOP) == {"top status", "top rebuild"}
 

@@ -41,6 +41,9 @@ class Scripted:
         await asyncio.sleep(0)
         return {index: f"no to {event!r}" for index, event in enumerate(events) if event in self._refused}
 
+    async def probe(self) -> str:
+        return "in this process"
+
     async def close(self) -> None:
         """Do nothing."""
 

@@ -99,6 +99,12 @@ def test_a_wait_for_a_silent_host_ends_and_its_attempt_goes_on(postgres: Server,
     attempts.end()
 
 
+def test_attempts_that_nobody_waits_for_end(postgres: Server, refusing: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connecting, "ATTEMPT_TIMEOUT_S", 0.1)
+    attempts = Attempts(several(postgres, refusing), 0.1)
+    assert attempts._over.wait(30)
+
+
 def test_a_connection_that_comes_too_late_is_closed(postgres: Server) -> None:
     attempts = Attempts(postgres.url("postgres"), 10)
     attempts.end()

@@ -8,6 +8,7 @@ import typer
 from jangteo import __version__
 from jangteo.cli.audit import audit
 from jangteo.cli.copy import copy
+from jangteo.cli.doctor import doctor
 from jangteo.cli.events import events
 from jangteo.cli.migrate import migrate
 from jangteo.cli.relay import relay
@@ -33,6 +34,7 @@ app.command()(serve)
 app.command()(relay)
 app.command()(migrate)
 app.command()(audit)
+app.command()(doctor)
 app.command()(copy)
 app.add_typer(events, name="events")
 app.add_typer(top, name="top")

@@ -19,6 +19,7 @@ from jangteo.cli.options import (
     without_password,
 )
 from jangteo.delivery.sinks.platforms import shown_platform
+from jangteo.doctor import log_durability
 from jangteo.engine import gc_tuning
 from jangteo.engine.commands import Commands
 from jangteo.engine.writer.thread import WriterThread
@@ -48,6 +49,7 @@ def relay(
     )
     logs.configure()
     storage = open_shop(database, writes=True)
+    log_durability(storage)
     gc_tuning.tune_gc()
     uvloop.run(_run(settings, storage))
     typer.echo("Closed. Unsent events are sent at the next start.")

@@ -20,6 +20,7 @@ from jangteo.cli.options import (
     without_password,
 )
 from jangteo.delivery.sinks.platforms import shown_platform
+from jangteo.doctor import log_durability
 from jangteo.engine import gc_tuning
 from jangteo.settings import LOOPBACK, Settings
 from jangteo.workers import run as run_workers
@@ -125,6 +126,7 @@ def serve(
         raise typer.BadParameter("--writers above 1 needs PostgreSQL; SQLite runs one write transaction at a time")
     for notice in shop.storage.prepare():
         typer.echo(notice)
+    log_durability(shop.storage)
     try:
         filled = settings.demo and demo.fill(shop.storage, system_clock)
         signals = _StopSignals()

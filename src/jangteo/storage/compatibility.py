@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final, NamedTuple
 
 from jangteo.storage import migrations
+from jangteo.storage.diagnosis import Diagnosis, note, ok
 from jangteo.storage.errors import CannotOpen, NoShopYet
 from jangteo.storage.port import Row
 
@@ -79,6 +80,13 @@ def check_own_revision(state: SchemaState, name: str) -> None:
     """Raise as `check_usable`, and CannotOpen too if the schema is a newer one: it may hold what isn't known here."""
     if check_usable(state, name):
         raise CannotOpen(f"{name} has a newer schema ({state.revision}) than this version of Jangteo knows; upgrade it")
+
+
+def examine_schema(notices: Sequence[str]) -> Diagnosis:
+    """Examine the schema of a database by what `check_usable` said of it."""
+    if notices:
+        return note("schema", notices[0], "upgrade this version, too")
+    return ok("schema", f"{migrations.newest()}, this version's")
 
 
 def refusal_of(rows: Sequence[Row]) -> str | None:

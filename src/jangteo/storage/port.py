@@ -4,13 +4,15 @@ SQL is written once for both, with `:named` values. `IN (:ids)` binds a collecti
 a session or snapshot accept it.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Table
+
+from jangteo.storage.diagnosis import Diagnosis
 
 DATABASE_TIMEOUT_S: Final = 10.0
 """How long one answer of the database is waited for, where a client waits for it."""
@@ -165,6 +167,15 @@ class Storage(Protocol):
         """Check that this version may use the database, for `writes` too. Changes nothing.
 
         Returns lines for the operator. Raises CannotOpen if it may not, NoShopYet if the database holds no shop.
+        """
+
+    def durability(self) -> Sequence[Diagnosis]:
+        """Examine what endangers committed data, within seconds. Raises CannotOpen if the database can't be reached."""
+
+    def examine(self) -> Iterator[Diagnosis]:
+        """Examine the database, `durability` included, and what else decides about a shop. Writes nothing.
+
+        Raises CannotOpen like `check`, after all that could be found out before.
         """
 
     def take(self) -> None:

@@ -36,6 +36,12 @@ class Sink(Protocol):
         have been delivered durably. May be cancelled. Raises PlatformUnavailable and PlatformGone.
         """
 
+    async def probe(self) -> str:
+        """Reach the platform without sending an event, and return what was found, in a few words.
+
+        May be cancelled. Raises PlatformUnavailable.
+        """
+
     async def close(self) -> None:
         """Close what is open to the platform."""
 

@@ -54,6 +54,17 @@ class JetStream:
                 self._discard_connection()
         return rejected
 
+    async def probe(self) -> str:
+        """Find the subject's stream. Raises PlatformUnavailable."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                connection = await self._connect()
+                return f"the stream {await connection.find_stream(self._subject)} takes its events"
+        except TimeoutError:
+            raise PlatformUnavailable(f"NATS didn't answer within {self._timeout_s:g} s") from None
+        except (Error, OSError, ValueError) as error:
+            raise PlatformUnavailable(f"NATS: {describe(error)}") from error
+
     async def close(self) -> None:
         """Close the connection."""
         self._discard_connection()

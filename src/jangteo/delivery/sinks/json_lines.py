@@ -54,6 +54,14 @@ class JsonLines:
             raise
         return {}
 
+    async def probe(self) -> str:
+        """Check that the file, or its folder if there is none yet, can be written. Raises PlatformUnavailable."""
+        try:
+            self.check(())
+        except InvalidPlatform as error:
+            raise PlatformUnavailable(str(error)) from error
+        return "can be written"
+
     async def close(self) -> None:
         """Close the file."""
         self._close_file()

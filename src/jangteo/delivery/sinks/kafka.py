@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from jangteo.delivery.sinks.base import InvalidPlatform
 from jangteo.delivery.sinks.kafka_delivery import Delivery
+from jangteo.delivery.sinks.kafka_producer import count_partitions
 from jangteo.delivery.sinks.urls import Address
 
 TIMEOUT_S: Final = 20.0
@@ -46,6 +47,11 @@ class Kafka:
             raise
         self._delivery = delivery
         return rejected
+
+    async def probe(self) -> str:
+        """Find the topic. Raises PlatformUnavailable."""
+        partitions = await asyncio.to_thread(count_partitions, self._settings, self._topic, self._timeout_s)
+        return f"the topic {self._topic} has {partitions} partitions"
 
     async def close(self) -> None:
         """Close the producer, which holds no records by now."""

@@ -55,6 +55,14 @@ class KafkaProducer:
         self._open_producer().poll(0)
         self.last_error, self.has_failed = None, False
 
+    def partitions(self, timeout_s: float) -> Mapping[str, int]:
+        """Return the number of partitions of each topic. Asking for one by name might create it.
+
+        Raises KafkaException.
+        """
+        topics = self._open_producer().list_topics(timeout=timeout_s).topics
+        return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
+
     def close(self) -> None:
         """Drop unsent records, so that none is delivered later, and destroy the producer.
 
@@ -75,6 +83,21 @@ class KafkaProducer:
         if error.code() != _ALL_DOWN or self.last_error is None:
             self.last_error = describe(error)
         self.has_failed |= error.fatal() or error.code() in _FATAL
+
+
+def count_partitions(settings: Mapping[str, Any], topic: str, timeout_s: float) -> int:
+    """Return the number of a topic's partitions, by a producer of its own. Blocks. Raises PlatformUnavailable."""
+    producer = KafkaProducer(settings)
+    try:
+        partitions = producer.partitions(timeout_s)
+    except KafkaException as error:
+        producer.wait(0)
+        raise PlatformUnavailable(f"Kafka: {producer.last_error or describe(error.args[0])}") from error
+    finally:
+        producer.close()
+    if topic not in partitions:
+        raise PlatformUnavailable(f"Kafka has no topic {topic}, or this user can't see it")
+    return partitions[topic]
 
 
 def describe(error: KafkaError) -> str:

@@ -13,6 +13,8 @@ import structlog
 from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import NoRespondersError
+from nats.js.errors import NotFoundError, ServiceUnavailableError
 
 from jangteo.delivery.sinks.base import PlatformUnavailable
 from jangteo.delivery.sinks.event_fields import READ_ID
@@ -113,6 +115,13 @@ class Connection:
         if reason is not None:
             raise PlatformUnavailable(reason)
 
+    async def find_stream(self, subject: str) -> str:
+        """Return the name of the stream that takes a subject. Raises PlatformUnavailable, and what the client does."""
+        try:
+            return await self._client.jetstream().find_stream_name_by_subject(subject)
+        except (NotFoundError, ServiceUnavailableError, NoRespondersError) as error:
+            raise PlatformUnavailable(_no_stream(subject)) from error
+
     async def close(self) -> None:
         """Close the connection. Never raises."""
         try:
@@ -138,7 +147,7 @@ class Connection:
         """Handle one event's acknowledgement, or the error in its place."""
         index = int(message.subject[len(self._inbox) :])
         if message.headers and message.headers.get("Status") == _NO_RESPONDERS:
-            self._fail(f"no stream takes the subject {self._subject}: create one for it, on a server with JetStream")
+            self._fail(_no_stream(self._subject))
             return
         try:
             ack = _READ_ACK(message.data)
@@ -181,6 +190,10 @@ class Connection:
 
     async def _on_closed(self) -> None:
         self._fail(f"NATS: {self._client_error or 'the connection was closed'}")
+
+
+def _no_stream(subject: str) -> str:
+    return f"no stream takes the subject {subject}: create one for it, on a server with JetStream"
 
 
 def describe(error: Exception) -> str:

@@ -18,6 +18,10 @@ class Nowhere:
         """Accept every event."""
         return {}
 
+    async def probe(self) -> str:
+        """Find that every event is accepted."""
+        return "every event counts as sent at once"
+
     async def close(self) -> None:
         """Do nothing."""
 

@@ -3,14 +3,16 @@
 import asyncio
 import base64
 import errno
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Final
+from urllib.parse import urlsplit
 
 import aiohttp
 
-from jangteo.delivery.sinks.base import InvalidPlatform, PlatformGone, PlatformUnavailable
+from jangteo.delivery.sinks.base import InvalidPlatform, PlatformGone, PlatformUnavailable, one_line
 from jangteo.delivery.sinks.http_responses import HttpResponse, describe_error, parse_retry_after
 from jangteo.delivery.sinks.signing import read_secret, signature_headers
 from jangteo.delivery.sinks.urls import Address
@@ -61,6 +63,22 @@ class Webhook:
                 self._events_max = min(half, self._events_max or half)
             parts += [part[half:], part[:half]]
         return rejected
+
+    async def probe(self) -> str:
+        """Connect, with TLS for HTTPS, and send nothing. Raises PlatformUnavailable."""
+        url = urlsplit(self._url)
+        tls = url.scheme == "https"
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                _, writer = await asyncio.open_connection(
+                    url.hostname, url.port or (443 if tls else 80), ssl=ssl.create_default_context() if tls else None
+                )
+        except TimeoutError:
+            raise PlatformUnavailable(f"no connection within {self._timeout_s:g} s") from None
+        except (OSError, ValueError) as error:
+            raise PlatformUnavailable(f"can't connect: {one_line(str(error) or type(error).__name__)}") from None
+        writer.transport.abort()
+        return "accepts TLS connections" if tls else "accepts connections"
 
     async def close(self) -> None:
         """Close the connections."""

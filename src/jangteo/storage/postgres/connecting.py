@@ -32,6 +32,10 @@ RETRY_PAUSE_S: Final = 0.25
 STANDBY: Final = (
     "the server is a standby and can't be written: name the primary, or all hosts as postgresql://USER@HOST,HOST/NAME"
 )
+POOLED: Final = (
+    "a pooler in transaction (or statement) mode passes this session's statements on to changing server processes; "
+    "set it to session mode, or connect to the server directly"
+)
 _LISTS: Final = ("host", "hostaddr", "port")
 _last_good: dict[str, int] = {}
 """By URL: the index of the host of the last good connection of this process."""
@@ -98,7 +102,7 @@ class Attempts:
         self._hosts = hosts_of(url)
         self._over = Event()
         self._given_up_at = monotonic() + max(timeout_s, ATTEMPT_TIMEOUT_S)
-        self._results: SimpleQueue[tuple[int, Pipeline | psycopg.Error]] = SimpleQueue()
+        self._results: SimpleQueue[tuple[int, Pipeline | Exception]] = SimpleQueue()
         first = _last_good.get(url, 0)
         for index, conninfo in enumerate(self._hosts):
             head_start_s = 0.0 if index == first else HEAD_START_S
@@ -115,7 +119,7 @@ class Attempts:
         Raises the driver's error once every host has refused, or after `wait_s`; call it again to wait on.
         """
         give_up_at = monotonic() + wait_s
-        errors: dict[int, psycopg.Error] = {}
+        errors: dict[int, Exception] = {}
         while len(errors) < len(self._hosts):
             try:
                 index, result = self._results.get(timeout=max(give_up_at - monotonic(), 0))
@@ -126,9 +130,6 @@ class Attempts:
                 _last_good[self._url] = index
                 return result
             errors[index] = result
-        if monotonic() > self._given_up_at:
-            # A new attempt looks up the hosts' names again.
-            self.end()
         raise psycopg.OperationalError(_reason(errors, len(self._hosts)))
 
     def end(self) -> None:
@@ -144,13 +145,16 @@ class Attempts:
         self._over.wait(head_start_s)
         while not self._over.is_set():
             try:
-                result: Pipeline | psycopg.Error = _open(conninfo, self._timeout_s)
-            except psycopg.Error as error:
+                result: Pipeline | Exception = _open(conninfo, self._timeout_s)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it goes to whoever waits
                 result = error
             self._results.put((index, result))
             if isinstance(result, Pipeline):
                 break
             self._over.wait(RETRY_PAUSE_S)
+            if monotonic() > self._given_up_at:
+                # Nobody has waited for a while, or a new attempt should look up the hosts' names again.
+                self._over.set()
         if self._over.is_set():
             # Another host was faster, or nobody waits any more.
             self.end()
@@ -170,7 +174,7 @@ def _open(conninfo: str, timeout_s: float) -> Pipeline:
     return pipeline
 
 
-def _reason(errors: Mapping[int, psycopg.Error], hosts: int) -> str:
+def _reason(errors: Mapping[int, Exception], hosts: int) -> str:
     reasons = dict.fromkeys(" ".join(str(error).split()) for error in errors.values())
     if len(errors) < hosts:
         reasons["no answer yet" if hosts == 1 else f"no answer yet from {hosts - len(errors)} of {hosts} hosts"] = None

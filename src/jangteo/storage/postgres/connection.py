@@ -20,19 +20,15 @@ from jangteo.storage import schema
 from jangteo.storage.errors import Broken, Conflict, StorageError, Unavailable, Unreachable
 from jangteo.storage.port import DATABASE_TIMEOUT_S, GuardedChange, Row, Session, Snapshot
 from jangteo.storage.postgres.compatibility import CompatibilityCheck
-from jangteo.storage.postgres.connecting import Attempts
+from jangteo.storage.postgres.connecting import POOLED, Attempts
 from jangteo.storage.postgres.pipeline import Pipeline
 from jangteo.storage.postgres.session import BEGIN, COMMIT, PostgresSession, PostgresSnapshot
-from jangteo.storage.postgres.session_settings import plan_by_keys
+from jangteo.storage.postgres.session_settings import check_session, plan_by_keys
 from jangteo.storage.postgres.statements import GUARD_MARKER, MOVED_MARKER
 from jangteo.storage.timestamps import to_micros
 
 log = structlog.get_logger()
 
-POOLED: Final = (
-    "PostgreSQL: a pooler passes this session's statements on to changing server processes; "
-    "set it to session mode, or connect to the server directly"
-)
 WRITER_RETENTION_US: Final = 7 * 24 * 3600 * 1_000_000
 """How long the row of a connection that no longer commits is kept."""
 RESOLVE_PAUSE_S: Final = 0.1
@@ -62,7 +58,7 @@ def translate(error: Exception) -> StorageError:
     if isinstance(error, _CONFLICTS) or _is_lost_guard(error):
         return Conflict(message)
     if _is_moved(error):
-        return Unavailable(POOLED)
+        return Unavailable(f"PostgreSQL: {POOLED}")
     state = getattr(error, "sqlstate", None)
     if state is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return Unavailable(message)
@@ -159,10 +155,8 @@ class PostgresConnection:
             self._pipeline = self._connect()
             self._plans_by_keys = False
             self._connection_id = next(_connection_ids)
-        if self._pipeline.invalidate_plans():
-            ((backend_id,),) = self._pipeline.send("SELECT pg_backend_pid()::bigint")
-            if backend_id != self._pipeline.backend_id:
-                raise _Moved
+        if self._pipeline.invalidate_plans() and not check_session(self._pipeline):
+            raise _Moved
         return self._pipeline
 
     def _connect(self) -> Pipeline:

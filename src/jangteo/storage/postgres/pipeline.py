@@ -55,6 +55,8 @@ class Pipeline:
         self.timeout_s = timeout_s
         self.backend_id = 0
         """The id of the server process, once the session's settings are stated; a pooler may change it."""
+        self.has_standbys = False
+        """Whether the server named synchronous standbys when the session was last checked (PLAN_TTL_S ago at most)."""
         self._give_up_at = 0.0
         self._warnings: list[str] = []
         self.rows_read = 0

@@ -11,11 +11,22 @@ from sqlalchemy import create_engine, pool
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from jangteo.storage import migrations
-from jangteo.storage.compatibility import SchemaState, check_own_revision, check_usable, holds_shop, read_state
+from jangteo.storage.compatibility import (
+    SchemaState,
+    check_own_revision,
+    check_usable,
+    examine_schema,
+    holds_shop,
+    read_state,
+)
+from jangteo.storage.diagnosis import Diagnosis
 from jangteo.storage.errors import CannotOpen
 from jangteo.storage.port import DATABASE_TIMEOUT_S, LONG_TIMEOUT_S, Row
 from jangteo.storage.postgres.connecting import cut_after
 from jangteo.storage.postgres.connection import PostgresConnection, open_connection
+from jangteo.storage.postgres.durability import examine_durability
+from jangteo.storage.postgres.examination import examine_server, examine_shop, examined
+from jangteo.storage.postgres.pooler import refuse_moving_backend
 from jangteo.storage.postgres.rights import check_may_create, check_may_read, check_may_write
 from jangteo.storage.postgres.search_path import read_tables
 from jangteo.storage.postgres.sequences import advance_sequences
@@ -77,6 +88,18 @@ class PostgresStorage:
                 check_may_write(raw)
         return notices
 
+    def durability(self) -> list[Diagnosis]:
+        """Examine the server's settings, unlogged tables and standbys."""
+        with examined(self._url) as raw:
+            return examine_durability(raw)
+
+    def examine(self) -> Iterator[Diagnosis]:
+        """Examine the server, then the schema, then the shop."""
+        with examined(self._url) as raw:
+            yield from examine_server(raw)
+            yield examine_schema(self.check())
+            yield from examine_shop(raw)
+
     def take(self) -> None:
         """Only check: several servers may use the database."""
         with self._opened() as (_, state):
@@ -124,6 +147,7 @@ class PostgresStorage:
             cut_after(raw, DATABASE_TIMEOUT_S),
         ):
             _check_server(raw)
+            refuse_moving_backend(raw, self._url)
             tables = read_tables(raw)
             if holds_shop(tables):
                 check_may_read(raw)

@@ -28,10 +28,7 @@ _BEGIN_READ_ONLY: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 COMMIT: Final = "COMMIT"
 # A write that means nothing: it makes the commit after it wait for the synchronous standbys. PostgreSQL shows rows only
 # after the standbys have them, except those of a session that was ended while it waited, and after a restart.
-_CONFIRM: Final = """
-    SELECT CASE WHEN current_setting('synchronous_standby_names') <> ''
-        THEN pg_logical_emit_message(TRUE, 'jangteo', '') IS NOT NULL END
-"""
+_CONFIRM: Final = "SELECT pg_logical_emit_message(TRUE, 'jangteo', '') IS NOT NULL"
 
 
 class PostgresSnapshot:
@@ -67,7 +64,7 @@ class PostgresSnapshot:
 
     def close(self) -> None:
         """End the transaction. Where there are synchronous standbys, they have every row that was read by then."""
-        if self._pipeline.rows_read > self._rows_before:
+        if self._pipeline.has_standbys and self._pipeline.rows_read > self._rows_before:
             self._pipeline.send(_CONFIRM)
         self._pipeline.send(COMMIT)
         self._pipeline.sync_commit()
@@ -151,7 +148,7 @@ class PostgresSession:
         if not self._begun and not self._writes:
             return
         self._write()
-        if not self.has_changes:
+        if self._pipeline.has_standbys and not self.has_changes:
             self._pipeline.send(_CONFIRM)
         self._pipeline.send(COMMIT)
         self._pipeline.sync_commit()

@@ -59,7 +59,9 @@ _NARROW: Final = """
         set_config('synchronous_commit', CASE current_setting('synchronous_commit')
             WHEN 'remote_apply' THEN 'remote_apply' WHEN 'remote_write' THEN 'remote_write' ELSE 'on' END, FALSE)
 """
-_SERVER: Final = "SELECT pg_backend_pid()::bigint, pg_is_in_recovery()"
+_SERVER: Final = """
+    SELECT pg_backend_pid()::bigint, current_setting('synchronous_standby_names') <> '', pg_is_in_recovery()
+"""
 # Batches find and change rows by key only, so a statement is planned once for index scans and the plan is used until
 # plan-cache invalidation; planning each time took a third of a lone order's time (measured).
 # The idle timeout releases the locks of a host that was cut off within a transaction after seconds.
@@ -88,8 +90,17 @@ def state_settings(pipeline: Pipeline) -> bool:
     pipeline.send(_NARROW)
     server = pipeline.send(_SERVER)
     pipeline.send("COMMIT")
-    ((pipeline.backend_id, is_standby),) = server
+    ((pipeline.backend_id, pipeline.has_standbys, is_standby),) = server
     return bool(is_standby)
+
+
+def check_session(pipeline: Pipeline) -> bool:
+    """Note whether there are synchronous standbys now, and return whether the session has its own server process still.
+
+    Raises the driver's errors.
+    """
+    ((backend_id, pipeline.has_standbys, _),) = pipeline.send(_SERVER)
+    return bool(backend_id == pipeline.backend_id)
 
 
 def plan_by_keys(pipeline: Pipeline) -> None:

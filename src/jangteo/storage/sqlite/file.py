@@ -4,17 +4,19 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import URL, create_engine, pool
 
 from jangteo.storage import migrations
-from jangteo.storage.compatibility import SchemaState, check_own_revision, check_usable, read_state
+from jangteo.storage.compatibility import SchemaState, check_own_revision, check_usable, examine_schema, read_state
+from jangteo.storage.diagnosis import Diagnosis
 from jangteo.storage.errors import CannotOpen, NoShopYet
 from jangteo.storage.port import LONG_TIMEOUT_S
 from jangteo.storage.sqlite.connection import SqliteConnection
+from jangteo.storage.sqlite.examination import examine_durability, examine_file
 
 _LOCK_ATTEMPTS: Final = 40
 _LOCK_PAUSE_S: Final = 0.05
@@ -57,6 +59,15 @@ class SqliteStorage:
     def check(self, *, writes: bool = False) -> Sequence[str]:  # noqa: ARG002 - a file that can't be written isn't used
         """Check that this version may use the file. Changes nothing."""
         return check_usable(self._existing_state(), str(self._path))
+
+    def durability(self) -> list[Diagnosis]:
+        """Examine the file system."""
+        return examine_durability(self._path)
+
+    def examine(self) -> Iterator[Diagnosis]:
+        """Examine where the file lies, then its schema."""
+        yield from examine_file(self._path)
+        yield examine_schema(self.check())
 
     def take(self) -> None:
         """Check and lock the file. Raises CannotOpen if this version can't use it or it is being served."""

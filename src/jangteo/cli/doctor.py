@@ -1,0 +1,57 @@
+"""`jangteo doctor`: prints what is checked about a shop's database, platform and backups."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from jangteo import logs
+from jangteo.app import system_clock
+from jangteo.cli.options import Database, Platform, PlatformSecret, without_password
+from jangteo.doctor import examine
+from jangteo.settings import Settings
+from jangteo.storage.diagnosis import Diagnosis, Severity
+from jangteo.storage.errors import StorageError
+
+_MARKS: Final[dict[Severity, str]] = {"ok": "ok", "note": "note", "danger": "DANGER"}
+_COLORS: Final[dict[Severity, str]] = {"ok": "green", "note": "yellow", "danger": "red"}
+_SUBJECT_WIDTH: Final = 20
+
+
+def doctor(
+    database: Database = Settings.database,
+    platform: Platform = None,
+    platform_secret: PlatformSecret = None,
+    backups: Annotated[
+        Path | None,
+        typer.Option(envvar="JANGTEO_BACKUPS", metavar="FOLDER", help="The folder with the backups."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", envvar="JANGTEO_JSON", help="One JSON object, for programs.")
+    ] = False,
+) -> None:
+    """Check what endangers the shop: one line per check, and exit code 1 if data is in danger."""
+    logs.silence()
+    settings = Settings(database=database, platform=platform, platform_secret=platform_secret)
+    found: list[Diagnosis] = []
+    refused: StorageError | None = None
+    try:
+        for each in examine(settings, backups, system_clock):
+            found.append(each)
+            if not as_json:
+                _print(each)
+    except StorageError as error:
+        refused = error
+    if as_json:
+        typer.echo(msgspec.json.encode({"database": without_password(database), "checks": found}))
+    if refused is not None:
+        raise refused
+    if any(each.severity == "danger" for each in found):
+        raise typer.Exit(1)
+
+
+def _print(each: Diagnosis) -> None:
+    # Colours are left out where the output isn't a terminal.
+    mark = typer.style(f"{_MARKS[each.severity]:<7}", fg=_COLORS[each.severity])
+    typer.echo(f"{mark}{each.subject:<{_SUBJECT_WIDTH}}{each.line}")

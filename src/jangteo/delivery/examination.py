@@ -1,0 +1,42 @@
+"""Examines the platform: whether it can be reached, without sending it an event."""
+
+import asyncio
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+from jangteo.delivery.sinks.base import InvalidPlatform, PlatformUnavailable
+from jangteo.delivery.sinks.platforms import open_sink, shown_platform
+from jangteo.storage.diagnosis import Diagnosis, danger, note, ok
+from jangteo.storage.free_disk import examine_disk
+
+PROBE_TIMEOUT_S: Final = 5.0
+_SUBJECT: Final = "platform"
+_WAITING: Final = "until it is reachable its events wait in the database"
+
+
+async def examine_platform(url: str, secret: str | None, shop_files: Collection[Path]) -> list[Diagnosis]:
+    """Reach the platform within `PROBE_TIMEOUT_S`; for a file also examine its disk."""
+    try:
+        sink = open_sink(url, secret, shop_files)
+    except InvalidPlatform as error:
+        return [danger(_SUBJECT, str(error), "a server with this platform doesn't start")]
+    shown = shown_platform(url)
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            found = f"{shown} {await sink.probe()}"
+    except TimeoutError:
+        return [note(_SUBJECT, f"{shown} didn't answer within {PROBE_TIMEOUT_S:g} s", _WAITING)]
+    except PlatformUnavailable as error:
+        return [note(_SUBJECT, f"{shown} can't be reached ({error})", _WAITING)]
+    finally:
+        await sink.close()
+    if url == "none":
+        return [note(_SUBJECT, "none, so every event counts as sent", "name one with --platform if events are wanted")]
+    return [ok(_SUBJECT, found), *_disk(url)]
+
+
+def _disk(url: str) -> list[Diagnosis]:
+    if not url.startswith("file:"):
+        return []
+    return [examine_disk("platform's disk", Path(url.removeprefix("file:")).resolve().parent)]
