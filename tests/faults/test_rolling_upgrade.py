@@ -63,26 +63,26 @@ def test_the_version_before_goes_on_beside_the_next_and_restarts(
         return serve_in_process(database, *options, sources=sources)
 
     before = [start(number, sources_before) for number in (0, 1)]
-    customers = Customers(addresses, with_keys=16, without_keys=0)
+    customers = Customers(addresses, with_keys=8, without_keys=0)
     servers: list[ServerProcess] = []
 
     async def upgrade() -> None:
         async with customers.shopping():
-            await customers.more_answers(200)
+            await customers.more_answers(100)
             # The next version migrates while both others serve.
             servers.append(await asyncio.to_thread(start, 2, None))
-            await customers.more_answers(200)
+            await customers.more_answers(100)
             # One of before restarts after the migration, and the other is replaced.
             await asyncio.to_thread(before[0].interrupt)
             servers.append(await asyncio.to_thread(start, 0, sources_before))
-            await customers.more_answers(200)
+            await customers.more_answers(100)
             await asyncio.to_thread(before[1].interrupt)
             servers.append(await asyncio.to_thread(start, 1, None))
-            await customers.more_answers(200)
+            await customers.more_answers(100)
 
     asyncio.run(upgrade())
     assert revisions(database) == (migrations.newest(), "jangteo_4")
-    served = {address for (address, status), count in customers.responses.items() if status == 201 and count > 20}
+    served = {address for (address, status), count in customers.responses.items() if status == 201 and count > 5}
     assert served == set(addresses), customers.responses
     for server in servers:
         customers.check_balances_and_orders(server.address)
