@@ -114,6 +114,12 @@ class Server:
         self._process.send_signal(signal.SIGINT)
         self._process.wait()
 
+    def restart_as_replica(self) -> None:
+        """Restart it as a replica that has lost its primary: it can only be read."""
+        self.kill()
+        (self._data / "standby.signal").touch()
+        self.start()
+
     def remove(self) -> None:
         """Stop the server and remove its folder."""
         if self._process is not None:

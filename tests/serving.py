@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -163,13 +164,19 @@ STARTED: list[ServerProcess] = []
 """The server processes of the running test, which are ended after it."""
 
 
-def serve_in_process(database: str, *options: str, file_size_max_kib: int | None = None) -> ServerProcess:
-    """Start `jangteo serve`, and wait until it has printed its address."""
+def serve_in_process(
+    database: str,
+    *options: str,
+    file_size_max_kib: int | None = None,
+    sources: Path | None = None,
+    log: Path | None = None,
+) -> ServerProcess:
+    """Start `jangteo serve`, of other sources if given, and wait until it has printed its address."""
     command = [JANGTEO, "serve", "--database", database, "--port", "0", *options]
     if file_size_max_kib is not None:
         command = ["bash", "-c", f'ulimit -f {file_size_max_kib}; exec "$@"', "bash", *command]
     # The socket listens before the line is printed, so requests from now on wait until the shop has started.
-    server, line = _start(command, "Jangteo is open at ")
+    server, line = _start(command, "Jangteo is open at ", sources, log)
     server.address = line.split()[-1]
     return server
 
@@ -180,8 +187,14 @@ def relay_in_process(database: str, platform: str, *options: str) -> ServerProce
     return _start(command, "The relay of ")[0]
 
 
-def _start(command: list[str], first_words: str) -> tuple[ServerProcess, str]:
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1)
+def _start(
+    command: list[str], first_words: str, sources: Path | None = None, log: Path | None = None
+) -> tuple[ServerProcess, str]:
+    environment = os.environ if sources is None else {**os.environ, "PYTHONPATH": str(sources)}
+    with Path(os.devnull if log is None else log).open("ab") as errors:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, bufsize=1, env=environment
+        )
     server = ServerProcess(process, "")
     STARTED.append(server)
     assert process.stdout is not None

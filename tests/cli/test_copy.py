@@ -138,7 +138,9 @@ def test_a_database_that_cannot_be_copied_is_reported_in_one_line(
 ) -> None:
     (tmp_path / "shop.db").rename(tmp_path / "newer.db")
     with closing(sqlite3.connect(tmp_path / "newer.db")) as raw:
-        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+        raw.executescript(
+            "UPDATE jangteo_version SET version_num = '9999'; UPDATE compatibility SET oldest_revision = '9999'"
+        )
         raw.commit()
     with closing(sqlite3.connect(tmp_path / "other.db")) as raw:
         raw.execute("CREATE TABLE songs (title)")

@@ -139,8 +139,11 @@ def test_several_hosts_may_be_named(postgres: Server, created: str) -> None:
         (
             """
             CREATE TABLE ledger_entries (id BIGINT);
-            CREATE TABLE alembic_version (version_num TEXT);
-            INSERT INTO alembic_version VALUES ('jangteo_9999')
+            CREATE TABLE stock_movements (id BIGINT);
+            CREATE TABLE outbox (id BIGINT);
+            CREATE TABLE writers (id BIGINT);
+            CREATE TABLE jangteo_version (version_num TEXT);
+            INSERT INTO jangteo_version VALUES ('jangteo_9999')
             """,
             "newer schema (jangteo_9999)",
         ),

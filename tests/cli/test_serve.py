@@ -99,7 +99,8 @@ def test_a_database_with_a_newer_schema_is_left_unchanged(empty_database: Path, 
     path = tmp_path / "newer.db"
     shutil.copy(empty_database, path)
     raw = sqlite3.connect(path)
-    raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    raw.execute("UPDATE jangteo_version SET version_num = '9999'")
+    raw.execute("UPDATE compatibility SET oldest_revision = '9999'")
     raw.commit()
     raw.close()
     before = path.read_bytes()

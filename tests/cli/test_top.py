@@ -302,7 +302,7 @@ def test_days_outside_the_range_are_refused(kept: Shop, jangteo: Jangteo, days: 
 def not_a_shop(tmp_path: Path, empty_database: Path) -> Iterator[None]:
     (tmp_path / "older.db").write_bytes(empty_database.read_bytes())
     for name, sql in (
-        ("older.db", "UPDATE alembic_version SET version_num = 'jangteo_2'"),
+        ("older.db", "UPDATE jangteo_version SET version_num = 'jangteo_2'"),
         ("other.db", "CREATE TABLE songs (title)"),
     ):
         with closing(sqlite3.connect(tmp_path / name)) as raw:

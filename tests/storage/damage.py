@@ -13,7 +13,8 @@ from jangteo.storage.urls import open_storage
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 STATISTICS = "the statistics equal the orders"
-ALL = [*(check.invariant for check in CHECKS), STATISTICS]
+SEQUENCES = "no sequence is behind its table"
+ALL = [*(check.invariant for check in CHECKS), STATISTICS, SEQUENCES]
 
 
 def damage(database: str, sql: str) -> None:

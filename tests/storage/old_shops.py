@@ -26,6 +26,7 @@ FIRST_TABLES = {
     "outbox": "outbox",
     "bundles": "event_batches",
 }
+VERSION_TABLES = {"alembic_version", "jangteo_version", "compatibility"}
 RENAMED_COLUMNS = {"bundle_id": "event_batch_id"}
 
 
@@ -34,10 +35,16 @@ def engine_of(database: str) -> Engine:
 
 
 def create(database: str, revision: str) -> None:
-    """An empty database becomes one of the revision."""
+    """An empty database becomes one of the revision, made by a program of that time."""
     config = migrations._config()
     config.attributes["engine"] = engine_of(database)
     command.upgrade(config, revision)
+    run(
+        database,
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)",
+        "INSERT INTO alembic_version SELECT version_num FROM jangteo_version",
+        "DROP TABLE jangteo_version",
+    )
 
 
 def migrate(database: str) -> Shop:
@@ -80,10 +87,10 @@ def run(database: str, *statements: str) -> None:
 
 
 def tables_of(database: str) -> dict[str, list[Row]]:
-    """All rows of all tables but Alembic's, in order of their columns."""
+    """All rows of all tables but those of versions, in order of their columns."""
     engine = engine_of(database)
     with engine.connect() as connection:
-        tables = set(inspect(engine).get_table_names()) - {"alembic_version"}
+        tables = set(inspect(engine).get_table_names()) - VERSION_TABLES
         rows = {
             table: sorted((tuple(row) for row in connection.execute(text(f"SELECT * FROM {table}"))), key=repr)
             for table in tables

@@ -61,7 +61,7 @@ BATCHES: tuple[tuple[Command, ...], ...] = (
 )
 # A claim without a campaign scans for those that have coupons left: there are few.
 SCANNED = {"campaigns"}
-SMALL = {"best_seller_windows", "best_seller_version"}
+SMALL = {"compatibility", "best_seller_windows", "best_seller_version"}
 MANY_ORDERS = (
     """
     INSERT INTO products (id, name, price, stock, created_at)

@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 
 from jangteo.app import system_clock
+from jangteo.cli.opening import open_shop
 from jangteo.cli.options import Database
 from jangteo.settings import Settings
 from jangteo.storage.audit import findings
-from jangteo.storage.urls import open_storage
 
 
 def audit(
@@ -19,9 +19,7 @@ def audit(
     ] = 3,
 ) -> None:
     """Check that the books are right: one line per invariant, and exit code 1 if any of them is broken."""
-    storage = open_storage(database)
-    storage.check()
-    connection = storage.connect()
+    connection = open_shop(database).connect()
     broken = 0
     try:
         with connection.snapshot(system_clock()) as snapshot:

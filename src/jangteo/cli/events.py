@@ -12,6 +12,7 @@ import typer
 from jangteo import logs
 from jangteo.app import system_clock
 from jangteo.cli.event_status import delivery_status, status_lines, timestamp
+from jangteo.cli.opening import open_shop
 from jangteo.cli.options import Database
 from jangteo.cli.replay import follow, submit
 from jangteo.core.relay import ResumePlatform, RetryEvents, StartReplay
@@ -21,7 +22,6 @@ from jangteo.storage.event_queries import KeptEvent
 from jangteo.storage.port import Connection
 from jangteo.storage.replay import read_replay
 from jangteo.storage.retry_queue import read_dead_letters
-from jangteo.storage.urls import open_storage
 
 events = typer.Typer()
 _RETRIES_PER_COMMAND: Final = 200
@@ -191,9 +191,7 @@ def resume(database: Database = Settings.database) -> None:
 @contextmanager
 def _connected(database: str) -> Iterator[Connection]:
     logs.silence()
-    storage = open_storage(database)
-    storage.check()
-    with closing(storage.connect()) as connection:
+    with closing(open_shop(database).connect()) as connection:
         yield connection
 
 

@@ -10,6 +10,8 @@ from jangteo.storage.urls import open_storage
 def migrate(database: Database = Settings.database) -> None:
     """Create the schema or bring it to this version; `serve` does the same when it starts."""
     storage = open_storage(database)
-    storage.prepare()
+    notices = storage.prepare()
     storage.close()
+    for notice in notices:
+        typer.echo(notice)
     typer.echo(f"{without_password(database)} has the schema of this version.")

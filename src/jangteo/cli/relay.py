@@ -8,6 +8,7 @@ import uvloop
 
 from jangteo import logs
 from jangteo.app import platform_of, reads_of, relay_of, system_clock, timeouts_of
+from jangteo.cli.opening import open_shop
 from jangteo.cli.options import (
     Database,
     DatabaseTimeout,
@@ -24,7 +25,6 @@ from jangteo.engine.commands import Commands
 from jangteo.engine.writer.thread import WriterThread
 from jangteo.settings import Settings
 from jangteo.storage.port import Storage
-from jangteo.storage.urls import open_storage
 
 
 def relay(
@@ -48,8 +48,7 @@ def relay(
         hold_s=hold,
     )
     logs.configure()
-    storage = open_storage(database)
-    storage.check()
+    storage = open_shop(database, writes=True)
     log_durability(storage)
     gc_tuning.tune_gc()
     uvloop.run(_run(settings, storage))

@@ -139,7 +139,8 @@ def serve(
         raise typer.BadParameter("--workers above 1 needs PostgreSQL; SQLite is served by one process")
     if writers > 1 and not shop.storage.shared:
         raise typer.BadParameter("--writers above 1 needs PostgreSQL; SQLite runs one write transaction at a time")
-    shop.storage.prepare()
+    for notice in shop.storage.prepare():
+        typer.echo(notice)
     log_durability(shop.storage)
     try:
         filled = settings.demo and demo.fill(shop.storage, system_clock)

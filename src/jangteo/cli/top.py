@@ -10,13 +10,13 @@ import typer
 
 from jangteo import logs
 from jangteo.app import system_clock
+from jangteo.cli.opening import open_shop
 from jangteo.cli.options import Database
 from jangteo.cli.rebuild import rebuild_window
 from jangteo.core.best_sellers import DEFAULT_DAYS, MAX_DAYS
 from jangteo.settings import Settings
 from jangteo.storage.best_sellers.status import ViewStatus, WindowStatus, read_status
 from jangteo.storage.port import Storage
-from jangteo.storage.urls import open_storage
 
 top = typer.Typer()
 
@@ -62,9 +62,7 @@ def rebuild(
 
 def _opened(database: str) -> Storage:
     logs.silence()
-    storage = open_storage(database)
-    storage.check()
-    return storage
+    return open_shop(database)
 
 
 def _lines(view: ViewStatus) -> Iterator[str]:

@@ -22,7 +22,7 @@ from jangteo.delivery.reports import Reports
 from jangteo.delivery.sender import LeaseLost, Sender
 from jangteo.delivery.sinks.base import PlatformGone, PlatformUnavailable
 from jangteo.engine.worker_pool import Overloaded, Stopped
-from jangteo.storage.errors import Unavailable
+from jangteo.storage.errors import TooOld, Unavailable
 
 log = structlog.get_logger()
 
@@ -127,6 +127,9 @@ class Relay:
 
 
 def _log(error: Exception, delay_s: float) -> None:
+    if isinstance(error, TooOld):
+        # The writer has logged it.
+        return
     if isinstance(error, PlatformGone):
         log.error("platform stopped the relay", reason=str(error))
     elif isinstance(error, PlatformUnavailable | Overloaded | Unavailable):

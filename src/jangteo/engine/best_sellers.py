@@ -20,7 +20,7 @@ from jangteo.engine.reads import Reads
 from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.storage.best_sellers.query import BestSellersView, count_best_sellers
 from jangteo.storage.best_sellers.refresh import plan_refresh
-from jangteo.storage.errors import Unavailable
+from jangteo.storage.errors import TooOld, Unavailable
 from jangteo.storage.port import AsOf, Query
 
 log = structlog.get_logger()
@@ -100,6 +100,9 @@ class BestSellers:
                 delay_s = await self.refresh()
             except Stopped:
                 return
+            except TooOld:
+                # The writer has logged it.
+                delay_s = RETRY_AFTER_S
             except (Overloaded, Unavailable) as error:
                 log.warning("refresh failed", reason=reason_of(error))
                 delay_s = RETRY_AFTER_S

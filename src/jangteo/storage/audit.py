@@ -234,3 +234,14 @@ def findings(snapshot: Snapshot) -> Iterator[Finding]:
         yield Finding(check.invariant, checked, [row[0] for row in snapshot.rows(check.violations_sql)])
     checked, wrong = audit_best_sellers(snapshot)
     yield Finding("the statistics equal the orders", checked, wrong)
+    yield _audit_ids(snapshot)
+
+
+def _audit_ids(snapshot: Snapshot) -> Finding:
+    counted = snapshot.counted_ids()
+    behind = [
+        f"sequence of {each.table}: last id {each.last_id}, largest {each.largest_id}"
+        for each in counted
+        if each.is_behind
+    ]
+    return Finding("no sequence is behind its table", len(counted), behind)

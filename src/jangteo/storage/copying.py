@@ -35,9 +35,9 @@ SHOP: Final = (
     schema.best_seller_buckets,
     schema.best_seller_version,
 )
-OF_PROCESSES: Final = (schema.writers, schema.readiness, schema.leases, schema.platforms)
-"""Not copied: these are about the processes that serve a database, not about the shop. A copied lease would make the
-new database's relay wait for one that isn't there.
+OF_PROCESSES: Final = (schema.writers, schema.readiness, schema.leases, schema.platforms, schema.compatibility)
+"""Not copied: these are about a database and the processes that serve it, not about the shop. A copied lease would make
+the new database's relay wait for one that isn't there.
 """
 _IN_EVERY_SHOP: Final = (schema.shops, schema.purged_events, schema.best_seller_windows, schema.best_seller_version)
 """Even an empty shop has a row of these; the source's rows replace it."""

@@ -17,6 +17,10 @@ class Unavailable(StorageError):
     """The database can't be read or written now. Nothing of the transaction is kept."""
 
 
+class TooOld(Unavailable):
+    """The database was migrated, and no longer admits this version of Jangteo; the message is one line."""
+
+
 class Unreachable(Unavailable):
     """No server that can be written was reached; nothing of the transaction has begun. It may pass within seconds."""
 

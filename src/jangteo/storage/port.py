@@ -57,6 +57,19 @@ class GuardedChange:
     """The columns that must still have their loaded values; none: the change is not guarded."""
 
 
+class TableIds(NamedTuple):
+    """A table's ids: the last one given, whether or not it was used, and the largest in the table; 0 for none."""
+
+    table: str
+    last_id: int
+    largest_id: int
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether ids will be given that are taken."""
+        return self.last_id < self.largest_id
+
+
 class Snapshot(Protocol):
     """One consistent view of the database, for reading."""
 
@@ -79,6 +92,9 @@ class Snapshot(Protocol):
 
     def lines(self, sql: str, ids: Collection[int]) -> str:
         """Fetch texts by ids, one per line, in order of id. The query selects `id` and `text`, which has no newline."""
+
+    def counted_ids(self) -> Sequence[TableIds]:
+        """Fetch what new ids continue after, for each table whose ids are counted."""
 
 
 class Session(Protocol):
@@ -141,11 +157,17 @@ class Storage(Protocol):
     def shared(self) -> bool:
         """Whether several servers may use it at once."""
 
-    def prepare(self) -> None:
-        """Create or migrate the schema. Raises CannotOpen, having changed nothing, if that can't be done."""
+    def prepare(self) -> Sequence[str]:
+        """Create or migrate the schema, unless it is newer and admits this version; mend what a restore left behind.
 
-    def check(self) -> None:
-        """Raise CannotOpen if this version can't use the database, NoShopYet if it holds no shop. Changes nothing."""
+        Returns lines for the operator. Raises CannotOpen, having changed nothing, if that can't be done.
+        """
+
+    def check(self, *, writes: bool = False) -> Sequence[str]:
+        """Check that this version may use the database, for `writes` too. Changes nothing.
+
+        Returns lines for the operator. Raises CannotOpen if it may not, NoShopYet if the database holds no shop.
+        """
 
     def durability(self) -> Sequence[Diagnosis]:
         """Examine what endangers committed data, within seconds. Raises CannotOpen if the database can't be reached."""
@@ -159,7 +181,7 @@ class Storage(Protocol):
     def take(self) -> None:
         """Check the database and keep other servers away until `close`, if the database can do that. Changes nothing.
 
-        Raises CannotOpen like `check`, or if the database is being served by another process.
+        Raises CannotOpen like `check`, or if the schema is not this version's own, or is being served.
         """
 
     def connect(self, timeout_s: float = LONG_TIMEOUT_S) -> Connection:

@@ -8,6 +8,8 @@ reference again cost 8% of the orders a second on SQLite.
 The migrations build these tables; `tests/storage/test_schema.py` compares the two.
 """
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -323,7 +325,15 @@ writers = Table("writers", metadata, _external_id(), _number("transactions"), _n
 # When readiness was last checked, in one row: the check writes, as an order would.
 readiness = Table("readiness", metadata, _external_id(), _number("checked_at"))
 
+# The oldest revision that may be a program's newest for it to use the database, in one row: see
+# `storage.compatibility`.
+compatibility = Table("compatibility", metadata, _external_id(), Column("oldest_revision", Text, nullable=False))
+
 
 def has_sequence(table: Table) -> bool:
     """Whether the table's ids are counted, so that new ones continue after the largest."""
     return "id" in table.c and "external" not in table.c.id.info
+
+
+COUNTED_TABLES: Final = tuple(table for table in metadata.sorted_tables if has_sequence(table))
+"""The tables whose ids are counted."""

@@ -19,6 +19,7 @@ from psycopg import errors
 from jangteo.storage import schema
 from jangteo.storage.errors import Broken, Conflict, StorageError, Unavailable, Unreachable
 from jangteo.storage.port import DATABASE_TIMEOUT_S, GuardedChange, Row, Session, Snapshot
+from jangteo.storage.postgres.compatibility import CompatibilityCheck
 from jangteo.storage.postgres.connecting import POOLED, Attempts
 from jangteo.storage.postgres.pipeline import Pipeline
 from jangteo.storage.postgres.session import BEGIN, COMMIT, PostgresSession, PostgresSnapshot
@@ -97,12 +98,14 @@ class PostgresConnection:
         self._transactions = 0
         self._constants: dict[str, list[Row]] = {}
         self._connection_id = 0
+        self._compatibility = CompatibilityCheck()
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """Commit durably at the end of the block; keep nothing if the block or the commit fails."""
         with self._rolling_back_on_error():
             pipeline = self._open()
+            self._compatibility.run(pipeline, logs=True)
             if not self._plans_by_keys:
                 plan_by_keys(pipeline)
                 self._plans_by_keys = True
@@ -130,7 +133,10 @@ class PostgresConnection:
     def snapshot(self, now: datetime) -> Iterator[Snapshot]:
         """Open a consistent view of everything committed before."""
         with self._rolling_back_on_error():
-            snapshot = PostgresSnapshot(self._open(), now, self._connection_id)
+            pipeline = self._open()
+            # The writer has logged it.
+            self._compatibility.run(pipeline, logs=False)
+            snapshot = PostgresSnapshot(pipeline, now, self._connection_id)
             yield snapshot
             snapshot.close()
 

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import psycopg
-from sqlalchemy import Table
 
-from jangteo.storage import schema
 from jangteo.storage.backups import BACKUP_AGE_MAX
 from jangteo.storage.diagnosis import Diagnosis, danger, note, ok
 from jangteo.storage.errors import CannotOpen
@@ -21,6 +19,7 @@ from jangteo.storage.port import Row
 from jangteo.storage.postgres.connecting import cut_after
 from jangteo.storage.postgres.connection import open_connection
 from jangteo.storage.postgres.durability import examine_durability
+from jangteo.storage.postgres.sequences import read_sequences
 
 TIMEOUT_S: Final = 10.0
 """For everything that is asked over one connection."""
@@ -67,20 +66,12 @@ def _is_direct(raw: psycopg.Connection[Row]) -> bool:
 
 def _sequences(raw: psycopg.Connection[Row]) -> Diagnosis:
     subject = "sequences"
-    counted = [table for table in schema.metadata.sorted_tables if schema.has_sequence(table)]
-    behind = [table.name for table in counted if raw.execute(_is_behind(table).encode()).fetchall()[0][0]]
+    counted = read_sequences(lambda sql: raw.execute(sql.encode()).fetchall())
+    behind = [each.table for each in counted if each.is_behind]
     if behind:
         found = f"behind their tables: {', '.join(behind)}, so ids that are taken are given again"
-        return danger(subject, found, "set each one to its table's largest id")
+        return danger(subject, found, "a server's start and jangteo migrate advance them")
     return ok(subject, "none is behind its table")
-
-
-def _is_behind(table: Table) -> str:
-    return f"""
-        SELECT COALESCE(MAX(id), 0) > COALESCE(pg_sequence_last_value(
-            COALESCE(pg_get_serial_sequence('{table.name}', 'id'), '{table.name}_ids')::regclass), 0)
-        FROM {table.name}
-    """
 
 
 def _clock(raw: psycopg.Connection[Row]) -> Diagnosis:

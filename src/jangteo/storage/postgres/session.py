@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from sqlalchemy import Table
 
-from jangteo.storage.port import GuardedChange, Insert, Row, Value
+from jangteo.storage.port import GuardedChange, Insert, Row, TableIds, Value
 from jangteo.storage.postgres.encoding import Parameter
 from jangteo.storage.postgres.pipeline import PendingRows, Pipeline
+from jangteo.storage.postgres.sequences import read_sequences
 from jangteo.storage.postgres.statements import (
     Write,
     columns_of,
@@ -56,6 +57,10 @@ class PostgresSnapshot:
         """Fetch texts by ids, one per line."""
         rows = self._pipeline.send(with_ids(sql), [sorted(ids)])
         return "\n".join(text for _, text in sorted(rows))
+
+    def counted_ids(self) -> Sequence[TableIds]:
+        """Fetch what the sequences gave last."""
+        return read_sequences(self.rows)
 
     def close(self) -> None:
         """End the transaction. Where there are synchronous standbys, they have every row that was read by then."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import count
-from typing import Final
+from typing import Final, Literal
 
 from sqlalchemy import Table, Text
 
@@ -60,9 +60,20 @@ def new_ids(tables: tuple[Table, ...]) -> str:
 @cache
 def continue_after_largest_id(table: Table) -> str:
     """Set the table's sequence to its largest id."""
-    own = table.c.id.identity is not None
-    sequence = f"pg_get_serial_sequence('{table.name}', 'id')::regclass" if own else f"'{table.name}_ids'"
-    return f"SELECT setval({sequence}, MAX(id)) FROM {table.name}"
+    return f"SELECT setval({_sequence(table)}, MAX(id)) FROM {table.name}"
+
+
+@cache
+def take_ids(table: Table) -> str:
+    """Take `%s` ids from the table's sequence and select the last of them."""
+    return f"SELECT MAX(id) FROM (SELECT nextval({_sequence(table)}) AS id FROM generate_series(1, %s)) AS taken"
+
+
+def last_and_largest_ids(tables: Sequence[Table]) -> str:
+    """Select, for each table with a sequence, its name, the last id that the sequence gave, and the largest id."""
+    return " UNION ALL ".join(
+        f"SELECT '{table.name}', {_last_id(table)}, COALESCE((SELECT MAX(id) FROM {table.name}), 0)" for table in tables
+    )
 
 
 @cache
@@ -91,6 +102,21 @@ def write_all(writes: tuple[tuple[Write, bool], ...]) -> str:
     return f"WITH {steps} SELECT CAST(CASE {moved} WHEN {unchanged} THEN '1' ELSE '{GUARD_MARKER}' END AS BIGINT)"
 
 
+def grant_create(schema: str, role: str) -> str:
+    """Allow a role to create tables; an operator runs it. Both names are quoted where they need to be."""
+    return f"GRANT CREATE ON SCHEMA {schema} TO {role}"
+
+
+def grant_all(rights: Sequence[str], kind: Literal["TABLES", "SEQUENCES"], schema: str, role: str) -> str:
+    """Give a role rights on everything of a kind; an operator runs it."""
+    return f"GRANT {', '.join(rights)} ON ALL {kind} IN SCHEMA {schema} TO {role}"
+
+
+def set_search_path(schema: str) -> str:
+    """Choose a role's schema; an operator runs it, with the role's name."""
+    return f"ALTER ROLE … SET search_path = {schema}"
+
+
 def is_guarded(write: Write) -> bool:
     """Whether every row of the write must be found as it was loaded."""
     return isinstance(write, GuardedChange) and bool(write.guards)
@@ -101,6 +127,20 @@ def columns_of(write: Write) -> Sequence[str]:
     if isinstance(write, Insert):
         return write.columns
     return (*write.set_columns, "id", *write.guards)
+
+
+def _sequence(table: Table) -> str:
+    if table.c.id.identity is None:
+        return f"'{table.name}_ids'::regclass"
+    return f"pg_get_serial_sequence('{table.name}', 'id')::regclass"
+
+
+def _last_id(table: Table) -> str:
+    if table.c.id.identity is None:
+        # One that gave no id yet may have been set to give any as its first.
+        return f"(SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {table.name}_ids)"
+    # PostgreSQL chose its name.
+    return f"COALESCE(pg_sequence_last_value({_sequence(table)}), 0)"
 
 
 def _step(write: Write, is_one_row: bool, numbers: Iterator[int]) -> str:  # noqa: FBT001 - unpacked from a pair

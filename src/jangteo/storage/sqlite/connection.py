@@ -13,7 +13,8 @@ import msgspec
 from sqlalchemy import Table
 
 from jangteo.storage.errors import Broken, Conflict, StorageError, Unavailable
-from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot, Value
+from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot, TableIds, Value
+from jangteo.storage.schema import COUNTED_TABLES
 from jangteo.storage.sqlite.checkpoints import Checkpointer
 from jangteo.storage.sqlite.statements import change_row, delete_found, insert_row, join_texts, largest_ids, with_ids
 
@@ -115,6 +116,11 @@ class SqliteSnapshot:
         """
         row = self._raw.execute(join_texts(with_ids(sql)), {"ids": _as_json(ids)}).fetchone()
         return "" if row is None else str(row[0])
+
+    def counted_ids(self) -> list[TableIds]:
+        """Fetch the largest ids, which new ones follow: no counter beside the tables can be behind them."""
+        largest = self._raw.execute(largest_ids(COUNTED_TABLES)).fetchone()
+        return [TableIds(table.name, each, each) for table, each in zip(COUNTED_TABLES, largest, strict=True)]
 
 
 class SqliteSession:

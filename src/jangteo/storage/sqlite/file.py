@@ -4,14 +4,15 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import URL, create_engine, pool
 
 from jangteo.storage import migrations
-from jangteo.storage.diagnosis import Diagnosis, ok
+from jangteo.storage.compatibility import SchemaState, check_own_revision, check_usable, examine_schema, read_state
+from jangteo.storage.diagnosis import Diagnosis
 from jangteo.storage.errors import CannotOpen, NoShopYet
 from jangteo.storage.port import LONG_TIMEOUT_S
 from jangteo.storage.sqlite.connection import SqliteConnection
@@ -32,7 +33,7 @@ class SqliteStorage:
         self._path = path.resolve()
         self._lock: int | None = None
 
-    def prepare(self) -> None:
+    def prepare(self) -> Sequence[str]:
         """Lock the file and create or migrate its schema.
 
         Raises CannotOpen, having changed nothing, if it can't be opened, is no SQLite database, belongs to another
@@ -41,27 +42,23 @@ class SqliteStorage:
         self.inspect()
         self._lock_file()
         try:
-            migrations.upgrade(create_engine(URL.create("sqlite", database=str(self._path)), poolclass=pool.NullPool))
-        except Exception as error:
+            if not self._path.exists() or self._state().is_older:
+                self._upgrade()
+            return check_usable(self._state(), str(self._path))
+        except CannotOpen:
             self.close()
-            raise CannotOpen(f"{self._path} can't be migrated: {error}") from error
+            raise
 
     def inspect(self) -> None:
         """Raise CannotOpen if the path neither holds a shop nor can become one. Changes nothing."""
         if self._path.exists():
-            self._revision()
+            self._state()
         else:
             self._check_folder()
 
-    def check(self) -> None:
-        """Raise CannotOpen if this version can't use the file, NoShopYet if it holds no shop. Changes nothing."""
-        if not self._path.exists():
-            raise NoShopYet(f"{self._path} is not there: name the shop's database")
-        revision = self._revision()
-        if revision is None:
-            raise NoShopYet(f"{self._path} holds no shop yet")
-        if revision != migrations.newest():
-            raise CannotOpen(f"{self._path} has the schema of an older version: jangteo migrate brings it to this one")
+    def check(self, *, writes: bool = False) -> Sequence[str]:  # noqa: ARG002 - a file that can't be written isn't used
+        """Check that this version may use the file. Changes nothing."""
+        return check_usable(self._existing_state(), str(self._path))
 
     def durability(self) -> list[Diagnosis]:
         """Examine the file system."""
@@ -70,12 +67,11 @@ class SqliteStorage:
     def examine(self) -> Iterator[Diagnosis]:
         """Examine where the file lies, then its schema."""
         yield from examine_file(self._path)
-        self.check()
-        yield ok("schema", f"{migrations.newest()}, this version's")
+        yield examine_schema(self.check())
 
     def take(self) -> None:
         """Check and lock the file. Raises CannotOpen if this version can't use it or it is being served."""
-        self.check()
+        check_own_revision(self._existing_state(), str(self._path))
         self._lock_file()
 
     def connect(self, timeout_s: float = LONG_TIMEOUT_S) -> SqliteConnection:  # noqa: ARG002 - the port's own signature
@@ -102,24 +98,29 @@ class SqliteStorage:
         if not os.access(folder, os.W_OK):
             raise CannotOpen(f"{folder} can't be written")
 
-    def _revision(self) -> str | None:
-        """Return the schema's revision; None in an empty file. Raises CannotOpen if it can't be used."""
+    def _upgrade(self) -> None:
+        try:
+            migrations.upgrade(create_engine(URL.create("sqlite", database=str(self._path)), poolclass=pool.NullPool))
+        except Exception as error:
+            # The library's own error adds the statement and a link.
+            reason = getattr(error, "orig", None) or error
+            raise CannotOpen(f"{self._path} can't be migrated: {reason}") from error
+
+    def _existing_state(self) -> SchemaState:
+        if not self._path.exists():
+            raise NoShopYet(f"{self._path} is not there: name the shop's database")
+        return self._state()
+
+    def _state(self) -> SchemaState:
+        """Read the state of the schema. Raises CannotOpen if this version can't use it."""
         if self._path.is_dir():
             raise CannotOpen(f"{self._path} is a folder, not a database file")
         if not os.access(self._path, os.R_OK | os.W_OK):
             raise CannotOpen(f"{self._path} can't be read and written")
         try:
-            tables, revision = _read_schema(self._path)
+            return _read_schema(self._path)
         except (sqlite3.Error, OSError) as error:
             raise CannotOpen(f"{self._path} can't be opened as a database: {error}") from error
-        if tables and (revision is None or "ledger_entries" not in tables):
-            raise CannotOpen(f"{self._path} is another program's database; nothing was changed")
-        if revision is not None and not migrations.knows(revision):
-            raise CannotOpen(
-                f"{self._path} has a newer schema ({revision}) than this version of Jangteo knows; "
-                "upgrade Jangteo, nothing was changed"
-            )
-        return revision
 
     def _lock_file(self) -> None:
         try:
@@ -138,8 +139,8 @@ class SqliteStorage:
         raise CannotOpen(f"{self._path} is being served by another process; stop that one first")
 
 
-def _read_schema(path: Path) -> tuple[set[str], str | None]:
-    """Read the tables' names and the revision without changing anything, since the file may be another program's."""
+def _read_schema(path: Path) -> SchemaState:
+    """Read the state of the schema without changing anything, since the file may be another program's."""
     with path.open("rb") as file:
         start = file.read(len(_MAGIC))
     if start not in (b"", _MAGIC):
@@ -149,9 +150,6 @@ def _read_schema(path: Path) -> tuple[set[str], str | None]:
     raw = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True)
     try:
         tables = {row[0] for row in raw.execute("SELECT name FROM sqlite_master")}
-        if "alembic_version" not in tables:
-            return tables, None
-        row = raw.execute("SELECT version_num FROM alembic_version").fetchone()
-        return tables, None if row is None else str(row[0])
+        return read_state(tables, lambda sql: raw.execute(sql).fetchall(), str(path))
     finally:
         raw.close()
