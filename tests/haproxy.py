@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres import free_port
+
 # What docs/operations.md shows, and strict: a request that fails is not repeated.
 _CONFIGURATION = """
 global
@@ -42,8 +44,7 @@ class HaProxy:
         program = haproxy_program()
         self._folder = Path(tempfile.mkdtemp(prefix="jangteo-haproxy-"))
         self._socket = self._folder / "stats"
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port: int = listener.getsockname()[1]
+        port = free_port()
         self.address = f"http://127.0.0.1:{port}"
         configuration = self._folder / "haproxy.cfg"
         lines = "\n".join(f"    server {name} 127.0.0.1:{server_port}" for name, server_port in servers.items())
