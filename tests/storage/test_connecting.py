@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from jangteo.storage.errors import Unreachable
 from jangteo.storage.postgres import connecting
-from jangteo.storage.postgres.connecting import Attempts, hosts_of
+from jangteo.storage.postgres.connecting import Attempts, hosts_of, open_raw
 from jangteo.storage.urls import open_storage
 from tests.postgres import Server
 
@@ -113,6 +114,22 @@ def test_a_connection_that_comes_too_late_is_closed(postgres: Server) -> None:
     ended._results.put(result)
     ended.end()
     assert result[1].closed  # type: ignore[union-attr]  # the server accepts
+
+
+def test_a_connection_that_timed_out_is_closed_at_once() -> None:
+    gc.disable()
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            address = f"postgresql://shop@127.0.0.1:{listening.getsockname()[1]}/shop"
+            with pytest.raises(psycopg.errors.ConnectionTimeout):
+                open_raw(address, 1)
+            accepted, _ = listening.accept()
+            with accepted:
+                accepted.settimeout(10)
+                while accepted.recv(100):
+                    pass
+    finally:
+        gc.enable()
 
 
 def test_a_database_that_cannot_be_reached_has_begun_nothing(postgres: Server, refusing: int) -> None:

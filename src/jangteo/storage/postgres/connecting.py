@@ -6,6 +6,7 @@ them longer than CONNECT_WAIT_S at a time.
 """
 
 import os
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
@@ -59,18 +60,24 @@ def _at(lists: Mapping[str, list[str]], index: int) -> dict[str, str]:
 
 def open_raw(conninfo: str, timeout_s: float = ATTEMPT_TIMEOUT_S) -> psycopg.Connection[Row]:
     """Connect, with explicit transactions and the server's own settings. Raises the driver's errors."""
-    raw: psycopg.Connection[Row] = psycopg.connect(
-        conninfo,
-        autocommit=True,
-        connect_timeout=max(round(min(timeout_s, ATTEMPT_TIMEOUT_S)), 1),
-        application_name="jangteo",
-        client_encoding="UTF8",
-        # A broken network is noticed within seconds, not within hours.
-        keepalives_idle=5,
-        keepalives_interval=2,
-        keepalives_count=3,
-        tcp_user_timeout=10_000,
-    )
+    try:
+        raw: psycopg.Connection[Row] = psycopg.connect(
+            conninfo,
+            autocommit=True,
+            connect_timeout=max(round(min(timeout_s, ATTEMPT_TIMEOUT_S)), 1),
+            application_name="jangteo",
+            client_encoding="UTF8",
+            # A broken network is noticed within seconds, not within hours.
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+            tcp_user_timeout=10_000,
+        )
+    except psycopg.errors.ConnectionTimeout as error:
+        # The library leaves the socket to the garbage collector. A server that stood still would wait for it for a
+        # minute (authentication_timeout) before it could shut down and follow the new primary.
+        traceback.clear_frames(error.__traceback__)
+        raise
     return raw
 
 
