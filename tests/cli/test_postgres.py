@@ -37,7 +37,7 @@ def test_a_shop_is_migrated_served_and_audited(created: str, tmp_path: Path) -> 
     check_error(audit(created), "holds no shop yet", "jangteo migrate")
     migrated = run("migrate", "--database", created)
     assert (migrated.returncode, migrated.stderr) == (0, "")
-    assert "has the schema of this version" in migrated.stdout
+    assert "is ready for this version" in migrated.stdout
     assert run("migrate", "--database", created).returncode == 0
     platform = f"file:{tmp_path / 'events.jsonl'}"
     server = serve_in_process(created, "--demo", "--workers", "2", "--platform", platform)

@@ -14,4 +14,4 @@ def migrate(database: Database = Settings.database) -> None:
     storage.close()
     for notice in notices:
         typer.echo(notice)
-    typer.echo(f"{without_password(database)} has the schema of this version.")
+    typer.echo(f"{without_password(database)} is ready for this version.")
