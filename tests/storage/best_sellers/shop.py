@@ -9,15 +9,18 @@ from datetime import datetime
 from jangteo.core.best_sellers import RefreshBestSellers, RefreshOutcome
 from jangteo.core.entities import BestSeller, Window
 from jangteo.core.orders import PlaceOrder, RequestedItem
+from jangteo.storage import schema
 from jangteo.storage.best_sellers.backfill import plan_finish, scan_orders
 from jangteo.storage.best_sellers.buckets import PRODUCTS_PER_BUCKET
 from jangteo.storage.best_sellers.query import BestSellersView, count_best_sellers
 from jangteo.storage.best_sellers.refresh import PlannedRefresh, plan_refresh
 from jangteo.storage.best_sellers.windows import read_windows
-from jangteo.storage.port import Snapshot
+from jangteo.storage.port import Insert, Snapshot
 from tests.storage.shops import OPENED, Shop
 
 Best = list[tuple[int, int]]
+NEW_PRODUCTS = Insert(schema.products, ("id", "name", "price", "stock", "created_at"))
+MOVEMENTS = Insert(schema.stock_movements, ("product_id", "quantity", "created_at"))
 PRODUCTS = (
     1,
     2,
@@ -54,12 +57,10 @@ class BestSellersShop(Shop):
         """With products in several buckets."""
         super().set_up()
         far = PRODUCTS[2:]
-        names = ", ".join(f"({product}, 'far', 1, 10000, 1)" for product in far)
-        moved = ", ".join(f"({product}, 10000, 1)" for product in far)
-        self.change(
-            f"INSERT INTO products (id, name, price, stock, created_at) VALUES {names}",
-            f"INSERT INTO stock_movements (product_id, quantity, created_at) VALUES {moved}",
-        )
+        with self._connection.transaction() as session:
+            session.insert(MOVEMENTS, [(product, 10_000, 1) for product in far])
+            # New ids continue after these.
+            session.import_rows(NEW_PRODUCTS, [(product, "far", 1, 10_000, 1) for product in far])
 
     def change(self, *sql: str) -> None:
         """Change rows as no command does. The view's cache can't know, so it starts anew."""
