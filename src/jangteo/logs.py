@@ -19,6 +19,7 @@ from structlog.typing import EventDict, Processor
 
 LINE_MAX_BYTES: Final = 4_096
 """Linux's PIPE_BUF: the longest write, its newline included, that no other write to the same pipe cuts in two."""
+_STANDARD_ERROR: Final = 2
 _TEXT_MIN: Final = 16
 """A text is not shortened below this many characters."""
 
@@ -30,7 +31,7 @@ def configure() -> None:
     if sys.stderr is None:
         # It was closed before the start. Without this a socket could get its number, and the log of a child process.
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - it stays open
-    standard_error = cast("TextIO", _StandardError(sys.stderr.fileno()))
+    standard_error = cast("TextIO", _StandardError(_descriptor_of(sys.stderr)))
     processors: list[Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -58,6 +59,14 @@ def configure() -> None:
     logging.basicConfig(level=logging.ERROR, handlers=[handler])
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
+
+
+def _descriptor_of(standard_error: TextIO) -> int:
+    try:
+        return standard_error.fileno()
+    except OSError:
+        # It was replaced by something without a file.
+        return _STANDARD_ERROR
 
 
 def silence() -> None:
