@@ -104,6 +104,25 @@ def test_what_the_standby_lacks_is_answered_by_no_server(
     assert second.http.get(f"/users/{user}/balance").json() == {"balance": 0}
 
 
+def test_a_commit_whose_waits_are_all_cancelled_is_never_answered_with_success(
+    cluster: tuple[Server, Server], database: str, open_shop: Callable[..., ServedShop]
+) -> None:
+    """Finding out about a lost commit waits for the standby, too, and that wait can be cancelled as well."""
+    _, standby = cluster
+    shop = open_shop(relay=False)
+    wait_until_ready(shop.http)
+    standby.freeze()
+    with ThreadPoolExecutor(1) as clients, closing(psycopg.connect(database, autocommit=True)) as other:
+        answer = clients.submit(shop.http.post, "/users", json={"name": "Kim"})
+        while not answer.done():
+            other.execute(
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
+                "WHERE wait_event = 'SyncRep' AND datname = current_database()"
+            )
+        assert other.execute("SELECT 1 FROM users WHERE name = 'Kim'").fetchall(), "nothing was committed"
+    assert answer.result().status_code == 503
+
+
 def test_no_event_is_sent_before_the_standby_has_its_order(
     cluster: tuple[Server, Server], database: str, open_shop: Callable[..., ServedShop]
 ) -> None:

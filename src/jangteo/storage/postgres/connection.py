@@ -224,7 +224,7 @@ class PostgresConnection:
         # negative value here, and statements of the lost transaction that arrive later fail at their guard. The value
         # is negative so that a repeated call, after this one's own answer was lost, still finds that it didn't commit.
         # The UPDATE writes in either case, so that this commit waits for a synchronous standby that the lost one may
-        # not have waited for.
+        # not have waited for; where this wait is cancelled, too, the outcome is still unknown.
         pipeline.send(BEGIN)
         pipeline.send(
             """
@@ -235,6 +235,7 @@ class PostgresConnection:
         )
         counter = pipeline.send("SELECT transactions FROM writers WHERE id = $1", [self._writer_id])
         pipeline.send(COMMIT)
+        pipeline.sync_commit()
         return list(counter) == [(self._transactions + 1,)]
 
 
