@@ -11,13 +11,11 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic, sleep
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from jangteo.engine.deadlines import DEFAULT_TIMEOUTS, GRACE_S, Deadlines, Timeouts, Waiting
+from jangteo.engine.deadlines import DEFAULT_TIMEOUTS, GRACE_S, HOLD_PAUSE_S, Deadlines, Timeouts, Waiting
 from jangteo.storage.errors import Unreachable
 
-HOLD_PAUSE_S: Final = 0.1
-"""The pause before jobs are tried again that found no database."""
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 JobIn = TypeVar("JobIn", contravariant=True)

@@ -16,14 +16,12 @@ from typing import Final, NamedTuple
 import structlog
 
 from jangteo.engine.batch import BatchResult, Failed, Submission, commit
-from jangteo.engine.deadlines import Timeouts
+from jangteo.engine.deadlines import HOLD_PAUSE_S, Timeouts
 from jangteo.engine.writer.protocol import Frames, Outcomes, outcomes_frame, read_submissions
 from jangteo.storage.port import Connection
 
 log = structlog.get_logger()
 
-HOLD_PAUSE_S: Final = 0.1
-"""The pause before the database is tried again that could not be reached."""
 TOO_LATE: Final = "the database has not answered earlier commands in time; nothing was done"
 _RECEIVE_BYTES: Final = 2**20
 
