@@ -40,6 +40,9 @@ class Settings:
     database_timeout_s: float = 10.0
     """How long one answer of the database is waited for; then clients get 503."""
     hold_s: float = 5.0
-    """How long commands and queries wait while the database can't be reached, before clients get 503."""
+    """How long commands and queries wait while the database can't be reached, before clients get 503.
+
+    At most `database_timeout_s`.
+    """
     body_max_bytes: int = 65_536
     """The largest request body; an order of 100 items takes about 4,500."""

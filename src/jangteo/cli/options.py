@@ -61,7 +61,8 @@ Hold = Annotated[
         min=0,
         max=600,
         metavar="SECONDS",
-        help="How long requests wait while no database can be reached, before clients get 503.",
+        help="How long requests wait while no database can be reached, before clients get 503; "
+        "at most --database-timeout.",
     ),
 ]
 
