@@ -35,7 +35,8 @@ def refuse_moving_backend(first: psycopg.Connection[Row], url: str) -> None:
     try:
         with (
             closing(_connect_beside(first, url)) as second,
-            cut_after(first, _TIMEOUT_S),
+            # The second is given up before the first: cut first, its backend would go to the second, as if it moved.
+            cut_after(first, 2 * _TIMEOUT_S),
             cut_after(second, _TIMEOUT_S),
         ):
             moving = _is_moving(first, first_id, second)
