@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -115,15 +117,16 @@ def serve_in_thread(settings: Settings) -> ServedShop:
     listening = socket.create_server(("127.0.0.1", 0))
     started = threading.Event()
 
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        async def send_lifespan(message: Any) -> None:
-            await send(message)
-            if message["type"] == "lifespan.startup.complete":
-                started.set()
+    open_shop = shop.open
 
-        await shop(scope, receive, send_lifespan if scope["type"] == "lifespan" else send)
+    @asynccontextmanager
+    async def open_and_notify() -> AsyncIterator[None]:
+        async with open_shop():
+            started.set()
+            yield
 
-    server = uvicorn.Server(config(application))
+    shop.open = open_and_notify  # type: ignore[method-assign]  # to know when it is open
+    server = uvicorn.Server(config(shop))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     assert started.wait(30), "the shop did not open"

@@ -1,7 +1,7 @@
 """A bare echo: the ceiling that this machine, Python, the HTTP server and JSON set for any shop.
 
-It decodes an order and answers with it, on plain uvicorn (uvloop, httptools), without the limits and the write
-coalescing of `jangteo serve`. A GET is answered with `--answer-bytes` bytes.
+It decodes an order and answers with it, on plain uvicorn (uvloop, httptools), without the bounds of
+`jangteo serve`. A GET is answered with `--answer-bytes` bytes.
 Run as `python -m bench.contenders.echo --answer-bytes 7000`.
 """
 

@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 from jangteo import __version__
-from jangteo.api.asgi import Api, Receive, Scope, Send
+from jangteo.api.application import Api
 from jangteo.api.documentation import pages
 from jangteo.api.drain import Drain
+from jangteo.api.http.bounds import Bounds
 from jangteo.api.routes import ROUTES
 from jangteo.delivery.lease import DatabaseLease, FileLease
 from jangteo.delivery.relay import Relay
@@ -71,7 +73,7 @@ def reads_of(settings: Settings, storage: Storage, clock: Clock) -> Reads:
 
 
 class Shop:
-    """One shop in one process, as an ASGI application."""
+    """One shop in one process."""
 
     def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
         """Raises CannotOpen or InvalidPlatform if the database or the platform can't be used as named."""
@@ -91,8 +93,9 @@ class Shop:
             self.reads,
             self._best_sellers,
             drain=self.drain,
-            body_max_bytes=settings.body_max_bytes,
         )
+        self.bounds = Bounds(body_max_bytes=settings.body_max_bytes)
+        self.respond = self._api.respond
 
     def _writer(self, clock: Clock) -> Writer:
         count = self.settings.writers
@@ -141,11 +144,10 @@ class Shop:
                 await self.commands.stop()
                 await self.reads.stop()
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Handle one request, or the server's start and shutdown (ASGI's lifespan)."""
-        return self._lifespan(receive, send) if scope["type"] == "lifespan" else self._api(scope, receive, send)
-
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
+    async def __call__(
+        self, _: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+    ) -> None:
+        """Open the shop at the server's start and close it at its end, by ASGI's lifespan."""
         await receive()
         async with self.open():
             await send({"type": "lifespan.startup.complete"})

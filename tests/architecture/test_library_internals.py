@@ -13,20 +13,19 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import httptools
 import pytest
 import uvicorn
 from psycopg import pq
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq.abc import PGconn
-from uvicorn.protocols import utils
-from uvicorn.protocols.http import flow_control, httptools_impl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 from uvicorn.supervisors import Multiprocess, multiprocess
 
-from jangteo.api.http.server import BoundedHttp, _Supervisor, config
-from jangteo.api.http.write_coalescing import CoalescedWrites
+from jangteo.api.http.connection import HttpConnection
+from jangteo.api.http.parsing import RequestParser
+from jangteo.api.http.server import _Supervisor, config
 
 SOURCE = Path(__file__).parents[2] / "src/jangteo"
 OWNERS = {
@@ -43,46 +42,32 @@ def parameters(function: object) -> list[str]:
     return [name for name in inspect.signature(function).parameters if name != "self"]
 
 
-@pytest.mark.parametrize(
-    ("method", "takes"),
-    [
-        ("connection_made", ["transport"]),
-        ("connection_lost", ["exc"]),
-        ("data_received", ["data"]),
-        ("on_message_begin", []),
-        ("on_headers_complete", []),
-        ("on_message_complete", []),
-    ],
-)
-def test_the_overridden_methods_of_uvicorns_protocol_exist(method: str, takes: list[str]) -> None:
-    assert parameters(getattr(HttpToolsProtocol, method)) == takes
-    assert parameters(getattr(BoundedHttp, method)) == takes
+def test_uvicorn_uses_a_connection_as_it_is_made_here() -> None:
+    created = inspect.getsource(uvicorn.Server.startup)
+    assert "config.http_protocol_class(" in created
+    assert {"config", "server_state"} <= set(re.findall(r"(\w+)=(?:config|self\.server_state),", created))
+    state = ServerState()
+    for used in ("connections", "tasks", "default_headers"):
+        assert hasattr(state, used), used
+    called = set(re.findall(r"\bconnection\.(\w+)\(", inspect.getsource(uvicorn.Server)))
+    assert called == {"shutdown"}
+    assert parameters(HttpConnection.shutdown) == []
 
 
-def test_uvicorns_protocol_has_its_loop_and_its_transport() -> None:
-    async def app(scope: object, receive: object, send: object) -> None:
-        raise AssertionError("never called")
-
-    loop = asyncio.new_event_loop()
-    protocol = HttpToolsProtocol(config(app), ServerState(), {}, _loop=loop)
-    assert protocol.loop is loop
-    assert protocol.transport is None
-    # BoundedHttp's own attributes must not be uvicorn's.
-    ours = set(re.findall(r"self\.(\w+)\b[^(\n]* = ", inspect.getsource(BoundedHttp)))
-    assert ours == {"_header_bytes", "_in_headers", "_is_arriving", "_timeout"}
-    assert not ours & {*vars(protocol), *dir(HttpToolsProtocol)}
-    loop.close()
-
-
-def test_uvicorn_calls_only_what_coalesced_writes_implements() -> None:
-    called = {
-        name
-        for module in (httptools_impl, flow_control, utils)
-        for name in re.findall(r"\btransport\.(\w+)\(", inspect.getsource(module).replace("_transport", "transport"))
+def test_httptools_calls_only_what_the_parser_implements() -> None:
+    called = {name for name in dir(RequestParser) if name.startswith("on_")}
+    assert called == {
+        "on_message_begin",
+        "on_url",
+        "on_header",
+        "on_headers_complete",
+        "on_body",
+        "on_message_complete",
     }
-    assert "write" in called
-    # Only a connection that becomes a WebSocket gets another protocol; `config` turns WebSockets off.
-    assert called - set(vars(CoalescedWrites)) <= {"set_protocol"}
+    for method in ("feed_data", "get_method", "get_http_version", "should_keep_alive", "should_upgrade"):
+        assert callable(getattr(httptools.HttpRequestParser, method)), method
+    assert issubclass(httptools.HttpParserInvalidMethodError, httptools.HttpParserError)
+    assert not issubclass(httptools.HttpParserUpgrade, httptools.HttpParserError)
 
 
 def test_uvicorns_server_and_supervisor_are_as_used() -> None:

@@ -1,19 +1,18 @@
 """Static pages beside the calls: the API's documentation, for programs and for people."""
 
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from jangteo.api import event_schemas, examples, problems
+from jangteo.api.http.messages import Request, Response
 from jangteo.api.openapi import document
 from jangteo.api.problems import Kind
-from jangteo.api.responses import Response
 from jangteo.api.route import Route
 
-Scope = MutableMapping[str, Any]
-StaticPage = Callable[[Scope], Response]
+StaticPage = Callable[[Request], Response]
 
 DOCUMENTATION: Final = "/schema"
 OPENAPI: Final = "/schema/openapi.json"
@@ -31,9 +30,9 @@ def pages(routes: Iterable[Route], version: str) -> dict[str, StaticPage]:
     events = event_schemas.index()
     as_html = _html(reference.render(openapi=openapi, problems=_all_problems(), **events))
 
-    def documentation(scope: Scope) -> Response:
+    def documentation(request: Request) -> Response:
         """Return HTML to browsers and JSON to everyone else."""
-        wants_html = any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+        wants_html = any(name == b"accept" and b"text/html" in value for name, value in request.headers)
         return as_html if wants_html else as_json
 
     by_path: dict[str, StaticPage] = {

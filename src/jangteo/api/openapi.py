@@ -136,6 +136,9 @@ def _problems(route: Route) -> dict[int, dict[Kind, type | None]]:
     any_call = [problems.OVERLOADED, problems.UNAVAILABLE]
     if route.endpoint is health.ready:
         any_call.append(problems.DRAINING)
+    if route.ids:
+        # An id with a `/` or an escape in it makes another path.
+        any_call.append(problems.NOT_FOUND)
     if route.ids or route.query or route.body:
         any_call.append(problems.INVALID_REQUEST)
     if route.body is not None:

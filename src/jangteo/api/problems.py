@@ -56,6 +56,24 @@ METHOD_NOT_ALLOWED: Final = Kind(
 BODY_TOO_LARGE: Final = Kind(
     "content-too-large", 413, "Content too large", "The body is larger than this server accepts."
 )
+TARGET_TOO_LONG: Final = Kind(
+    "uri-too-long", 414, "URI too long", "The path and query of the request are longer than this server accepts."
+)
+HEADERS_TOO_LARGE: Final = Kind(
+    "headers-too-large", 431, "Headers too large", "The headers of the request are larger than this server accepts."
+)
+REQUEST_TIMEOUT: Final = Kind(
+    "request-timeout", 408, "Request timeout", "The request did not arrive completely in time. Nothing was done."
+)
+EXPECTATION_FAILED: Final = Kind(
+    "expectation-failed",
+    417,
+    "Expectation failed",
+    "Of all expectations only `Expect: 100-continue` is known.",
+)
+NOT_IMPLEMENTED: Final = Kind(
+    "not-implemented", 501, "Not implemented", "The request uses a part of HTTP that this server does not serve."
+)
 UNSUPPORTED_TYPE: Final = Kind(
     "unsupported-media-type",
     415,
@@ -93,9 +111,14 @@ ANY_CALL: Final = (
     INVALID_REQUEST,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
+    REQUEST_TIMEOUT,
     BODY_TOO_LARGE,
+    TARGET_TOO_LONG,
     UNSUPPORTED_TYPE,
+    EXPECTATION_FAILED,
+    HEADERS_TOO_LARGE,
     INTERNAL,
+    NOT_IMPLEMENTED,
     OVERLOADED,
     UNAVAILABLE,
     DRAINING,

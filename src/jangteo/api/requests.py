@@ -86,20 +86,6 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     return key
 
 
-async def receive_body(receive: Any, max_bytes: int) -> bytes:
-    """Receive the whole body. Raises Malformed if it is too large or the client has disconnected."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body") and len(body) <= max_bytes:
-        message = await receive()
-        body += message.get("body", b"")
-    if message["type"] == "http.disconnect":
-        raise Malformed("body", "The client disconnected before its request was complete")
-    if len(body) > max_bytes:
-        raise Malformed("body", f"The body is larger than {max_bytes:,} bytes", problems.BODY_TOO_LARGE)
-    return body
-
-
 @cache
 def _text_fields(fields: type[msgspec.Struct]) -> frozenset[str]:
     """Return the fields of a query string that are not numbers."""

@@ -1,18 +1,17 @@
 """Responses: from results, outcomes and problems to a status, headers and a body."""
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
 
 from jangteo.api import problems
+from jangteo.api.http.messages import Header, Response
 from jangteo.api.problems import Kind
 from jangteo.api.route import Route
 from jangteo.core.refusals import Refusal
 from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.storage.port import AsOf, Page
-
-Header = tuple[bytes, bytes]
 
 _encode = msgspec.json.Encoder().encode
 _JSON: Final = (b"content-type", b"application/json")
@@ -20,14 +19,6 @@ _PROBLEM: Final = (b"content-type", b"application/problem+json")
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
 _RETRY_AFTER: Final = (b"retry-after", str(problems.RETRY_AFTER_S).encode())
 _UNAVAILABLE: Final = 503
-
-
-class Response(NamedTuple):
-    """A response, ready to be sent."""
-
-    status: int
-    headers: list[Header]
-    body: bytes
 
 
 def result_response(route: Route, path: str, result: object) -> Response:

@@ -31,7 +31,12 @@ class Router:
             self._add(route.path).by_method[route.method] = route
 
     def find(self, path: str) -> Match | None:
-        """Return the routes of a path; None for an unknown path."""
+        """Return the routes of a path; None for an unknown path.
+
+        None also for one with an escape: no path needs one, and a second spelling would pass a proxy's rules.
+        """
+        if "%" in path:
+            return None
         node = self._root
         ids: list[str] = []
         for segment in path[1:].split("/"):

@@ -1,1 +1,1 @@
-"""HTTP itself: uvicorn's settings, bounds on requests, how bytes are written, and what signals do. Knows no route."""
+"""HTTP itself: connections, their bytes and bounds, and the server's start and end. Knows no route."""

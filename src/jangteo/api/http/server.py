@@ -1,7 +1,7 @@
-"""Serving HTTP with uvicorn, and the only file that depends on uvicorn's internals.
+"""Serving with uvicorn: its server, its event loop and its supervisor, with connections of our own.
 
-`BoundedHttp` limits how long a request may take to arrive and how large its headers may be. pyproject.toml says which
-versions of uvicorn this is tested with; tests/architecture/test_library_internals.py checks the methods used here.
+This is the only file that depends on uvicorn's internals. pyproject.toml says which versions it is tested with;
+tests/architecture/test_library_internals.py checks what is used.
 """
 
 import asyncio
@@ -12,97 +12,51 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
 from jangteo.api.drain import Drain
+from jangteo.api.http.bounds import capacity
+from jangteo.api.http.connection import Application, HttpConnection
+from jangteo.api.http.connections import Connections
 from jangteo.api.http.shutdown import Shutdown
-from jangteo.api.http.write_coalescing import CoalescedWrites
 
 SHUTDOWN_TIMEOUT_S: Final = 5
 """How long a closing server waits for the requests it is answering."""
 WORKER_HEALTH_TIMEOUT_S: Final = 30
 """A worker that does not answer health checks for this long is replaced. On a busy machine a start takes seconds."""
-KEEP_ALIVE_TIMEOUT_S: Final = 60
-"""An idle connection is closed after this long."""
-ARRIVAL_TIMEOUT_S: Final = 10.0
-"""How long a request may take to arrive, from its first byte; the first one of a connection, from connecting."""
-HEADERS_MAX_BYTES: Final = 65_536
 
 
-class BoundedHttp(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, but closes a connection whose request arrives too slowly or has too large headers."""
-
-    arrival_timeout_s = ARRIVAL_TIMEOUT_S
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Start the timeout of the first request."""
-        super().connection_made(CoalescedWrites(transport, self.loop))
-        self._header_bytes = 0
-        self._is_arriving = self._in_headers = True
-        self._timeout: asyncio.TimerHandle | None = None
-        self._start_timeout()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the timeout."""
-        self._cancel_timeout()
-        super().connection_lost(exc)
-
-    def on_message_begin(self) -> None:
-        """Note that a request has begun."""
-        self._is_arriving = self._in_headers = True
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """Note that the headers are complete."""
-        self._in_headers = False
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """Note that the body is complete."""
-        self._is_arriving = False
-        super().on_message_complete()
-
-    def data_received(self, data: bytes) -> None:
-        """Parse the data and enforce the bounds. Most requests arrive in one piece and never start a timeout."""
-        super().data_received(data)
-        if not self._is_arriving:
-            self._cancel_timeout()
-            return
-        if self._in_headers:
-            self._header_bytes += len(data)
-        if self._header_bytes > HEADERS_MAX_BYTES:
-            self.transport.close()
-        elif self._timeout is None:
-            self._start_timeout()
-
-    def _start_timeout(self) -> None:
-        self._timeout = self.loop.call_later(self.arrival_timeout_s, self.transport.close)
-
-    def _cancel_timeout(self) -> None:
-        self._header_bytes = 0
-        if self._timeout is not None:
-            self._timeout.cancel()
-            self._timeout = None
-
-
-class Application(Protocol):
-    """An ASGI application that can drain."""
-
-    drain: Drain
+class ServedApplication(Application, Protocol):
+    """An application that uvicorn opens and closes, by ASGI's lifespan."""
 
     def __call__(self, scope: Any, receive: Any, send: Any, /) -> Awaitable[None]:
-        """Handle one request, or the server's start and shutdown."""
+        """Handle the server's start and shutdown."""
 
 
-def serve(application: Application, listening: socket.socket, received: Callable[[], Sequence[int]]) -> None:
-    """Serve an ASGI application in this process until SIGINT, or until SIGTERM and the drain.
+class ConnectionFactory:
+    """Makes the connections of one process, for uvicorn."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._connections: Connections | None = None
+
+    def __call__(self, config: uvicorn.Config, server_state: Any, **_: Any) -> HttpConnection:
+        """Make a connection. uvicorn has loaded the application by now."""
+        loop = asyncio.get_running_loop()
+        application: ServedApplication = config.loaded_app
+        if self._connections is None:
+            self._connections = Connections(loop, application.bounds, self._most)
+        return HttpConnection(application, self._connections, server_state, loop)
+
+
+def serve(application: ServedApplication, listening: socket.socket, received: Callable[[], Sequence[int]]) -> None:
+    """Serve an application in this process until SIGINT, or until SIGTERM and the drain.
 
     `received` is called once: the signals that arrived before uvicorn took over the signal handlers are only known to
     the caller.
     """
 
-    def make() -> Application:
+    def make() -> ServedApplication:
         Shutdown(application.drain)
         _raise_again(received())
         return application
@@ -111,7 +65,7 @@ def serve(application: Application, listening: socket.socket, received: Callable
 
 
 def supervise(
-    factory: Callable[[], Application],
+    factory: Callable[[], ServedApplication],
     workers: int,
     listening: socket.socket,
     received: Callable[[], Sequence[int]],
@@ -141,12 +95,16 @@ def _raise_again(signal_numbers: Sequence[int]) -> None:
 def config(application: Callable[..., Any], *, is_factory: bool = False, workers: int | None = None) -> uvicorn.Config:
     """Return uvicorn's settings: nothing comes from the environment, and requests are not logged.
 
+    The limit of this process's descriptors is raised, if it may be, and decides how many connections there may be.
+
     A factory is called in each process that serves, once its signal handlers are set and its event loop runs.
     """
+    most = capacity()
     return uvicorn.Config(
         application,
         loop="uvloop",
-        http=BoundedHttp,
+        http=ConnectionFactory(most.connections),  # type: ignore[arg-type]  # uvicorn calls it as it would a class
+        backlog=most.backlog,
         interface="asgi3",
         factory=is_factory,
         workers=workers,
@@ -158,7 +116,6 @@ def config(application: Callable[..., Any], *, is_factory: bool = False, workers
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
-        timeout_keep_alive=KEEP_ALIVE_TIMEOUT_S,
     )
 
 

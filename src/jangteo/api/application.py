@@ -1,22 +1,16 @@
-"""The ASGI application: finds the route, parses the request, runs the command or query, makes the response."""
+"""The application: finds the route, parses the request, runs the command or query, makes the response."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import structlog
 
 from jangteo.api import problems
 from jangteo.api.drain import Drain
-from jangteo.api.requests import (
-    Malformed,
-    read_body,
-    read_headers,
-    read_ids,
-    read_query,
-    receive_body,
-)
-from jangteo.api.responses import Response, failure, outcome_response, problem_response, result_response
+from jangteo.api.http.messages import Request, Response
+from jangteo.api.requests import Malformed, read_body, read_headers, read_ids, read_query
+from jangteo.api.responses import failure, outcome_response, problem_response, result_response
 from jangteo.api.route import Route
 from jangteo.api.router import Router
 from jangteo.core.book import Command
@@ -28,17 +22,11 @@ from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.storage.errors import Unavailable
 from jangteo.storage.port import Query
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-StaticPage = Callable[[Scope], Response]
+StaticPage = Callable[[Request], Response]
 
 log = structlog.get_logger()
 _ROUTED_AS: Final = {"HEAD": "GET"}
-"""uvicorn sends the response to a HEAD without its body."""
-_CLOSE: Final = (b"connection", b"close")
-"""uvicorn closes the connection after a response with this header."""
+"""The connection sends the response to a HEAD without its body."""
 
 
 class Api:
@@ -53,7 +41,6 @@ class Api:
         best_sellers: BestSellers,
         *,
         drain: Drain,
-        body_max_bytes: int,
     ) -> None:
         self._router = Router(routes)
         self._pages = pages
@@ -61,21 +48,12 @@ class Api:
         self._reads = reads
         self._best_sellers = best_sellers
         self._drain = drain
-        self._body_max_bytes = body_max_bytes
         self._last_encoded: tuple[object, str, Response] | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def respond(self, request: Request) -> Response:
         """Answer one request."""
-        status, headers, body = await self._response(scope, receive)
-        if self._drain.has_begun:
-            # The client's next connection may reach another server.
-            headers = [*headers, _CLOSE]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    async def _response(self, scope: Scope, receive: Receive) -> Response:
         try:
-            return await self._answer(scope, receive)
+            return await self._answer(request)
         except Malformed as error:
             return problem_response(problems.problem(error.kind, error.detail, field=error.field))
         except (Overloaded, Stopped):
@@ -86,26 +64,24 @@ class Api:
         except (Unavailable, TimeoutError):
             return failure(problems.UNAVAILABLE)
         except Exception:
-            log.exception("request failed", method=scope["method"], path=scope["path"])
+            log.exception("request failed", method=request.method, path=request.path)
             return failure(problems.INTERNAL)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Response:
-        path: str = scope["path"]
+    async def _answer(self, request: Request) -> Response:
+        path = request.path
         match = self._router.find(path)
         if match is None:
-            return self._page(scope)
-        method: str = scope["method"]
-        route = match.by_method.get(_ROUTED_AS.get(method, method))
+            return self._page(request)
+        route = match.by_method.get(_ROUTED_AS.get(request.method, request.method))
         if route is None:
             return _method_not_allowed(match.by_method)
         arguments: list[Any] = read_ids(route.ids, match.ids) if match.ids else []
         if route.query is not None:
-            arguments.extend(read_query(route.query, scope["query_string"]))
+            arguments.extend(read_query(route.query, request.query))
         key = None
         if route.body is not None:
-            key = read_headers(scope["headers"])
-            raw = await receive_body(receive, self._body_max_bytes)
-            arguments.append(read_body(route, raw))
+            key = read_headers(request.headers)
+            arguments.append(read_body(route, request.body))
         asked: Any = route.endpoint(*arguments)
         if isinstance(asked, Query):
             return self._encode_once(route, path, await self._reads.run(asked))
@@ -129,14 +105,13 @@ class Api:
             self._last_encoded = result, path, result_response(route, path, result)
         return self._last_encoded[2]
 
-    def _page(self, scope: Scope) -> Response:
-        page = self._pages.get(scope["path"])
+    def _page(self, request: Request) -> Response:
+        page = self._pages.get(request.path)
         if page is None:
-            detail = f"Nothing has the path {scope['path']}; /schema lists all paths"
-            return failure(problems.NOT_FOUND, detail)
-        if scope["method"] not in ("GET", "HEAD"):
+            return failure(problems.NOT_FOUND, f"Nothing has the path {request.path}; /schema lists all paths")
+        if request.method not in ("GET", "HEAD"):
             return _method_not_allowed({"GET"})
-        return page(scope)
+        return page(request)
 
 
 def _method_not_allowed(methods: Iterable[str]) -> Response:
