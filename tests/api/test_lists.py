@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.serving import Http, ServedShop
@@ -29,6 +30,11 @@ LISTS = [
 ]
 
 
+def next_page(answer: httpx.Response) -> str | None:
+    link = answer.links.get("next")
+    return None if link is None else str(answer.url.join(link["url"]))
+
+
 @pytest.mark.parametrize(("path", "key", "expected"), LISTS)
 @pytest.mark.parametrize("limit", [1, 2, 5, 6, 1000])
 def test_following_the_links_lists_every_item_once(
@@ -41,7 +47,7 @@ def test_following_the_links_lists_every_item_once(
         assert answer.status_code == 200, answer.text
         assert 0 < len(answer.json()) <= limit
         seen += [each[key] for each in answer.json()]
-        url = answer.links.get("next", {}).get("url")
+        url = next_page(answer)
     assert seen == expected
 
 
@@ -55,7 +61,13 @@ def test_without_a_limit_products_are_listed_whole_and_others_a_hundred(shop: Se
     assert "link" not in http.get("/products").headers
     ledger = http.get(f"/users/{user}/ledger")
     assert len(ledger.json()) == 100
-    assert len(http.get(ledger.links["next"]["url"]).json()) == 1
+    following = next_page(ledger)
+    assert following is not None
+    assert len(http.get(following).json()) == 1
+
+
+def test_a_link_is_relative_to_the_request_so_that_it_holds_behind_any_prefix(full: Http) -> None:
+    assert full.get("/products?limit=2").headers["link"] == '<?limit=2&after=2>; rel="next"'
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,22 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from jangteo.core.coupons import ClaimCoupon, HeldCoupon, StartCampaign, discount_on, held_coupon, status_of
+from jangteo.core.coupons import (
+    CampaignStanding,
+    ClaimCoupon,
+    HeldCoupon,
+    StartCampaign,
+    discount_on,
+    held_coupon,
+    status_of,
+)
 from jangteo.core.entities import CouponTerms
 from jangteo.core.refusals import (
     CampaignNotFound,
     CampaignNotOpen,
     CouponAlreadyClaimed,
     CouponsSoldOut,
+    NeverOpen,
     UserNotFound,
 )
 from tests.core.books import DAY, NO_CHANGES, NOW, book, campaign, changes, coupon
@@ -110,7 +119,30 @@ def test_a_campaign_without_an_opening_time_opens_now() -> None:
     terms = CouponTerms(1_000, None, None, 0)
     assert StartCampaign("a", terms, 5, None, None, None).decide(shop).opens_at == NOW
     later = StartCampaign("b", terms, 5, NOW + DAY, None, None).decide(shop)
+    assert isinstance(later, CampaignStanding)
     assert (later.campaign_id, later.opens_at, later.remaining) == (102, NOW + DAY, 5)
+
+
+@pytest.mark.parametrize(
+    ("opens", "closes", "is_refused"),
+    [
+        (None, NOW - DAY, True),
+        (None, NOW, True),
+        (None, NOW + MICROSECOND, False),
+        (NOW + DAY, NOW + DAY, True),
+        (NOW + DAY, NOW, True),
+        (NOW - 2 * DAY, NOW - DAY, False),
+        (NOW + DAY, None, False),
+    ],
+)
+def test_a_campaign_closes_after_the_moment_it_opens_also_where_that_is_now(
+    opens: datetime | None, closes: datetime | None, *, is_refused: bool
+) -> None:
+    shop = book()
+    outcome = StartCampaign("a", CouponTerms(1_000, None, None, 0), 5, opens, closes, None).decide(shop)
+    assert isinstance(outcome, NeverOpen) == is_refused
+    if isinstance(outcome, NeverOpen):
+        assert (outcome.opens_at, outcome.closes_at) == (opens or NOW, closes)
 
 
 # terms, amount -> discount

@@ -9,7 +9,7 @@ import structlog
 from jangteo.api import problems
 from jangteo.api.drain import Drain
 from jangteo.api.http.messages import Request, Response
-from jangteo.api.requests import Malformed, read_body, read_headers, read_ids, read_query
+from jangteo.api.requests import Malformed, read_body, read_headers, read_ids, read_query, refuse_query
 from jangteo.api.responses import failure, outcome_response, problem_response, result_response
 from jangteo.api.route import Route
 from jangteo.api.router import Router
@@ -48,7 +48,7 @@ class Api:
         self._reads = reads
         self._best_sellers = best_sellers
         self._drain = drain
-        self._last_encoded: tuple[object, str, Response] | None = None
+        self._last_encoded: tuple[object, Response] | None = None
 
     async def respond(self, request: Request) -> Response:
         """Answer one request."""
@@ -68,8 +68,7 @@ class Api:
             return failure(problems.INTERNAL)
 
     async def _answer(self, request: Request) -> Response:
-        path = request.path
-        match = self._router.find(path)
+        match = self._router.find(request.path)
         if match is None:
             return self._page(request)
         route = match.by_method.get(_ROUTED_AS.get(request.method, request.method))
@@ -78,17 +77,19 @@ class Api:
         arguments: list[Any] = read_ids(route.ids, match.ids) if match.ids else []
         if route.query is not None:
             arguments.extend(read_query(route.query, request.query))
+        elif request.query:
+            refuse_query(request.query)
         key = None
         if route.body is not None:
-            key = read_headers(request.headers)
+            key = read_headers(request)
             arguments.append(read_body(route, request.body))
         asked: Any = route.endpoint(*arguments)
         if isinstance(asked, Query):
-            return self._encode_once(route, path, await self._reads.run(asked))
+            return self._encode_once(route, await self._reads.run(asked))
         if isinstance(asked, BestSellersRequest):
-            return self._encode_once(route, path, await self._best_sellers.read(asked))
+            return self._encode_once(route, await self._best_sellers.read(asked))
         if not isinstance(asked, Command):
-            return result_response(route, path, asked)
+            return result_response(route, asked)
         return await self._execute(route, asked, key if route.takes_key else None)
 
     async def _execute(self, route: Route, command: Command, key: str | None) -> Response:
@@ -99,11 +100,11 @@ class Api:
             route, await asyncio.wait_for(outcome, route.timeout_s) if route.timeout_s else await outcome
         )
 
-    def _encode_once(self, route: Route, path: str, result: object) -> Response:
+    def _encode_once(self, route: Route, result: object) -> Response:
         """Make the response for a result; equal queries of one batch share their result, which is encoded once."""
-        if self._last_encoded is None or self._last_encoded[0] is not result or self._last_encoded[1] != path:
-            self._last_encoded = result, path, result_response(route, path, result)
-        return self._last_encoded[2]
+        if self._last_encoded is None or self._last_encoded[0] is not result:
+            self._last_encoded = result, result_response(route, result)
+        return self._last_encoded[1]
 
     def _page(self, request: Request) -> Response:
         page = self._pages.get(request.path)
@@ -111,6 +112,7 @@ class Api:
             return failure(problems.NOT_FOUND, f"Nothing has the path {request.path}; /schema lists all paths")
         if request.method not in ("GET", "HEAD"):
             return _method_not_allowed({"GET"})
+        refuse_query(request.query)
         return page(request)
 
 

@@ -32,8 +32,6 @@ class NewCampaign(Body):
             raise ValueError("`maxDiscount` needs `percent`")
         self.opens_at = _in_utc("opensAt", self.opens_at)
         self.closes_at = _in_utc("closesAt", self.closes_at)
-        if self.opens_at and self.closes_at and self.closes_at <= self.opens_at:
-            raise ValueError("`closesAt` must be later than `opensAt`")
 
 
 class Claim(Body):

@@ -100,6 +100,7 @@ REFUSALS: Final[dict[type, refusals.Refusal]] = {
         refusals.CouponAlreadyClaimed(campaign_id=1, coupon_id=1),
         refusals.CampaignNotOpen(campaign_id=1, opens_at=_MONTH_LATER, closes_at=None),
         refusals.OrderAlreadyCancelled(order_id=1, cancelled_at=_MONDAY),
+        refusals.NeverOpen(field="closesAt", opens_at=_MONTH_LATER, closes_at=_MONDAY),
         refusals.LimitExceeded(limit_of="balance"),
         refusals.KeyReused(),
     )

@@ -21,9 +21,19 @@ class Kind(NamedTuple):
 
 
 def _refusal(refusal: type[Refusal], slug: str, status: int, title: str) -> tuple[type, Kind]:
-    return refusal, Kind(slug, status, title, " ".join((refusal.__doc__ or "").split()))
+    return refusal, Kind(slug, status, title, _meaning(refusal))
 
 
+def _meaning(refusal: type[Refusal]) -> str:
+    return " ".join((refusal.__doc__ or "").split())
+
+
+INVALID_REQUEST: Final = Kind(
+    "invalid-request",
+    400,
+    "Invalid request",
+    "The request is not as documented; `field` names the part that is wrong.",
+)
 REFUSALS: Final[dict[type, Kind]] = dict(
     (
         _refusal(refusals.UserNotFound, "user-not-found", 404, "User not found"),
@@ -41,20 +51,20 @@ REFUSALS: Final[dict[type, Kind]] = dict(
         _refusal(refusals.LimitExceeded, "limit-exceeded", 409, "Limit exceeded"),
         _refusal(refusals.KeyReused, "idempotency-key-reused", 422, "Idempotency key reused"),
     )
-)
+) | {refusals.NeverOpen: INVALID_REQUEST}
 
-INVALID_REQUEST: Final = Kind(
-    "invalid-request",
-    400,
-    "Invalid request",
-    "The request is not as documented; `field` names the part that is wrong.",
-)
 NOT_FOUND: Final = Kind("not-found", 404, "Not found", "Nothing has this path.")
 METHOD_NOT_ALLOWED: Final = Kind(
     "method-not-allowed", 405, "Method not allowed", "This path takes other methods: see the `Allow` header."
 )
 BODY_TOO_LARGE: Final = Kind(
     "content-too-large", 413, "Content too large", "The body is larger than this server accepts."
+)
+CROSS_SITE: Final = Kind(
+    "cross-site",
+    403,
+    "Cross-site",
+    "A browser sent this for a page of another site. Only pages of this server and programs may change something.",
 )
 TARGET_TOO_LONG: Final = Kind(
     "uri-too-long", 414, "URI too long", "The path and query of the request are longer than this server accepts."
@@ -78,7 +88,7 @@ UNSUPPORTED_TYPE: Final = Kind(
     "unsupported-media-type",
     415,
     "Unsupported media type",
-    "The body must be JSON: send `content-type: application/json`.",
+    "The body must be JSON as it is: send `content-type: application/json`, and no `content-encoding`.",
 )
 INTERNAL: Final = Kind(
     "internal-error",
@@ -112,6 +122,7 @@ ANY_CALL: Final = (
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     REQUEST_TIMEOUT,
+    CROSS_SITE,
     BODY_TOO_LARGE,
     TARGET_TOO_LONG,
     UNSUPPORTED_TYPE,
@@ -147,4 +158,4 @@ def problem(kind: Kind, detail: str | None = None, **facts: Any) -> dict[str, An
 
 def problem_of(refusal: Refusal) -> dict[str, Any]:
     """Make the body of a refusal, with its facts."""
-    return problem(REFUSALS[type(refusal)], **msgspec.to_builtins(refusal))
+    return problem(REFUSALS[type(refusal)], _meaning(type(refusal)), **msgspec.to_builtins(refusal))

@@ -8,10 +8,12 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from jangteo.api import problems
+from jangteo.api import duplicate_keys, problems
+from jangteo.api.http.messages import Request
 from jangteo.api.problems import Kind
+from jangteo.api.rejected_values import shown, shown_at
 from jangteo.api.route import Route
-from jangteo.core.limits import LARGEST
+from jangteo.core.limits import LARGEST, NAME_RULE
 
 _WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,20}")
 _IDEMPOTENCY_KEY: Final = re.compile(r"[!-~]{1,255}")
@@ -42,14 +44,24 @@ def read_query(fields: type[msgspec.Struct], raw: bytes) -> tuple[Any, ...]:
     for name, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
         if name in given:
             raise Malformed(name, f"`{name}` must be given once")
+        if name not in fields.__struct_encode_fields__:
+            raise _unknown_parameter(name)
         if name not in text_fields and not _WHOLE_NUMBER.fullmatch(value):
-            raise Malformed(name, f"`{name}` must be a whole number")
+            raise Malformed(name, f"`{name}` must be a whole number, not {shown(value)}")
         given[name] = value if name in text_fields else int(value)
     try:
         values = msgspec.structs.astuple(msgspec.convert(given, fields))
     except msgspec.ValidationError as error:
-        raise _malformed(error) from None
+        malformed = _malformed(error)
+        malformed.detail += _value_of(shown(given.get(malformed.field)))
+        raise malformed from None
     return tuple(None if value is msgspec.UNSET else value for value in values)
+
+
+def refuse_query(raw: bytes) -> None:
+    """Raise Malformed if there is a parameter, for a path that takes none."""
+    for name, _ in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
+        raise _unknown_parameter(name)
 
 
 def read_body(route: Route, raw: bytes) -> Any:
@@ -57,32 +69,41 @@ def read_body(route: Route, raw: bytes) -> Any:
     if not raw and route.body_may_be_empty:
         raw = b"{}"
     try:
-        return route.decode(raw)
+        body = route.decode(raw)
+        duplicate_keys.check(raw, body)
+    except duplicate_keys.DuplicateKey as error:
+        raise Malformed(error.name, f"{shown(error.name)} must be given once") from None
     except msgspec.ValidationError as error:
         malformed = _malformed(error)
+        malformed.detail += _value_of(shown_at(raw, malformed.field))
         refusal = route.malformed.get(malformed.field)
         if refusal is not None:
             malformed.kind = problems.REFUSALS[refusal]
         raise malformed from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed("body", f"The body is not valid JSON: {error}") from None
+    return body
 
 
-def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """Return the idempotency key, or None. Raises Malformed for a bad key and for a content type other than JSON."""
+def read_headers(request: Request) -> str | None:
+    """Return the idempotency key of a request that changes something, or None.
+
+    Raises Malformed for a bad key, for a body that is not JSON as it is, and for what a browser sends for a page of
+    another site: such a page may send forms and empty requests without asking, but no JSON.
+    """
     key: str | None = None
-    for name, value in headers:
+    names_json = False
+    for name, value in request.headers:
         if name == b"idempotency-key":
-            text = value.decode("latin-1")
-            if key is not None or not _IDEMPOTENCY_KEY.fullmatch(text):
-                raise Malformed(
-                    "Idempotency-Key",
-                    "Idempotency-Key must be given once, with 1 to 255 visible ASCII characters",
-                )
-            key = text
-        elif name == b"content-type" and not _is_json(value):
-            # Browsers let pages of other sites send plain forms here, but not JSON.
-            raise Malformed("Content-Type", problems.UNSUPPORTED_TYPE.meaning, problems.UNSUPPORTED_TYPE)
+            if key is not None:
+                raise Malformed("Idempotency-Key", "Idempotency-Key must be given once")
+            key = _read_key(value)
+        elif name == b"content-type":
+            names_json = True
+        if name in _CHECKS:
+            _CHECKS[name](value, request)
+    if request.body and not names_json:
+        raise _unsupported("Content-Type", None)
     return key
 
 
@@ -97,18 +118,70 @@ def _read_id(name: str, segment: str) -> int:
         value = int(segment)
         if 1 <= value <= LARGEST:
             return value
-    raise Malformed(name, f"`{name}` must be a whole number from 1 to {LARGEST}")
+    raise Malformed(name, f"`{name}` must be a whole number from 1 to {LARGEST}, not {shown(segment)}")
 
 
-def _is_json(content_type: bytes) -> bool:
-    media_type = content_type.partition(b";")[0].strip().lower()
-    return media_type == b"application/json" or media_type.endswith(b"+json")
+def _read_key(value: bytes) -> str:
+    text = value.decode("latin-1")
+    if not _IDEMPOTENCY_KEY.fullmatch(text):
+        raise Malformed(
+            "Idempotency-Key", f"Idempotency-Key must be 1 to 255 visible ASCII characters, not {shown(text)}"
+        )
+    return text
+
+
+def _unsupported(header: str, value: bytes | None) -> Malformed:
+    sent = "it has none" if value is None else f"not {shown(value.decode('latin-1'))}"
+    return Malformed(header, f"{problems.UNSUPPORTED_TYPE.meaning[:-1]}; {sent}", problems.UNSUPPORTED_TYPE)
+
+
+def _check_content_type(value: bytes, _: Request) -> None:
+    media_type = value.partition(b";")[0].strip().lower()
+    if media_type != b"application/json" and not media_type.endswith(b"+json"):
+        raise _unsupported("Content-Type", value)
+
+
+def _check_content_encoding(value: bytes, _: Request) -> None:
+    if value.strip().lower() != b"identity":
+        raise _unsupported("Content-Encoding", value)
+
+
+def _check_site(value: bytes, _: Request) -> None:
+    if value.strip() not in (b"same-origin", b"none"):
+        raise Malformed("Sec-Fetch-Site", problems.CROSS_SITE.meaning, problems.CROSS_SITE)
+
+
+def _check_origin(value: bytes, request: Request) -> None:
+    """Browsers send Origin, but Sec-Fetch-Site only over connections that are secure."""
+    headers = dict(request.headers)
+    origin = value.strip().partition(b"://")[2]
+    if b"sec-fetch-site" not in headers and origin.lower() != headers.get(b"host", b"").strip().lower():
+        raise Malformed("Origin", problems.CROSS_SITE.meaning, problems.CROSS_SITE)
+
+
+_CHECKS: Final = {
+    b"content-type": _check_content_type,
+    b"content-encoding": _check_content_encoding,
+    b"sec-fetch-site": _check_site,
+    b"origin": _check_origin,
+}
+
+
+def _unknown_parameter(name: str) -> Malformed:
+    return Malformed(name, f"There is no query parameter {shown(name)} here")
+
+
+def _value_of(shown_value: str | None) -> str:
+    return "" if shown_value is None else f"; the value is {shown_value}"
 
 
 def _malformed(error: msgspec.ValidationError) -> Malformed:
     """Name the field that the error is about, as a path in the body: `items[0].quantity`."""
     parts = _ERROR.match(str(error))
     problem, path = (parts["problem"], parts["path"]) if parts else (str(error), None)
+    if "matching regex" in problem:
+        # Of all fields only names have a pattern, and nobody could read it.
+        problem = NAME_RULE
     if "field `" in problem or problem.startswith("`"):
         # A field that is missing, unknown or contradicts another one is named in the text.
         quoted = _QUOTED.search(problem)

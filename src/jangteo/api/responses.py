@@ -16,17 +16,19 @@ from jangteo.storage.port import AsOf, Page
 _encode = msgspec.json.Encoder().encode
 _JSON: Final = (b"content-type", b"application/json")
 _PROBLEM: Final = (b"content-type", b"application/problem+json")
+_ALWAYS: Final = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+"""An answer is what it says it is, and true at its moment only."""
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
 _RETRY_AFTER: Final = (b"retry-after", str(problems.RETRY_AFTER_S).encode())
 _UNAVAILABLE: Final = 503
 
 
-def result_response(route: Route, path: str, result: object) -> Response:
+def result_response(route: Route, result: object) -> Response:
     """Make the response for what was read: an entity, a page of a list, or a refusal."""
     if isinstance(result, Refusal):
         return problem_response(problems.problem_of(result))
     if isinstance(result, Page):
-        return _page(route, path, result)
+        return _page(route, result)
     if isinstance(result, AsOf):
         success = _success(route, _encode(result.value))
         success.headers.append((b"as-of", _encode(result.timestamp).strip(b'"')))
@@ -47,7 +49,7 @@ def problem_response(body: dict[str, Any], *headers: Header) -> Response:
     """Make the response for a problem. A 503 says with `Retry-After` when to retry."""
     encoded = _encode(body)
     status = body["status"]
-    all_headers = [_PROBLEM, (b"content-length", b"%d" % len(encoded)), *headers]
+    all_headers = [_PROBLEM, *_ALWAYS, (b"content-length", b"%d" % len(encoded)), *headers]
     if status == _UNAVAILABLE:
         all_headers.append(_RETRY_AFTER)
     return Response(status, all_headers, encoded)
@@ -59,12 +61,13 @@ def failure(kind: Kind, detail: str | None = None) -> Response:
 
 
 def _success(route: Route, body: bytes) -> Response:
-    return Response(route.status, [_JSON, (b"content-length", b"%d" % len(body))], body)
+    return Response(route.status, [_JSON, *_ALWAYS, (b"content-length", b"%d" % len(body))], body)
 
 
-def _page(route: Route, path: str, page: Page[Any]) -> Response:
+def _page(route: Route, page: Page[Any]) -> Response:
     success = _success(route, _encode(page.items))
     if page.next_after is not None:
         query = urlencode({"limit": len(page.items), "after": page.next_after})
-        success.headers.append((b"link", f'<{path}?{query}>; rel="next"'.encode()))
+        # Relative to the request, so that it holds behind any proxy and prefix.
+        success.headers.append((b"link", f'<?{query}>; rel="next"'.encode()))
     return success

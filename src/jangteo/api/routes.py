@@ -21,6 +21,7 @@ from jangteo.core.refusals import (
     InvalidAmount,
     InvalidCoupon,
     LimitExceeded,
+    NeverOpen,
     OrderAlreadyCancelled,
     OrderNotFound,
     OutOfStock,
@@ -45,7 +46,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     post("/products/{productId}/stock", products.move_stock, products.StockChange, 201, Product,
          ProductNotFound, OutOfStock, LimitExceeded),
 
-    post("/campaigns", coupons.start_campaign, coupons.NewCampaign, 201, CampaignStanding),
+    post("/campaigns", coupons.start_campaign, coupons.NewCampaign, 201, CampaignStanding, NeverOpen),
     get("/campaigns", coupons.list_campaigns, list[CampaignStanding], query=Paging),
     get("/campaigns/{campaignId}", coupons.read_campaign, CampaignStanding, CampaignNotFound),
     post("/coupons", coupons.claim_coupon, coupons.Claim, 201, HeldCoupon,

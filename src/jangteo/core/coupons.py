@@ -23,6 +23,7 @@ from jangteo.core.refusals import (
     CouponAlreadyClaimed,
     CouponProblem,
     CouponsSoldOut,
+    NeverOpen,
     UserNotFound,
 )
 
@@ -154,15 +155,18 @@ class StartCampaign(Command, frozen=True):
         """Need one new campaign id."""
         needs.new_campaigns += 1
 
-    def decide(self, book: Book) -> CampaignStanding:
-        """Create the campaign; never refused."""
+    def decide(self, book: Book) -> CampaignStanding | NeverOpen:
+        """Create the campaign. Refused with NeverOpen if it would close before it opens."""
+        opens_at = book.now if self.opens_at is None else self.opens_at
+        if self.closes_at is not None and self.closes_at <= opens_at:
+            return NeverOpen("closesAt", opens_at, self.closes_at)
         campaign = Campaign(
             campaign_id=next(book.campaigns.new_ids),
             name=self.name,
             terms=self.terms,
             quantity=self.quantity,
             issued=0,
-            opens_at=book.now if self.opens_at is None else self.opens_at,
+            opens_at=opens_at,
             closes_at=self.closes_at,
             coupon_valid_days=self.coupon_valid_days,
             created_at=book.now,

@@ -35,8 +35,29 @@ PositiveCount = Annotated[int, Meta(ge=1, le=LARGEST)]
 Percent = Annotated[int, Meta(ge=1, le=100)]
 Days = Annotated[int, Meta(ge=1, le=MAX_COUPON_VALID_DAYS)]
 Timestamp = Annotated[datetime, Meta(tz=True, description="RFC 3339, UTC.")]
-# No control characters: PostgreSQL can't store NUL, and none of them belongs in a name.
-Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
+_NEVER_IN_NAMES: Final = (
+    "\x00-\x1f\x7f-\x9f"  # control characters; PostgreSQL can't store NUL
+    "\u2028\u2029"  # ends of lines and paragraphs
+    "\u202a-\u202e\u2066-\u2069"  # overrides of the direction, which let a text look like another
+    "\ufdd0-\ufdef\ufff9-\ufffb"
+    + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
+)
+_INVISIBLE: Final = (
+    " \xa0\u1680\u2000-\u200f\u202f\u205f\u3000"  # spaces of all widths, zero included, and marks of direction
+    "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2060-\u2065\u206a-\u206f\u2800\u3164\ufeff\uffa0"
+    "\ufe00-\ufe0f\U0001d173-\U0001d17a\U000e0000-\U000e0fff"  # format characters, fillers, selectors, tags
+)
+_NAME: Final = f"^[^{_NEVER_IN_NAMES}]*[^{_NEVER_IN_NAMES}{_INVISIBLE}][^{_NEVER_IN_NAMES}]*$(?!\n)"
+NAME_RULE: Final = "a name shows at least one character, and has no control characters or overrides of direction"
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=MAX_NAME_CHARACTERS,
+        pattern=_NAME,
+        description="Shows at least one character; no control characters, no overrides of direction.",
+    ),
+]
 
 
 def fits(value: int) -> bool:

@@ -94,6 +94,14 @@ class CampaignNotOpen(Refusal, frozen=True):
     closes_at: Timestamp | None
 
 
+class NeverOpen(Refusal, frozen=True):
+    """The campaign would close before it opens, or at the same moment. Without `opensAt` it opens at once."""
+
+    field: Literal["closesAt"]
+    opens_at: Timestamp
+    closes_at: Timestamp
+
+
 class OrderAlreadyCancelled(Refusal, frozen=True):
     """The order is already cancelled; its money and stock were returned then."""
 

@@ -118,11 +118,13 @@ class HttpConnection(asyncio.Protocol):
     # uvicorn calls this.
 
     def shutdown(self) -> None:
-        """End the connection: at once if it waits, otherwise after the present answer."""
-        if self._answering is None:
-            self._transport.close()
-        else:
+        """End the connection: at once if it is idle, otherwise after an answer."""
+        if self._answering is not None:
             self._is_last = True
+        elif self._parser.is_arriving and not self._has_ended:
+            self._refuse(Refused(problems.OVERLOADED))
+        elif self._state is not self._connections.closing:
+            self._transport.close()
 
     # The registry of connections calls these.
 
