@@ -105,7 +105,7 @@ def test_the_count_finds_every_duplicate_and_nothing_else(data: st.DataObject, b
     ("body", "raw", "field", "quoted"),
     [
         (wallets.Charge, b'{"amount": "12"}', "amount", '"12"'),
-        (wallets.Charge, b'{"amount": 1.5}', "amount", "1.5"),
+        (wallets.Charge, b'{"amount": 1.50}', "amount", "1.50"),
         (wallets.Charge, b'{"amount": [1]}', "amount", "[1]"),
         (orders.NewOrder, b'{"userId": 1, "items": [{"productId": 1, "quantity": -3}]}', "items[0].quantity", "-3"),
         (wallets.NewUser, '{"name": "\u202e"}'.encode(), "name", r'"\u202e"'),
@@ -117,6 +117,51 @@ def test_the_wrong_value_is_quoted(body: type[Struct], raw: bytes, field: str, q
     error = refused(body, raw)
     assert error.field == field
     assert error.detail.endswith(f"; the value is {quoted}")
+
+
+@pytest.mark.parametrize(
+    ("body", "raw", "field"),
+    [
+        (orders.NewOrder, b'{"userId": 1, "items": [{"productId": 1, "quantity": 1, "price": 1}]}', "items[0].price"),
+        (wallets.NewUser, '{"\u202ea\\u001b[31m": 1}'.encode(), r"\u202ea\u001b[31m"),
+        (wallets.NewUser, b'{"%s": 1}' % (b"x" * 60_000), "x" * 60 + "…"),
+        (wallets.NewUser, b'{"a`b": 1}', "a`b"),
+        (wallets.NewUser, b'{"`": 1}', "`"),
+    ],
+)  # fmt: skip
+def test_an_unknown_field_is_named_short_and_escaped(body: type[Struct], raw: bytes, field: str) -> None:
+    error = refused(body, raw)
+    assert error.field == field
+    assert error.detail.partition("; the value")[0] == f"Object contains unknown field `{field}`"
+
+
+def test_what_is_not_json_is_quoted_from_where_it_cannot_be_read() -> None:
+    detail = refused(orders.NewOrder, b'{"userId": NaN, "\xff": ' + b"x" * 500).detail
+    assert detail.endswith(r'(byte 11); the text there is NaN, "\ufffd": ' + "x" * 45 + "…")
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "detail"),
+    [
+        ("method=" + "x" * 8_000, "method", '`method`: Invalid enum value; the value is "' + "x" * 59 + "…"),
+        ("method=%E2%80%AE", "method", r'`method`: Invalid enum value; the value is "\u202e"'),
+        ("limit=0", "limit", "`limit`: Expected `int` >= 1; the value is 0"),
+        ("limit=한", "limit", r'`limit` must be a whole number, not "\ud55c"'),
+        ("%1B%E2%80%AE=1", r"\u001b\u202e", r'Unknown query parameter "\u001b\u202e"'),
+        ("x" * 8_000, "x" * 60 + "…", 'Unknown query parameter "' + "x" * 59 + "…"),
+    ],
+)
+def test_what_is_wrong_in_a_query_is_quoted_short_and_escaped(query: str, field: str, detail: str) -> None:
+    route = next(each for each in ROUTES if each.path == "/products/top")
+    assert route.query is not None
+    with pytest.raises(Malformed) as error:
+        read_query(route.query, query.encode())
+    assert (error.value.field, error.value.detail) == (field, detail)
+
+
+def test_an_unknown_path_is_quoted_short(shop: ServedShop) -> None:
+    answer = shop.http.get("/" + "x" * 8_000)
+    assert answer.json()["detail"] == f"Nothing has the path /{'x' * 59}…; /schema lists all paths"
 
 
 def test_a_field_that_is_not_there_has_no_value_to_quote() -> None:
@@ -136,11 +181,11 @@ def test_what_is_shown_is_printable_ascii_and_short() -> None:
 def test_an_unknown_query_parameter_is_called_unknown_whatever_its_value(query: bytes) -> None:
     route = next(each for each in ROUTES if each.path == "/products" and each.query is not None)
     assert route.query is not None
-    with pytest.raises(Malformed, match='There is no query parameter "nothing" here') as error:
+    with pytest.raises(Malformed, match='Unknown query parameter "nothing"') as error:
         read_query(route.query, query)
     assert error.value.field == "nothing"
     refuse_query(b"")
-    with pytest.raises(Malformed, match="There is no query parameter"):
+    with pytest.raises(Malformed, match="Unknown query parameter"):
         refuse_query(query)
 
 
@@ -156,8 +201,8 @@ def test_no_path_ignores_a_query_parameter(shop: ServedShop, path: str) -> None:
     assert shop.http.post("/users?dry-run=1").status_code == 400
 
 
-def asked(*headers: tuple[bytes, bytes], body: bytes = b"{}") -> Request:
-    return Request("POST", "/users", b"", [(b"host", b"shop:8000"), *headers], body, keep_alive=True)
+def asked(*headers: tuple[bytes, bytes], body: bytes = b"{}", host: bytes = b"shop:8000") -> Request:
+    return Request("POST", "/users", b"", [(b"host", host), *headers], body, keep_alive=True)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +221,7 @@ def asked(*headers: tuple[bytes, bytes], body: bytes = b"{}") -> Request:
         (asked((b"origin", b"http://elsewhere"), body=b""), "Origin", CROSS_SITE),
         (asked((b"origin", b"http://shop:8001"), body=b""), "Origin", CROSS_SITE),
         (asked((b"origin", b"null"), body=b""), "Origin", CROSS_SITE),
+        (asked((b"origin", b"null"), body=b"", host=b""), "Origin", CROSS_SITE),
     ],
 )
 def test_a_body_that_is_not_json_and_a_request_of_another_sites_page_are_refused(

@@ -9,6 +9,7 @@ import structlog
 from jangteo.api import problems
 from jangteo.api.drain import Drain
 from jangteo.api.http.messages import Request, Response
+from jangteo.api.rejected_values import shown_bare
 from jangteo.api.requests import Malformed, read_body, read_headers, read_ids, read_query, refuse_query
 from jangteo.api.responses import failure, outcome_response, problem_response, result_response
 from jangteo.api.route import Route
@@ -109,7 +110,9 @@ class Api:
     def _page(self, request: Request) -> Response:
         page = self._pages.get(request.path)
         if page is None:
-            return failure(problems.NOT_FOUND, f"Nothing has the path {request.path}; /schema lists all paths")
+            return failure(
+                problems.NOT_FOUND, f"Nothing has the path {shown_bare(request.path)}; /schema lists all paths"
+            )
         if request.method not in ("GET", "HEAD"):
             return _method_not_allowed({"GET"})
         refuse_query(request.query)

@@ -11,14 +11,16 @@ import msgspec
 from jangteo.api import duplicate_keys, problems
 from jangteo.api.http.messages import Request
 from jangteo.api.problems import Kind
-from jangteo.api.rejected_values import shown, shown_at
+from jangteo.api.rejected_values import shown, shown_at, shown_bare, shown_from
 from jangteo.api.route import Route
 from jangteo.core.limits import LARGEST, NAME_RULE
 
 _WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,20}")
 _IDEMPOTENCY_KEY: Final = re.compile(r"[!-~]{1,255}")
 _ERROR: Final = re.compile(r"^(?P<problem>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
-_QUOTED: Final = re.compile(r"`(?P<name>[^`]+)`")
+_FIELD: Final = re.compile(r"(?P<fault>Object .* field )`(?P<name>.*)`", re.DOTALL)
+_RULE: Final = re.compile(r"`(?P<name>\w+)` ")
+_OFFSET: Final = re.compile(r"\(byte (?P<bytes>[0-9]+)\)")
 _ID_DIGITS: Final = len(str(LARGEST))
 
 
@@ -41,7 +43,7 @@ def read_query(fields: type[msgspec.Struct], raw: bytes) -> tuple[Any, ...]:
     """Parse a query string to its values in the order of the fields; None for a missing one. Raises Malformed."""
     given: dict[str, int | str] = {}
     text_fields = _text_fields(fields)
-    for name, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
+    for name, value in parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True):
         if name in given:
             raise Malformed(name, f"`{name}` must be given once")
         if name not in fields.__struct_encode_fields__:
@@ -60,7 +62,7 @@ def read_query(fields: type[msgspec.Struct], raw: bytes) -> tuple[Any, ...]:
 
 def refuse_query(raw: bytes) -> None:
     """Raise Malformed if there is a parameter, for a path that takes none."""
-    for name, _ in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
+    for name, _ in parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True):
         raise _unknown_parameter(name)
 
 
@@ -81,7 +83,7 @@ def read_body(route: Route, raw: bytes) -> Any:
             malformed.kind = problems.REFUSALS[refusal]
         raise malformed from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed("body", f"The body is not valid JSON: {error}") from None
+        raise Malformed("body", f"The body is not valid JSON: {error}{_text_at(error, raw)}") from None
     return body
 
 
@@ -154,8 +156,8 @@ def _check_site(value: bytes, _: Request) -> None:
 def _check_origin(value: bytes, request: Request) -> None:
     """Browsers send Origin, but Sec-Fetch-Site only over connections that are secure."""
     headers = dict(request.headers)
-    origin = value.strip().partition(b"://")[2]
-    if b"sec-fetch-site" not in headers and origin.lower() != headers.get(b"host", b"").strip().lower():
+    origin, host = value.strip().partition(b"://")[2], headers.get(b"host", b"").strip()
+    if b"sec-fetch-site" not in headers and (not origin or origin.lower() != host.lower()):
         raise Malformed("Origin", problems.CROSS_SITE.meaning, problems.CROSS_SITE)
 
 
@@ -168,7 +170,7 @@ _CHECKS: Final = {
 
 
 def _unknown_parameter(name: str) -> Malformed:
-    return Malformed(name, f"There is no query parameter {shown(name)} here")
+    return Malformed(shown_bare(name), f"Unknown query parameter {shown(name)}")
 
 
 def _value_of(shown_value: str | None) -> str:
@@ -182,10 +184,23 @@ def _malformed(error: msgspec.ValidationError) -> Malformed:
     if "matching regex" in problem:
         # Of all fields only names have a pattern, and nobody could read it.
         problem = NAME_RULE
-    if "field `" in problem or problem.startswith("`"):
-        # A field that is missing, unknown or contradicts another one is named in the text.
-        quoted = _QUOTED.search(problem)
-        name = quoted["name"] if quoted else ""
-        path = f"{path}.{name}" if path else name
-    field = path or "body"
-    return Malformed(field, problem if f"`{field}`" in problem else f"`{field}`: {problem}")
+    elif problem.startswith("Invalid enum value"):
+        problem = "Invalid enum value"  # as it is quoted here, it is neither escaped nor cut
+    if field := _FIELD.fullmatch(problem):
+        # The name may be anything that a client thought of.
+        name = _within(path, shown_bare(field["name"]))
+        return Malformed(name, f"{field['fault']}`{name}`")
+    if rule := _RULE.match(problem):
+        return Malformed(_within(path, rule["name"]), problem)
+    name = path or "body"
+    return Malformed(name, f"`{name}`: {problem}")
+
+
+def _within(path: str | None, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _text_at(error: Exception, raw: bytes) -> str:
+    """Quote what the decoder could not read."""
+    offset = _OFFSET.search(str(error))
+    return "" if offset is None else f"; the text there is {shown_from(raw, int(offset['bytes']))}"
