@@ -14,26 +14,30 @@ import msgspec
 from msgspec import Struct
 
 
-class DuplicateKey(Exception):
-    """An object names a field twice; `name` is the field."""
+def find(raw: bytes, body: Struct) -> str | None:
+    """Return the path of a field that an object in the document names twice, `items[0].quantity`; None if none does.
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
-
-
-def check(raw: bytes, body: Struct) -> None:
-    """Raise DuplicateKey if an object in the document names a field twice. `body` is what was decoded from it."""
-    if raw.count(b":") != _counter(type(body))(body):
-        json.loads(raw, object_pairs_hook=_distinct)
+    `body` is what was decoded from the document.
+    """
+    if raw.count(b":") == _counter(type(body))(body):
+        return None
+    return _search(json.loads(raw, object_pairs_hook=tuple), "")
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> None:
-    seen = set()
-    for name, _ in pairs:
-        if name in seen:
-            raise DuplicateKey(name)
-        seen.add(name)
+def _search(value: Any, path: str) -> str | None:
+    """Search a value whose objects are tuples of their members."""
+    names: set[str] = set()
+    for name, member in value if isinstance(value, tuple) else ():
+        path_of_member = f"{path}.{name}" if path else name
+        if name in names:
+            return path_of_member
+        names.add(name)
+        if found := _search(member, path_of_member):
+            return found
+    for index, item in enumerate(value if isinstance(value, list) else ()):
+        if found := _search(item, f"{path}[{index}]"):
+            return found
+    return None
 
 
 @cache
@@ -42,7 +46,9 @@ def _counter(kind: type[Struct]) -> Callable[[Any], int]:
     fields = msgspec.structs.fields(kind)
     required = sum(each.required for each in fields)
     optional = [(each.name, each.default) for each in fields if not each.required]
-    lists = [(each.name, len(item)) for each in fields if (item := _items(each.type)) is not None]
+    lists = [
+        (each.name, sum(inner.required for inner in item)) for each in fields if (item := _items(each.type)) is not None
+    ]
 
     def count(body: Any) -> int:
         given = required

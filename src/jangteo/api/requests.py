@@ -72,18 +72,15 @@ def read_body(route: Route, raw: bytes) -> Any:
         raw = b"{}"
     try:
         body = route.decode(raw)
-        duplicate_keys.check(raw, body)
-    except duplicate_keys.DuplicateKey as error:
-        raise Malformed(error.name, f"{shown(error.name)} must be given once") from None
     except msgspec.ValidationError as error:
         malformed = _malformed(error)
         malformed.detail += _value_of(shown_at(raw, malformed.field))
-        refusal = route.malformed.get(malformed.field)
-        if refusal is not None:
-            malformed.kind = problems.REFUSALS[refusal]
-        raise malformed from None
+        raise _as_route_says(route, malformed) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed("body", f"The body is not valid JSON: {error}{_text_at(error, raw)}") from None
+    twice = duplicate_keys.find(raw, body)
+    if twice is not None:
+        raise _as_route_says(route, Malformed(twice, f"`{twice}` must be given once"))
     return body
 
 
@@ -194,6 +191,14 @@ def _malformed(error: msgspec.ValidationError) -> Malformed:
         return Malformed(_within(path, rule["name"]), problem)
     name = path or "body"
     return Malformed(name, f"`{name}`: {problem}")
+
+
+def _as_route_says(route: Route, malformed: Malformed) -> Malformed:
+    """Give a malformed field the problem that its route has for it."""
+    refusal = route.malformed.get(malformed.field)
+    if refusal is not None:
+        malformed.kind = problems.REFUSALS[refusal]
+    return malformed
 
 
 def _within(path: str | None, name: str) -> str:
