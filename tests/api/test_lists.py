@@ -7,6 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
+from jangteo.api.responses import result_response
+from jangteo.api.routes import ROUTES
+from jangteo.storage.port import Page
 from tests.serving import Http, ServedShop
 
 
@@ -68,6 +71,12 @@ def test_without_a_limit_products_are_listed_whole_and_others_a_hundred(shop: Se
 
 def test_a_link_is_relative_to_the_request_so_that_it_holds_behind_any_prefix(full: Http) -> None:
     assert full.get("/products?limit=2").headers["link"] == '<?limit=2&after=2>; rel="next"'
+
+
+def test_a_link_keeps_the_other_parameters_of_the_request() -> None:
+    route = next(each for each in ROUTES if (each.method, each.path) == ("GET", "/products"))
+    response = result_response(route, Page([1, 2], 7), b"q=a%26b%20%ED%95%9C&limit=2&after=5&sku=")
+    assert (b"link", b'<?q=a%26b+%ED%95%9C&sku=&limit=2&after=7>; rel="next"') in response.headers
 
 
 @pytest.mark.parametrize(

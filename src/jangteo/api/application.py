@@ -49,7 +49,7 @@ class Api:
         self._reads = reads
         self._best_sellers = best_sellers
         self._drain = drain
-        self._last_encoded: tuple[object, Response] | None = None
+        self._last_encoded: tuple[object, bytes, Response] | None = None
 
     async def respond(self, request: Request) -> Response:
         """Answer one request."""
@@ -86,9 +86,9 @@ class Api:
             arguments.append(read_body(route, request.body))
         asked: Any = route.endpoint(*arguments)
         if isinstance(asked, Query):
-            return self._encode_once(route, await self._reads.run(asked))
+            return self._encode_once(route, request.query, await self._reads.run(asked))
         if isinstance(asked, BestSellersRequest):
-            return self._encode_once(route, await self._best_sellers.read(asked))
+            return self._encode_once(route, request.query, await self._best_sellers.read(asked))
         if not isinstance(asked, Command):
             return result_response(route, asked)
         return await self._execute(route, asked, key if route.takes_key else None)
@@ -101,11 +101,11 @@ class Api:
             route, await asyncio.wait_for(outcome, route.timeout_s) if route.timeout_s else await outcome
         )
 
-    def _encode_once(self, route: Route, result: object) -> Response:
+    def _encode_once(self, route: Route, query: bytes, result: object) -> Response:
         """Make the response for a result; equal queries of one batch share their result, which is encoded once."""
-        if self._last_encoded is None or self._last_encoded[0] is not result:
-            self._last_encoded = result, result_response(route, result)
-        return self._last_encoded[1]
+        if self._last_encoded is None or self._last_encoded[0] is not result or self._last_encoded[1] != query:
+            self._last_encoded = result, query, result_response(route, result, query)
+        return self._last_encoded[2]
 
     def _page(self, request: Request) -> Response:
         page = self._pages.get(request.path)

@@ -1,7 +1,7 @@
 """Responses: from results, outcomes and problems to a status, headers and a body."""
 
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
@@ -23,12 +23,15 @@ _RETRY_AFTER: Final = (b"retry-after", str(problems.RETRY_AFTER_S).encode())
 _UNAVAILABLE: Final = 503
 
 
-def result_response(route: Route, result: object) -> Response:
-    """Make the response for what was read: an entity, a page of a list, or a refusal."""
+def result_response(route: Route, result: object, query: bytes = b"") -> Response:
+    """Make the response for what was read: an entity, a page of a list, or a refusal.
+
+    `query` is the request's, for the link to the next page.
+    """
     if isinstance(result, Refusal):
         return problem_response(problems.problem_of(result))
     if isinstance(result, Page):
-        return _page(route, result)
+        return _page(route, result, query)
     if isinstance(result, AsOf):
         success = _success(route, _encode(result.value))
         success.headers.append((b"as-of", _encode(result.timestamp).strip(b'"')))
@@ -64,10 +67,12 @@ def _success(route: Route, body: bytes) -> Response:
     return Response(route.status, [_JSON, *_ALWAYS, (b"content-length", b"%d" % len(body))], body)
 
 
-def _page(route: Route, page: Page[Any]) -> Response:
+def _page(route: Route, page: Page[Any], query: bytes) -> Response:
     success = _success(route, _encode(page.items))
     if page.next_after is not None:
-        query = urlencode({"limit": len(page.items), "after": page.next_after})
+        parameters = parse_qsl(query.decode("utf-8", "replace"), keep_blank_values=True)
+        others = [each for each in parameters if each[0] not in ("limit", "after")]
+        following = urlencode([*others, ("limit", len(page.items)), ("after", page.next_after)])
         # Relative to the request, so that it holds behind any proxy and prefix.
-        success.headers.append((b"link", f'<?{query}>; rel="next"'.encode()))
+        success.headers.append((b"link", f'<?{following}>; rel="next"'.encode()))
     return success
