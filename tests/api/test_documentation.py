@@ -33,6 +33,13 @@ def test_every_route_is_documented_with_its_refusals_and_examples() -> None:
             assert content["examples"][kind.slug]["value"]["type"] == f"/problems/{kind.slug}"
 
 
+def test_every_route_documents_what_its_headers_and_parameters_are_refused_for() -> None:
+    for route in ROUTES:
+        responses = OPENAPI["paths"][route.path][route.method.lower()]["responses"]
+        assert "invalid-request" in responses["400"]["content"]["application/problem+json"]["examples"]
+        assert ("403" in responses) == ("415" in responses) == (route.method != "GET")
+
+
 @pytest.mark.parametrize("example", [*examples.BODIES.values(), *examples.RESULTS.values()], ids=repr)
 def test_every_example_decodes_as_its_type(example: Any) -> None:
     assert msgspec.json.decode(msgspec.json.encode(example), type=type(example)) == example

@@ -20,11 +20,13 @@ _PAGE = """# The HTTP API
 Every call on one page. A running server has the details: OpenAPI 3.1 at `/schema/openapi.json`, the same for people at
 `/schema`, an explanation of each problem at its `type`, and the JSON Schemas of the events at `/schema/events`.
 
-- **Bodies** are JSON with camelCase names. Money is in the currency's minor unit. Money, quantities and ids are whole
-  numbers below 2^53; timestamps are RFC 3339, in UTC. Unknown fields are rejected.
+- **Bodies** are JSON with camelCase names, sent with `Content-Type: application/json` and no `Content-Encoding`. Money
+  is in the currency's minor unit. Money, quantities and ids are whole numbers below 2^53; timestamps are RFC 3339, in
+  UTC. Unknown fields, fields given twice and unknown query parameters are rejected.
 - **`Idempotency-Key`** (optional, on every POST): the request is carried out once. The same request with the same key
   gets the first answer again, with the header `Idempotency-Replayed: true`.
-- **Paged** lists take `?limit=` and `?after=`; the header `Link` with `rel="next"` names the next page.
+- **Paged** lists take `?limit=` and `?after=`; the header `Link` with `rel="next"` names the next page,
+  relative to the request: `<?limit=100&after=100>`.
 - **Refusals** are problems (RFC 9457). A refused request has changed nothing; the body carries the facts.
 
 ## Calls
@@ -55,7 +57,7 @@ def render() -> str:
             ("method", "path", "what it does", "success", "refusals"),
             (_call(route, operations[route.path][route.method.lower()]) for route in ROUTES),
         ),
-        refusals=_problem_table(problems.REFUSALS.values()),
+        refusals=_problem_table(each for each in problems.REFUSALS.values() if each not in problems.ANY_CALL),
         any_call=_problem_table(problems.ANY_CALL),
     )
 

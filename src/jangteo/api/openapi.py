@@ -133,16 +133,15 @@ def _problems(route: Route) -> dict[int, dict[Kind, type | None]]:
     for refusal in (*route.refusals, *((refusals.KeyReused,) if route.takes_key else ())):
         kind = problems.REFUSALS[refusal]
         by_status.setdefault(kind.status, {})[kind] = refusal
-    any_call = [problems.OVERLOADED, problems.UNAVAILABLE]
+    # No call ignores a query parameter that it doesn't know.
+    any_call = [problems.INVALID_REQUEST, problems.OVERLOADED, problems.UNAVAILABLE]
     if route.endpoint is health.ready:
         any_call.append(problems.DRAINING)
     if route.ids:
         # An id with a `/` or an escape in it makes another path.
         any_call.append(problems.NOT_FOUND)
-    if route.ids or route.query or route.body:
-        any_call.append(problems.INVALID_REQUEST)
     if route.body is not None:
-        any_call += [problems.BODY_TOO_LARGE, problems.UNSUPPORTED_TYPE]
+        any_call += [problems.CROSS_SITE, problems.BODY_TOO_LARGE, problems.UNSUPPORTED_TYPE]
     for kind in any_call:
         by_status.setdefault(kind.status, {})[kind] = None
     return by_status
@@ -174,7 +173,7 @@ def _problem_example(kind: Kind, refusal: type | None) -> dict[str, Any]:
     if refusal is not None:
         return problems.problem_of(examples.REFUSALS[refusal])
     if kind is problems.INVALID_REQUEST:
-        detail = "Expected `int`, got `str`"
+        detail = '`userId`: Expected `int`, got `str`; the value is "1"'
         return problems.problem(kind, detail, field="userId")
     return problems.problem(kind)
 
