@@ -22,6 +22,6 @@ def shown_at(raw: bytes, path: str) -> str | None:
         value: Any = msgspec.json.decode(raw)
         for step in _STEP.finditer(path):
             value = value[step["name"] if step["index"] is None else int(step["index"])]
-    except (msgspec.DecodeError, LookupError, TypeError, RecursionError):
+        return shown(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError, RecursionError):
         return None
-    return shown(value)
