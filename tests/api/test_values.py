@@ -175,6 +175,11 @@ def test_an_unknown_path_is_quoted_short(shop: ServedShop) -> None:
     assert answer.json()["detail"] == f"Nothing has the path /{'x' * 59}…; /schema lists all paths"
 
 
+@pytest.mark.parametrize("raw", [b'{"userId": "\xed\xa0\x80"}', b'{"userId": "\xff", "userId": 1}'])
+def test_a_wrong_value_that_is_no_text_is_refused_all_the_same(raw: bytes) -> None:
+    assert refused(orders.NewOrder, raw).field in ("userId", "body")
+
+
 def test_a_field_that_is_not_there_has_no_value_to_quote() -> None:
     assert "; the value" not in refused(wallets.Charge, b"{}").detail
     assert shown_at(b'{"a": [1]}', "a[1]") is None

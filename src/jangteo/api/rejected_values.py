@@ -32,7 +32,7 @@ def shown_at(raw: bytes, path: str) -> str | None:
         for step in _STEP.finditer(path):
             name = step["name"]
             raw = bytes(_of_array(raw)[int(step["index"])] if name is None else _of_object(raw)[name])
-    except (msgspec.DecodeError, LookupError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, LookupError, RecursionError):
         return None
     return shown_from(raw, 0)
 

@@ -104,6 +104,12 @@ def test_a_body_belongs_to_its_request_in_whatever_pieces_it_comes(name: str, si
     assert outcome(pieces) == ([*requests, ("GET", "/next", b"")], None)
 
 
+@pytest.mark.parametrize("space", [b"", b" ", b"\t", b" \t "])
+def test_white_space_around_a_value_is_no_part_of_it(space: bytes) -> None:
+    requests, _ = parsed([post(b"Idempotency-Key:" + space + b"a b" + space + b"\r\n")])
+    assert requests[0].headers[1:] == [(b"idempotency-key", b"a b")]
+
+
 ENDING = {
     "close": b"GET /a HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n",
     "close among others": b"GET /a HTTP/1.1\r\n" + HOST + b"Connection: upgrade, close\r\nUpgrade: h2c\r\n\r\n",

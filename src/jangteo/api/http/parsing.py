@@ -148,7 +148,8 @@ class RequestParser:
         """Take a header. Trailers are read and dropped: nothing here needs one."""
         if self._in_body:
             return
-        name = name.lower()
+        # llhttp leaves the white space behind a value, which is no part of it (RFC 9112, 5).
+        name, value = name.lower(), value.rstrip(b" \t")
         self._headers.append((name, value))
         if name in _FRAMING:
             self._framing.append((name, value))
@@ -203,21 +204,21 @@ class RequestParser:
             elif name == b"content-length" and int(value) > self._bounds.body_max_bytes:
                 raise self._body_too_large()
             elif name == b"expect" and self._version == "1.1":
-                if value.strip().lower() != b"100-continue":
+                if value.lower() != b"100-continue":
                     raise Refused(problems.EXPECTATION_FAILED, field="Expect")
                 self.expects_continue = True
 
     def _check_host(self, hosts: list[bytes]) -> None:
         if len(hosts) > 1 or (not hosts and self._version == "1.1"):
             raise Refused(problems.INVALID_REQUEST, f"A request has one Host header; this one has {len(hosts)}", "Host")
-        if hosts and not _HOST.fullmatch(hosts[0].strip()):
+        if hosts and not _HOST.fullmatch(hosts[0]):
             raise Refused(problems.INVALID_REQUEST, "Host must be a name or an address", "Host")
 
     def _check_transfer_encoding(self, value: bytes) -> None:
         if self._version == "1.0":
             detail = "HTTP/1.0 has no Transfer-Encoding; send HTTP/1.1, or a Content-Length"
             raise Refused(problems.INVALID_REQUEST, detail, "Transfer-Encoding")
-        if value.strip().lower() != b"chunked":
+        if value.lower() != b"chunked":
             detail = "Of the transfer encodings only `chunked` is served"
             raise Refused(problems.NOT_IMPLEMENTED, detail, "Transfer-Encoding")
 
