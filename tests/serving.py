@@ -171,13 +171,15 @@ def serve_in_process(
     database: str,
     *options: str,
     file_size_max_kib: int | None = None,
+    descriptors_max: int | None = None,
     sources: Path | None = None,
     log: Path | None = None,
 ) -> ServerProcess:
     """Start `jangteo serve`, of other sources if given, and wait until it has printed its address."""
     command = [JANGTEO, "serve", "--database", database, "--port", "0", *options]
-    if file_size_max_kib is not None:
-        command = ["bash", "-c", f'ulimit -f {file_size_max_kib}; exec "$@"', "bash", *command]
+    for option, limit in (("f", file_size_max_kib), ("n", descriptors_max)):
+        if limit is not None:
+            command = ["bash", "-c", f'ulimit -{option} {limit}; exec "$@"', "bash", *command]
     # The socket listens before the line is printed, so requests from now on wait until the shop has started.
     server, line = _start(command, "Jangteo is open at ", sources, log)
     server.address = line.split()[-1]
