@@ -177,10 +177,7 @@ def test_direct_queries_of_one_snapshot_run_once_whatever_their_limits(
     [
         ([Unavailable("gone")] * 6, [3, 6, 12, 24, 48, MAX_RETRY_AFTER_S]),
         ([ValueError("a defect")] * 3, [3, 6, 12]),
-        (
-            [Unavailable("gone"), ValueError("a defect"), REFRESH_EVERY_S, Unavailable("gone")],
-            [3, 6, REFRESH_EVERY_S, 3],
-        ),
+        ([Unavailable("gone"), ValueError("a defect"), 1, Unavailable("gone")], [3, 6, 1, 3]),
         # Nothing was tried: the writer has others to serve first.
         ([Overloaded("full")] * 3, [3, 3, 3]),
     ],
@@ -189,7 +186,7 @@ def test_direct_queries_of_one_snapshot_run_once_whatever_their_limits(
 def test_a_refresh_that_keeps_failing_backs_off(
     sqlite_database: str, monkeypatch: pytest.MonkeyPatch, outcomes: list[Exception | float], pauses: list[float]
 ) -> None:
-    seen, left = list[float](), iter(outcomes)
+    seen, left, all_seen = list[float](), iter(outcomes), asyncio.Event()
 
     async def refresh_or_fail(_: BestSellers) -> float:
         outcome = next(left)
@@ -201,12 +198,14 @@ def test_a_refresh_that_keeps_failing_backs_off(
         seen.append(seconds)
         if len(seen) == len(outcomes):
             closing.set()
+            all_seen.set()
 
     monkeypatch.setattr(BestSellers, "refresh", refresh_or_fail)
     monkeypatch.setattr(engine, "pause", record)
 
     async def test(best_sellers: BestSellers, _: Backfill) -> None:
         best_sellers.start()
+        await all_seen.wait()
 
     with best_sellers_shop(sqlite_database) as shop:
         play(shop, test)

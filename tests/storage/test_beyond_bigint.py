@@ -136,7 +136,7 @@ def test_a_shop_sold_beyond_2_to_the_64_is_copied(
     if oversold.database.startswith("sqlite"):
         server: Server = request.getfixturevalue("postgres")
         target = server.create("oversold", EMPTY_SHOP)
-        request.addfinalizer(lambda: server.drop("oversold"))  # noqa: PT021 - only where there is a server
+        request.addfinalizer(lambda: server.drop("oversold"))
     else:
         target = f"sqlite:///{tmp_path / 'copy.db'}"
     with closing(open_storage(oversold.database)) as source, closing(open_storage(target)) as empty:
@@ -159,20 +159,18 @@ def rich(database: str) -> Iterator[BestSellersShop]:
         yield shop
 
 
-ENTRIES = "(SELECT id FROM ledger_entries WHERE user_id = 4 AND kind = '{kind}' ORDER BY id LIMIT 5)"
+FIVE = "id IN (SELECT id FROM ledger_entries WHERE user_id = 4 AND kind = '{}' ORDER BY id LIMIT 5)"
 
 
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
         ("UPDATE users SET balance = balance - 1 WHERE id = 4", "user 4: balance "),
-        (
-            f"UPDATE ledger_entries SET amount = {2**63 - 1} WHERE id IN {ENTRIES.format(kind='charge')}",
-            "user 4: balance ",
-        ),
-        (f"UPDATE ledger_entries SET amount = {-(2**63)} WHERE id IN {ENTRIES.format(kind='payment')}", "order "),
+        (f"UPDATE ledger_entries SET amount = {2**63 - 1} WHERE {FIVE.format('charge')}", "user 4: balance "),
+        (f"UPDATE ledger_entries SET amount = {-(2**63)} WHERE {FIVE.format('payment')}", "order "),
         (f"UPDATE order_items SET quantity = {LARGEST} WHERE unit_price = {LARGEST}", "order "),
     ],
+    ids=["a balance", "charges", "payments", "quantities"],
 )
 def test_the_audit_names_damage_whose_sums_pass_2_to_the_63(rich: BestSellersShop, damage: str, named: str) -> None:
     rich.change(damage)
