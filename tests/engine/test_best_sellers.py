@@ -11,12 +11,14 @@ import pytest
 from jangteo.core import best_sellers as policy
 from jangteo.engine import best_sellers as engine
 from jangteo.engine.backfill import RETRY_AFTER_S, Backfill
-from jangteo.engine.best_sellers import REFRESH_EVERY_S, BestSellers, BestSellersRequest
+from jangteo.engine.best_sellers import MAX_RETRY_AFTER_S, REFRESH_EVERY_S, BestSellers, BestSellersRequest
 from jangteo.engine.commands import Commands
 from jangteo.engine.reads import Reads
+from jangteo.engine.worker_pool import Overloaded
 from jangteo.engine.writer.thread import WriterThread
 from jangteo.storage.best_sellers import query, refresh
 from jangteo.storage.best_sellers.refresh import PlannedRefresh
+from jangteo.storage.errors import Unavailable
 from jangteo.storage.port import Query, Snapshot
 from jangteo.storage.urls import open_storage
 from tests.storage.best_sellers.shop import BestSellersShop, best_sellers_shop
@@ -168,3 +170,43 @@ def test_direct_queries_of_one_snapshot_run_once_whatever_their_limits(
 
     play(shop, test)
     assert equal == {Query(query.count_best_sellers, (3,), cost="scan")}
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "pauses"),
+    [
+        ([Unavailable("gone")] * 6, [3, 6, 12, 24, 48, MAX_RETRY_AFTER_S]),
+        ([ValueError("a defect")] * 3, [3, 6, 12]),
+        ([Unavailable("gone"), ValueError("a defect"), 1, Unavailable("gone")], [3, 6, 1, 3]),
+        # Nothing was tried: the writer has others to serve first.
+        ([Overloaded("full")] * 3, [3, 3, 3]),
+    ],
+    ids=["unavailable", "defect", "recovered", "overloaded"],
+)
+def test_a_refresh_that_keeps_failing_backs_off(
+    sqlite_database: str, monkeypatch: pytest.MonkeyPatch, outcomes: list[Exception | float], pauses: list[float]
+) -> None:
+    seen, left, all_seen = list[float](), iter(outcomes), asyncio.Event()
+
+    async def refresh_or_fail(_: BestSellers) -> float:
+        outcome = next(left)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def record(closing: asyncio.Event, seconds: float) -> None:
+        seen.append(seconds)
+        if len(seen) == len(outcomes):
+            closing.set()
+            all_seen.set()
+
+    monkeypatch.setattr(BestSellers, "refresh", refresh_or_fail)
+    monkeypatch.setattr(engine, "pause", record)
+
+    async def test(best_sellers: BestSellers, _: Backfill) -> None:
+        best_sellers.start()
+        await all_seen.wait()
+
+    with best_sellers_shop(sqlite_database) as shop:
+        play(shop, test)
+    assert seen == pauses

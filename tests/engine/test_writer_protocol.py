@@ -35,7 +35,7 @@ from jangteo.engine.writer.protocol import (
 from tests.core.books import NOW
 
 WINDOW = Window(2, 7, NOW - timedelta(days=7, microseconds=1), "backfilling", NOW, NOW, NOW)
-BUCKET = Bucket(2, 5, (0, 9))
+BUCKET = Bucket(2, 5, 2**53 - 1, f"[0,{2**64}]")
 CHANGED = replace(WINDOW, state="active", heartbeat_at=None)
 REFRESH = Refresh((1, 2), (WINDOW,), (CHANGED,), (1,), (BUCKET,), (BUCKET, BUCKET), ((2, 2**46 - 1),))
 SUBMISSIONS = [

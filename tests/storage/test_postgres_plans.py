@@ -36,7 +36,7 @@ from tests.storage.shops import DAY
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 TERMS = CouponTerms(discount=300, percent=None, max_discount=None, min_amount=0)
 WINDOW = Window(2, 7, NOW, "backfilling", NOW, NOW, NOW)
-BUCKET = Bucket(2, 5, (0, 9))
+BUCKET = Bucket(2, 5, 9, "[0,9]")
 BATCHES: tuple[tuple[Command, ...], ...] = (
     (RegisterUser("Kim Minji"), RegisterUser(None)),
     (AddProduct("rice", 1_000, 100), AddProduct("tea", 2_000, 100)),

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from jangteo.core.book import Book, Command, Needs
 from jangteo.core.entities import Order, Refresh, Window
+from jangteo.core.limits import LARGEST
 
 DEFAULT_DAYS: Final = 3
 MAX_DAYS: Final = 30
@@ -40,8 +41,12 @@ def window_start(now: datetime, days: int = DEFAULT_DAYS) -> datetime:
 
 
 def rank(units: Mapping[int, int], limit: int = DEFAULT_BEST) -> list[tuple[int, int]]:
-    """Rank products by units sold: (product id, units), best first. Of ties the lower product id comes first."""
-    best_first = nsmallest(limit, [(-sold, product) for product, sold in units.items() if sold > 0])
+    """Rank products by units sold: (product id, units), best first. Of ties the lower product id comes first.
+
+    2^53 - 1 units stand for that many or more, and tie.
+    """
+    bounded = [(-sold if sold <= LARGEST else -LARGEST, product) for product, sold in units.items() if sold > 0]
+    best_first = nsmallest(limit, bounded)
     return [(product, -minus_units) for minus_units, product in best_first]
 
 

@@ -5,9 +5,9 @@ client reads exactly what core decided. The columns of the tables belong to `sto
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from jangteo.core.limits import (
     Change,
@@ -167,7 +167,7 @@ class BestSeller(Struct, frozen=True, rename="camel"):
     name: str
     price: Money
     stock: Count
-    sold: PositiveCount
+    sold: Annotated[PositiveCount, Meta(description="Units sold. 9007199254740991 means that many or more.")]
 
 
 class Window(Struct, frozen=True):
@@ -193,7 +193,10 @@ class Bucket(Struct, frozen=True):
 
     window_id: int
     number: int
-    units: tuple[int, ...]
+    max_units: int
+    """The largest of the units, 2^53 - 1 at most."""
+    units: str
+    """A JSON array, as it is stored. A number in it may be larger than those MessagePack has."""
 
 
 class Refresh(Struct, frozen=True, omit_defaults=True):

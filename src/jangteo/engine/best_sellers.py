@@ -26,6 +26,8 @@ from jangteo.storage.port import AsOf, Query
 log = structlog.get_logger()
 
 REFRESH_EVERY_S: Final = 1.0
+MAX_RETRY_AFTER_S: Final = 60.0
+"""The longest pause after a refresh that failed: each failure in a row doubles it."""
 SHUTDOWN_TIMEOUT_S: Final = 5.0
 """How long a closing shop waits for a refresh under way."""
 
@@ -95,23 +97,33 @@ class BestSellers:
         return 0 if planned.has_more else REFRESH_EVERY_S
 
     async def _refresh_until_closed(self) -> None:
+        retry_after_s = RETRY_AFTER_S
         while not self._closing.is_set():
             try:
                 delay_s = await self.refresh()
             except Stopped:
                 return
-            except TooOld:
-                # The writer has logged it.
-                delay_s = RETRY_AFTER_S
-            except (Overloaded, Unavailable) as error:
+            except Overloaded as error:
                 log.warning("refresh failed", reason=reason_of(error))
                 delay_s = RETRY_AFTER_S
-            except Exception:
-                log.exception("defect")
-                delay_s = RETRY_AFTER_S
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is logged, and the next refresh may succeed
+                _log_failure(error, retry_after_s)
+                delay_s, retry_after_s = retry_after_s, min(2 * retry_after_s, MAX_RETRY_AFTER_S)
+            else:
+                retry_after_s = RETRY_AFTER_S
             await pause(self._closing, delay_s)
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _log_failure(error: Exception, retry_after_s: float) -> None:
+    if isinstance(error, TooOld):
+        # The writer has logged it.
+        return
+    if isinstance(error, Unavailable):
+        log.warning("refresh failed", reason=reason_of(error), retry_after_s=retry_after_s)
+    else:
+        log.error("defect", exc_info=error)

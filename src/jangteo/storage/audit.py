@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from jangteo.core.limits import LARGEST
 from jangteo.storage.best_sellers.audit import audit_best_sellers
 from jangteo.storage.port import Snapshot
+from jangteo.storage.sums import bounded_sum, exact_sum
 
 
 class Finding(NamedTuple):
@@ -23,29 +25,35 @@ class Check(NamedTuple):
     violations_sql: str
 
 
+_LEDGER_SUM: Final = f"COALESCE({exact_sum('amount')}, 0)"
+_PUT_IN_LESS_SOLD: Final = exact_sum("quantity")
+# More than any order's amount can be.
+_ITEM_TOTAL: Final = bounded_sum("CAST(order_items.quantity AS DOUBLE PRECISION) * order_items.unit_price", LARGEST + 1)
+
 CHECKS: Final = (
     Check(
         "every balance is the sum of its ledger",
         "SELECT COUNT(*) FROM users",
-        """
-        SELECT 'user ' || users.id || ': balance ' || users.balance || ', ledger ' || COALESCE(SUM(amount), 0)
+        f"""
+        SELECT 'user ' || users.id || ': balance ' || users.balance || ', ledger ' || {_LEDGER_SUM}
         FROM users LEFT JOIN ledger_entries ON ledger_entries.user_id = users.id
-        GROUP BY users.id, users.balance HAVING users.balance <> COALESCE(SUM(amount), 0)
+        GROUP BY users.id, users.balance HAVING users.balance <> {_LEDGER_SUM}
         """,
     ),
     Check(
         "every ledger is a chain without a gap, every balanceAfter the sum up to its entry",
         "SELECT COUNT(*) FROM ledger_entries",
+        # Each balanceAfter is its sum if each is the one before it and its amount. These differ by less than 2^53.
         """
-        SELECT 'entry ' || id || ' of user ' || user_id || ': ' || balance_after || ', sum ' || sum_so_far
-            || ', names entry ' || COALESCE(previous, 0) || ' before it, should be ' || before
+        SELECT 'entry ' || id || ' of user ' || user_id || ': ' || amount || ' lead from ' || balance_before || ' to '
+            || balance_after || ', names entry ' || COALESCE(previous, 0) || ' before it, should be ' || before
         FROM (
-            SELECT id, user_id, balance_after, previous,
-                SUM(amount) OVER (PARTITION BY user_id ORDER BY id) AS sum_so_far,
+            SELECT id, user_id, amount, balance_after, previous,
+                LAG(balance_after, 1, 0) OVER (PARTITION BY user_id ORDER BY id) AS balance_before,
                 LAG(id, 1, 0) OVER (PARTITION BY user_id ORDER BY id) AS before
             FROM ledger_entries
         ) AS entries
-        WHERE balance_after <> sum_so_far OR COALESCE(previous, 0) <> before
+        WHERE balance_after - balance_before <> amount OR COALESCE(previous, 0) <> before
         UNION ALL
         SELECT 'user ' || users.id || ': last entry ' || COALESCE(last_entry, 0) || ', newest ' || COALESCE(newest, 0)
         FROM users LEFT JOIN (
@@ -57,19 +65,20 @@ CHECKS: Final = (
     Check(
         "every order has its payment in the ledger, every cancelled one its refund",
         "SELECT COUNT(*) FROM orders",
+        # An order has one payment, and one refund at most: the number of its entries says so, and no sum is needed.
         """
-        SELECT 'order ' || orders.id || ' (' || status || '): paid ' || COALESCE(CAST(paid AS TEXT), 'nothing')
-            || ', refunded ' || COALESCE(CAST(refunded AS TEXT), 'nothing') || ', total ' || total
+        SELECT 'order ' || orders.id || ' (' || status || '): payment ' || COALESCE(CAST(paid AS TEXT), 'none')
+            || ', refund ' || COALESCE(CAST(refunded AS TEXT), 'none') || ', total ' || total
         FROM orders LEFT JOIN (
             SELECT order_id, user_id,
-                SUM(CASE WHEN kind = 'payment' THEN -amount END) AS paid,
-                SUM(CASE WHEN kind = 'refund' THEN amount END) AS refunded,
+                MIN(CASE WHEN kind = 'payment' THEN amount END) AS paid,
+                MAX(CASE WHEN kind = 'refund' THEN amount END) AS refunded,
                 MAX(CASE WHEN kind = 'payment' THEN id END) AS payment,
                 COUNT(*) AS entries
             FROM ledger_entries WHERE order_id IS NOT NULL GROUP BY order_id, user_id
         ) AS entries ON entries.order_id = orders.id AND entries.user_id = orders.user_id
         WHERE COALESCE(entries, 0) <> CASE status WHEN 'cancelled' THEN 2 ELSE 1 END
-            OR COALESCE(paid, -1) <> total
+            OR COALESCE(paid, 1) <> -total
             OR COALESCE(payment, -1) <> payment_entry
             OR (status = 'cancelled' AND COALESCE(refunded, -1) <> total)
             OR (status = 'paid' AND refunded IS NOT NULL)
@@ -88,19 +97,20 @@ CHECKS: Final = (
     Check(
         "every stock is what was put in less what was sold plus what came back",
         "SELECT COUNT(*) FROM products",
-        """
-        SELECT 'product ' || products.id || ': stock ' || stock || ', put in ' || COALESCE(put_in, 0)
-            || ', sold ' || COALESCE(sold, 0)
-        FROM products
-        LEFT JOIN (
-            SELECT product_id, SUM(quantity) AS put_in FROM stock_movements GROUP BY product_id
+        # Either of the two may be beyond any integer of the database; their difference is not.
+        f"""
+        SELECT 'product ' || products.id || ': stock ' || stock || ', put in less sold ' || COALESCE(remaining, 0)
+        FROM products LEFT JOIN (
+            SELECT product_id, {_PUT_IN_LESS_SOLD} AS remaining
+            FROM (
+                SELECT product_id, quantity FROM stock_movements
+                UNION ALL
+                SELECT product_id, -quantity FROM order_items JOIN orders ON orders.id = order_items.order_id
+                WHERE status = 'paid'
+            ) AS moved
+            GROUP BY product_id
         ) AS movements ON movements.product_id = products.id
-        LEFT JOIN (
-            SELECT product_id, SUM(quantity) AS sold
-            FROM order_items JOIN orders ON orders.id = order_items.order_id
-            WHERE status = 'paid' GROUP BY product_id
-        ) AS sales ON sales.product_id = products.id
-        WHERE stock <> COALESCE(put_in, 0) - COALESCE(sold, 0)
+        WHERE stock <> COALESCE(remaining, 0)
         """,
     ),
     Check(
@@ -134,12 +144,12 @@ CHECKS: Final = (
     Check(
         "every order's amount is the sum of its lines, its discount what its coupon gives",
         "SELECT COUNT(*) FROM orders",
-        """
+        f"""
         SELECT 'order ' || id || ': items ' || item_total || ', amount ' || amount || ', discount ' || discount
             || ' (coupon gives ' || given || '), total ' || total
         FROM (
             SELECT orders.id, orders.amount, orders.discount, orders.total,
-                COALESCE(SUM(order_items.quantity * order_items.unit_price), -1) AS item_total,
+                COALESCE({_ITEM_TOTAL}, -1) AS item_total,
                 CASE
                     WHEN campaigns.id IS NULL THEN 0
                     WHEN campaigns.percent IS NULL THEN

@@ -33,9 +33,9 @@ PRODUCTS = (
 """In four buckets."""
 
 
-def bought(*items: tuple[int, int]) -> PlaceOrder:
+def bought(*items: tuple[int, int], user: int = 1) -> PlaceOrder:
     """An order of (product, quantity)."""
-    return PlaceOrder(1, tuple(RequestedItem(*item) for item in items), None)
+    return PlaceOrder(user, tuple(RequestedItem(*item) for item in items), None)
 
 
 def read_both(

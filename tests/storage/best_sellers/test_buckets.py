@@ -8,6 +8,7 @@ from jangteo.storage.best_sellers import buckets
 from jangteo.storage.best_sellers.buckets import (
     PRODUCTS_PER_BUCKET,
     apply_changes,
+    bounded_max,
     bucket_of,
     group_by_bucket,
     units_by_product,
@@ -82,3 +83,10 @@ def test_ids_have_the_number_and_sort_lower_numbers_last(number: int) -> None:
     bucket_id = buckets._id(2, number)
     assert (buckets._number(bucket_id), bucket_id >> 46) == (number, 2)
     assert number == 0 or buckets._id(2, number - 1) > bucket_id
+
+
+@pytest.mark.parametrize(
+    ("units", "largest"), [([], 0), ([0, 2, 1], 2), ([0, -2], 0), ([1, 2**53 - 1], 2**53 - 1), ([2**70], 2**53 - 1)]
+)
+def test_the_largest_units_of_a_bucket_are_stored_within_bounds(units: list[int], largest: int) -> None:
+    assert bounded_max(units) == largest

@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jangteo.core.best_sellers import rank
-from jangteo.storage.best_sellers.buckets import PRODUCTS_PER_BUCKET, Units, apply_changes, group_by_bucket
+from jangteo.core.limits import LARGEST
+from jangteo.storage.best_sellers.buckets import (
+    PRODUCTS_PER_BUCKET,
+    Units,
+    apply_changes,
+    bounded_max,
+    group_by_bucket,
+)
 from jangteo.storage.best_sellers.ranking import Leading, Ranking
 
 LAST = PRODUCTS_PER_BUCKET - 1
@@ -18,7 +25,7 @@ LAST = PRODUCTS_PER_BUCKET - 1
 def buckets_of(sold: Mapping[int, int]) -> dict[int, Units]:
     """As they are read: those with the largest number of units first, of ties the lower number first."""
     buckets = {number: apply_changes((), changes) for number, changes in group_by_bucket(sold).items()}
-    return dict(sorted(buckets.items(), key=lambda each: (-max(each[1]), each[0])))
+    return dict(sorted(buckets.items(), key=lambda each: (-bounded_max(each[1]), each[0])))
 
 
 def best_of(buckets: Mapping[int, Units], changes: Mapping[int, int], limit: int, count: int) -> list[tuple[int, int]]:
@@ -51,6 +58,9 @@ RANKINGS: list[tuple[str, dict[int, int], dict[int, int], int, int]] = [
     ("one behind ties, with a higher id", {A: 9, B: 1}, {B: 8}, 1, 1),
     ("all tie", {A: 1, B: 1, C: 1, D: 1}, {}, 3, 1),
     ("the last of the first bucket ties with the buckets behind", {A: 5, A + 1: 4, B: 4, C: 4}, {A: -2}, 1, 1),
+    ("beyond 2^53 all tie", {D: LARGEST, C: 3 * LARGEST, B: 2 * LARGEST, A: 1}, {A: LARGEST, C: -LARGEST}, 3, 1),
+    ("beyond 2^53 the lower id leads, sold less", {A: LARGEST - 1, A + 1: 9 * LARGEST, B: LARGEST}, {A: 1}, 1, 1),
+    ("one falls below 2^53", {A: LARGEST + 1, B: LARGEST, C: LARGEST - 1}, {A: -2, B: -1}, 2, 1),
     ("fewer than the limit, all in the first bucket", {A: 5, A + 1: 4}, {}, 100, 1),
 ]
 
@@ -72,12 +82,13 @@ some_product = st.builds(
 few = st.dictionaries(some_product, st.integers(1, 4), max_size=6)
 many = st.dictionaries(some_product, st.integers(1, 40), min_size=10, max_size=70)
 ties = st.dictionaries(some_product, st.just(3), min_size=5, max_size=70)
+largest = st.dictionaries(some_product, st.integers(LARGEST - 3, LARGEST + 3) | st.just(2**66), min_size=5, max_size=70)
 
 
 @st.composite
 def sold_and_changes(draw: st.DrawFn) -> tuple[dict[int, int], dict[int, int]]:
-    sold = draw(few | many | ties)
-    change = draw(st.sampled_from([(0, 3), (-3, 0), (-3, 3), (-40, 40), (1, 1), (-1, -1)]))
+    sold = draw(few | many | ties | largest)
+    change = draw(st.sampled_from([(0, 3), (-3, 0), (-3, 3), (-40, 40), (1, 1), (-1, -1), (-(2**66), 2**66)]))
     wanted = draw(st.dictionaries(some_product, st.integers(*change), max_size=draw(st.sampled_from([0, 3, 70]))))
     return sold, {product: max(units, -sold.get(product, 0)) for product, units in wanted.items()}
 

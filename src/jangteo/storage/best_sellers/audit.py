@@ -10,9 +10,20 @@ from jangteo.storage.best_sellers.buckets import read_max_units, read_units
 from jangteo.storage.best_sellers.query import BestSellersView, count_best_sellers
 from jangteo.storage.best_sellers.windows import read_windows
 from jangteo.storage.port import AsOf, Snapshot
+from jangteo.storage.sums import halves, whole
 from jangteo.storage.timestamps import to_micros
 
 _SHOWN: Final = 5
+_LATER: Final = "+orders.created_at > :since AND orders.status = 'paid'"
+_IN_WINDOW: Final = "+orders.created_at > :start AND orders.status = 'paid'"
+_UNITS_LATER: Final = halves(f"CASE WHEN {_LATER} THEN order_items.quantity END")
+_UNITS_IN_WINDOW: Final = halves(f"CASE WHEN {_IN_WINDOW} THEN order_items.quantity END")
+# Reads every order item with its order's own row: `+` keeps the indexes out, which may be wrong themselves.
+_COUNT: Final = f"""
+    SELECT order_items.product_id, COUNT(*), {_UNITS_LATER}, {_UNITS_IN_WINDOW}
+    FROM order_items CROSS JOIN orders WHERE orders.id = order_items.order_id
+    GROUP BY order_items.product_id
+"""
 
 
 class _Expected(NamedTuple):
@@ -40,24 +51,11 @@ def audit_best_sellers(snapshot: Snapshot) -> tuple[int, list[str]]:
 
 
 def _count(snapshot: Snapshot, days: int, since: int) -> _Expected:
-    # Reads every order item with its order's own row: `+` keeps the indexes out, which may be wrong themselves.
-    rows = snapshot.rows(
-        """
-        SELECT order_items.product_id, COUNT(*), CAST(COALESCE(SUM(
-            CASE WHEN +orders.created_at > :since AND orders.status = 'paid' THEN order_items.quantity END
-        ), 0) AS BIGINT), CAST(COALESCE(SUM(
-            CASE WHEN +orders.created_at > :start AND orders.status = 'paid' THEN order_items.quantity END
-        ), 0) AS BIGINT)
-        FROM order_items CROSS JOIN orders WHERE orders.id = order_items.order_id
-        GROUP BY order_items.product_id
-        """,
-        since=since,
-        start=to_micros(window_start(snapshot.now, days)),
-    )
+    rows = snapshot.rows(_COUNT, since=since, start=to_micros(window_start(snapshot.now, days)))
     return _Expected(
-        order_items=sum(items for _, items, _, _ in rows),
-        since={product: units for product, _, units, _ in rows if units},
-        window={product: units for product, _, _, units in rows if units},
+        order_items=sum(items for _, items, *_ in rows),
+        since={product: whole(high, low) for product, _, high, low, _, _ in rows if high is not None},
+        window={product: whole(high, low) for product, _, _, _, high, low in rows if high is not None},
     )
 
 

@@ -84,7 +84,7 @@ def scan_orders(snapshot: Snapshot, started: Window, report: Callable[[float], N
         deltas.sum_units(deltas.read_later_than(snapshot, first), first),
         read_units(snapshot, window.window_id),
     ):
-        add_units(missing, list(present.items()), -1)
+        add_units(missing, present.items(), -1)
     return missing
 
 

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from jangteo.core.entities import Bucket, Refresh
+from jangteo.core.limits import LARGEST
 from jangteo.storage import schema
 from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot
 
@@ -58,6 +59,16 @@ def apply_changes(units: Units, changes: Iterable[tuple[int, int]]) -> list[int]
     return changed
 
 
+def bounded_max(units: Units) -> int:
+    """The largest of a bucket's units as it is stored: at least 0, and 2^53 - 1 at most, as in every answer."""
+    return min(max(max(units, default=0), 0), LARGEST)
+
+
+def encode(window_id: int, number: int, units: Units) -> Bucket:
+    """A bucket with these units."""
+    return Bucket(window_id, number, bounded_max(units), _encode(units).decode())
+
+
 def group_by_bucket(changes: Mapping[int, int]) -> dict[int, list[tuple[int, int]]]:
     """Changes by product, grouped by the numbers of their buckets."""
     groups: dict[int, list[tuple[int, int]]] = {}
@@ -70,10 +81,10 @@ def group_by_bucket(changes: Mapping[int, int]) -> dict[int, list[tuple[int, int
 def save(session: Session, refresh: Refresh) -> None:
     """Write the buckets that a refresh adds, changes and removes."""
     if refresh.new_buckets:
-        new = [(_id(*_key(each)), each.window_id, max(each.units), _stored(each)) for each in refresh.new_buckets]
+        new = [(_id(*_key(each)), each.window_id, each.max_units, each.units) for each in refresh.new_buckets]
         session.insert(_NEW_BUCKETS, new)
     if refresh.changed_buckets:
-        changed = [(max(each.units), _stored(each), _id(*_key(each))) for each in refresh.changed_buckets]
+        changed = [(each.max_units, each.units, _id(*_key(each))) for each in refresh.changed_buckets]
         session.change(_CHANGED_BUCKETS, changed)
     if refresh.removed_buckets:
         session.remove(schema.best_seller_buckets, [_id(*key) for key in refresh.removed_buckets])
@@ -109,11 +120,11 @@ def read_units(snapshot: Snapshot, window_id: int) -> dict[int, int]:
 
 
 def read_max_units(snapshot: Snapshot, window_id: int) -> list[tuple[int, int, int]]:
-    """Read for each bucket of a window its number, its stored `max_units`, and the largest of its units."""
+    """Read for each bucket of a window its number, its stored `max_units`, and what that should be."""
     rows = snapshot.rows(
         "SELECT id, max_units, units FROM best_seller_buckets WHERE window_id = :window_id", window_id=window_id
     )
-    return [(_number(bucket_id), stored, max(_decode(units), default=0)) for bucket_id, stored, units in rows]
+    return [(_number(bucket_id), stored, bounded_max(_decode(units))) for bucket_id, stored, units in rows]
 
 
 def read_numbers(snapshot: Snapshot, window_id: int, count: int) -> list[int]:
@@ -132,7 +143,3 @@ def _id(window_id: int, number: int) -> int:
 
 def _number(bucket_id: int) -> int:
     return _LARGEST_NUMBER - (bucket_id & _LARGEST_NUMBER)
-
-
-def _stored(bucket: Bucket) -> str:
-    return _encode(bucket.units).decode()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from jangteo.core.best_sellers import RefreshBestSellers
 from jangteo.core.entities import Bucket, Refresh, Window
-from jangteo.storage.best_sellers.buckets import apply_changes, group_by_bucket, read_buckets, read_numbers
+from jangteo.storage.best_sellers.buckets import apply_changes, encode, group_by_bucket, read_buckets, read_numbers
 from jangteo.storage.best_sellers.windows import read_version, read_windows
 from jangteo.storage.port import Snapshot
 
@@ -56,7 +56,7 @@ class RefreshDraft:
         for number, changes in groups.items():
             after = apply_changes(before.get(number, ()), changes)
             if after:
-                bucket = Bucket(window_id, number, tuple(after))
+                bucket = encode(window_id, number, after)
                 (self._changed if number in before else self._new).append(bucket)
             elif number in before:
                 self._removed.append((window_id, number))

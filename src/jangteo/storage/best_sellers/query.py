@@ -10,10 +10,12 @@ from typing import Final, NamedTuple
 
 from jangteo.core.best_sellers import MAX_BEST, window_start
 from jangteo.core.entities import BestSeller
+from jangteo.core.limits import LARGEST
 from jangteo.storage.best_sellers import deltas
 from jangteo.storage.best_sellers.buckets import decode_rows, read_buckets, send_leading
 from jangteo.storage.best_sellers.ranking import Leading, Ranking
 from jangteo.storage.port import AsOf, Row, Snapshot
+from jangteo.storage.sums import bounded_sum
 from jangteo.storage.timestamps import to_micros
 
 MAX_CHANGES: Final = 10_000
@@ -22,10 +24,11 @@ CACHED_RANKINGS: Final = 32
 _SPARE_BUCKETS: Final = 3
 """Read beyond those that the best can be in, since products of some may have left the window."""
 
-_DIRECT: Final = """
+_SOLD: Final = bounded_sum("order_items.quantity", LARGEST)
+_DIRECT: Final = f"""
     SELECT products.id, products.name, products.price, products.stock, best.sold
     FROM (
-        SELECT order_items.product_id AS product_id, CAST(SUM(order_items.quantity) AS BIGINT) AS sold
+        SELECT order_items.product_id AS product_id, {_SOLD} AS sold
         FROM orders JOIN order_items ON order_items.order_id = orders.id
         WHERE orders.created_at > :since AND orders.status = 'paid'
         GROUP BY order_items.product_id

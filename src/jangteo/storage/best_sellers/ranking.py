@@ -7,6 +7,7 @@ from jangteo.core.best_sellers import rank
 from jangteo.storage.best_sellers.buckets import (
     PRODUCTS_PER_BUCKET,
     Units,
+    bounded_max,
     bucket_of,
     units_by_product,
     units_of,
@@ -33,8 +34,9 @@ class Ranking:
         self._changes = changes
         self._limit = limit
         self._last = next(reversed(self._buckets), 0)
-        # No product of an unread bucket had more units than this when the buckets were written.
-        self._bound = 0 if leading.are_all else max(self._buckets[self._last], default=0)
+        # No product of an unread bucket had more units than this when the buckets were written, or all from 2^53 on are
+        # the same to a ranking.
+        self._bound = 0 if leading.are_all else bounded_max(self._buckets[self._last])
         self.best = self._rank()
 
     def missing(self) -> set[int]:
@@ -76,7 +78,7 @@ class Ranking:
 
     def _floor(self) -> int:
         """Unchanged products with fewer units are not among the best: each bucket has one with its largest number."""
-        largest = sorted((max(units, default=0) for units in self._buckets.values()), reverse=True)
+        largest = sorted(map(bounded_max, self._buckets.values()), reverse=True)
         if len(largest) < self._limit:
             return 1
         return max(largest[self._limit - 1] + min([0, *self._changes.values()]), 1)

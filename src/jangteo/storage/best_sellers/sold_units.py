@@ -1,8 +1,10 @@
 """What the orders of a span of time have sold: what has left a window, and what a backfill adds."""
 
+from collections.abc import Iterable
 from typing import Final
 
-from jangteo.storage.port import Row, Snapshot
+from jangteo.storage.port import Snapshot
+from jangteo.storage.sums import halves, whole
 
 ORDERS_PER_CHUNK: Final = 5_000
 """About how many orders a refresh takes out, or a backfill reads, at once."""
@@ -15,8 +17,9 @@ _CHUNK = """
         ORDER BY created_at LIMIT :count
     ) AS chunk
 """
-_SOLD = """
-    SELECT product_id, CAST(SUM(quantity) AS BIGINT)
+_UNITS: Final = halves("quantity")
+_SOLD = f"""
+    SELECT product_id, {_UNITS}
     FROM orders JOIN order_items ON order_items.order_id = orders.id
     WHERE created_at > :since AND created_at <= :until AND status = 'paid'
     GROUP BY product_id
@@ -32,12 +35,13 @@ def find_chunk(snapshot: Snapshot, since: int, until: int) -> tuple[int, int, bo
     return (last, count, True) if count == ORDERS_PER_CHUNK else (until, count, False)
 
 
-def read_sold_units(snapshot: Snapshot, since: int, until: int) -> list[Row]:
+def read_sold_units(snapshot: Snapshot, since: int, until: int) -> list[tuple[int, int]]:
     """Read (product, units) sold by the paid orders later than `since`, up to `until` (microseconds)."""
-    return snapshot.rows(_SOLD, since=since, until=until)
+    rows = snapshot.rows(_SOLD, since=since, until=until)
+    return [(product, whole(high, low)) for product, high, low in rows]
 
 
-def add_units(sums: dict[int, int], units: list[Row], sign: int) -> None:
+def add_units(sums: dict[int, int], units: Iterable[tuple[int, int]], sign: int) -> None:
     """Add (or with a `sign` of -1 subtract) units by product."""
     for product, count in units:
         sums[product] = sums.get(product, 0) + sign * count
