@@ -7,6 +7,7 @@ import typer
 from jangteo.app import system_clock
 from jangteo.cli.opening import open_shop
 from jangteo.cli.options import Database
+from jangteo.cli.output import say
 from jangteo.settings import Settings
 from jangteo.storage.audit import findings
 
@@ -26,14 +27,14 @@ def audit(
             for finding in findings(snapshot):
                 broken += bool(finding.broken)
                 mark = "BROKEN" if finding.broken else "ok"
-                typer.echo(f"{mark:<7}{finding.invariant} ({finding.checked:,} checked)")
+                say(f"{mark:<7}{finding.invariant} ({finding.checked:,} checked)")
                 for violation in finding.broken[:show]:
-                    typer.echo(f"         {violation}")
+                    say(f"         {violation}")
                 if len(finding.broken) > show:
-                    typer.echo(f"         and {len(finding.broken) - show:,} more")
+                    say(f"         and {len(finding.broken) - show:,} more")
     finally:
         connection.close()
     if broken:
-        typer.echo(f"{broken} invariant(s) broken")
+        say(f"{broken} invariant(s) broken")
         raise typer.Exit(1)
-    typer.echo("The books are right.")
+    say("The books are right.")

@@ -14,8 +14,10 @@ from jangteo.app import system_clock
 from jangteo.cli.event_status import delivery_status, status_lines, timestamp
 from jangteo.cli.opening import open_shop
 from jangteo.cli.options import Database
+from jangteo.cli.output import say, say_json
 from jangteo.cli.replay import follow, submit
 from jangteo.core.relay import ResumePlatform, RetryEvents, StartReplay
+from jangteo.foreign_text import escape_json
 from jangteo.settings import Settings
 from jangteo.storage import event_queries
 from jangteo.storage.event_queries import KeptEvent
@@ -55,10 +57,10 @@ def status(
     with _connected(database) as connection, connection.snapshot(system_clock()) as snapshot:
         state = event_queries.read_state(snapshot)
     if as_json:
-        typer.echo(msgspec.json.encode(state).decode())
+        say_json(state)
         return
     for line in status_lines(state):
-        typer.echo(line)
+        say(line)
 
 
 @events.command("list")
@@ -96,9 +98,9 @@ def list_events(
         found = read(snapshot, before, limit + 1)
     for event in found[:limit]:
         event_id = _decode_id(event.text).id
-        typer.echo(f"{event.outbox_id:>10}  {timestamp(event.happened_at)}  {event_id:<40}  {delivery_status(event)}")
+        say(f"{event.outbox_id:>10}  {timestamp(event.happened_at)}  {event_id:<40}  {delivery_status(event)}")
     if len(found) > limit:
-        typer.echo(f"More: --before {found[limit - 1].outbox_id}")
+        say(f"More: --before {found[limit - 1].outbox_id}")
 
 
 @events.command()
@@ -111,8 +113,8 @@ def show(
     """Show one event: its delivery status, and the text that is sent."""
     with _connected(database) as connection:
         found = _find(connection, event)
-    typer.echo(f"# {delivery_status(found)}")
-    typer.echo(msgspec.json.format(found.text, indent=2))
+    say(f"# {delivery_status(found)}")
+    say(escape_json(msgspec.json.format(found.text, indent=2)))
 
 
 @events.command()
@@ -136,7 +138,7 @@ def retry(
             submit(connection, RetryEvents(tuple(event.outbox_id for event in found)))
         else:
             count = _retry_all(connection)
-    typer.echo(f"{count:,} to be retried, within a second if a relay is running.")
+    say(f"{count:,} to be retried, within a second if a relay is running.")
 
 
 @events.command()
@@ -171,13 +173,13 @@ def replay(
             span = f"{timestamp(unfinished.since)} to {timestamp(unfinished.until)}"
             raise typer.BadParameter(f"a replay of {span} is running: wait until it is finished")
         if not count:
-            typer.echo("No sent event of that time is still kept.")
+            say("No sent event of that time is still kept.")
             return
         submit(connection, StartReplay(start, end))
         if wait:
             follow(connection, count)
         else:
-            typer.echo(f"{count:,} events to be sent again.")
+            say(f"{count:,} events to be sent again.")
 
 
 @events.command()
@@ -185,7 +187,7 @@ def resume(database: Database = Settings.database) -> None:
     """Send again to a platform that stopped the relay with HTTP 410."""
     with _connected(database) as connection:
         submit(connection, ResumePlatform())
-    typer.echo("Sending resumes, within seconds if a relay is running.")
+    say("Sending resumes, within seconds if a relay is running.")
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """`jangteo`: all commands. A failed command prints one line to standard error and sets the exit code; no traceback."""
 
+import os
 import sys
+import traceback
 from typing import Annotated, Final
 
 import typer
@@ -11,10 +13,12 @@ from jangteo.cli.copy import copy
 from jangteo.cli.doctor import doctor
 from jangteo.cli.events import events
 from jangteo.cli.migrate import migrate
+from jangteo.cli.output import hide_secrets_of, say
 from jangteo.cli.relay import relay
 from jangteo.cli.serve import serve
 from jangteo.cli.top import top
 from jangteo.delivery.sinks.base import InvalidPlatform
+from jangteo.foreign_text import one_line
 from jangteo.storage.copying import AuditFailed
 from jangteo.storage.errors import StorageError
 
@@ -42,7 +46,7 @@ app.add_typer(top, name="top")
 
 def _print_version(requested: bool) -> None:  # noqa: FBT001 - the shape of an option's callback
     if requested:
-        typer.echo(f"jangteo {__version__}")
+        say(f"jangteo {__version__}")
         raise typer.Exit
 
 
@@ -62,6 +66,7 @@ def show_help(
 def main() -> None:
     """Run the command, and exit with its code."""
     try:
+        hide_secrets_of(os.environ)
         code = app(standalone_mode=False)
     except typer.TyperException as error:
         # Unlike str(error), the formatted message names the option.
@@ -77,10 +82,12 @@ def main() -> None:
         code = 1
     except OSError as error:
         code = _fail(str(error), USAGE_ERROR)
+    except Exception:  # noqa: BLE001 - a defect: its traceback may quote what the driver said
+        say(traceback.format_exc(), error=True)
+        code = 1
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(message: str, code: int) -> int:
-    line = " ".join(message.split())
-    print(f"jangteo: {line}", file=sys.stderr)  # noqa: T201 - a failed command's one line
+    say(f"jangteo: {one_line(message)}", error=True)
     return code

@@ -17,12 +17,12 @@ from jangteo.cli.options import (
     KeepEvents,
     Platform,
     PlatformSecret,
-    without_password,
 )
-from jangteo.delivery.sinks.platforms import shown_platform
+from jangteo.cli.output import say
 from jangteo.doctor import log_durability
 from jangteo.engine import gc_tuning
 from jangteo.settings import LOOPBACK, Settings
+from jangteo.url_secrets import shown_url
 from jangteo.workers import run as run_workers
 
 _BACKLOG: Final = 2048
@@ -140,7 +140,7 @@ def serve(
     if writers > 1 and not shop.storage.shared:
         raise typer.BadParameter("--writers above 1 needs PostgreSQL; SQLite runs one write transaction at a time")
     for notice in shop.storage.prepare():
-        typer.echo(notice)
+        say(notice)
     log_durability(shop.storage)
     try:
         filled = settings.demo and demo.fill(shop.storage, system_clock)
@@ -151,7 +151,7 @@ def serve(
         else:
             gc_tuning.tune_gc()
             server.serve(shop, listening, lambda: signals.received)
-        typer.echo("Closed. Every acknowledged change is on disk.")
+        say("Closed. Every acknowledged change is on disk.")
     finally:
         shop.storage.close()
 
@@ -187,31 +187,31 @@ class _StopSignals:
 
 
 def _events_target(settings: Settings) -> str:
-    return shown_platform(platform_of(settings)) if settings.relay else "sent by jangteo relay"
+    return shown_url(platform_of(settings)) if settings.relay else "sent by jangteo relay"
 
 
 def _announce(settings: Settings, port: int, *, filled: bool) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{host}:{port}"
     if settings.demo:
-        typer.echo(
+        say(
             "The demo shop is ready: 20 users, 16 products, a campaign, three days of orders."
             if filled
             else "The database already holds a shop; --demo added nothing."
         )
-    typer.echo(f"Jangteo is open at {address}")
-    typer.echo(f"  documentation  {address}/schema")
-    typer.echo(f"  database       {without_password(settings.database)}")
-    typer.echo(f"  events         {_events_target(settings)}")
+    say(f"Jangteo is open at {address}")
+    say(f"  documentation  {address}/schema")
+    say(f"  database       {shown_url(settings.database)}")
+    say(f"  events         {_events_target(settings)}")
     if settings.host not in LOOPBACK:
-        typer.echo(
+        say(
             f"  CAUTION: {settings.host} is not loopback. Anyone who can reach port {port} can charge balances,\n"
             "  change prices and cancel orders. Let only your own servers reach it."
         )
     json_header = "-H 'content-type: application/json'"
-    typer.echo("Try:")
-    typer.echo(f"  curl {address}/products/top")
-    typer.echo(f"  curl {address}/users/1/balance")
-    typer.echo(f"  curl {address}/orders {json_header} -H 'idempotency-key: first-order' \\")
-    typer.echo("""    -d '{"userId": 1, "items": [{"productId": 3, "quantity": 1}]}'""")
-    typer.echo("Ctrl-C stops it.")
+    say("Try:")
+    say(f"  curl {address}/products/top")
+    say(f"  curl {address}/users/1/balance")
+    say(f"  curl {address}/orders {json_header} -H 'idempotency-key: first-order' \\")
+    say("""    -d '{"userId": 1, "items": [{"productId": 3, "quantity": 1}]}'""")
+    say("Ctrl-C stops it.")

@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 
 import aiohttp
 
+from jangteo.foreign_text import decode, one_line
+
 RETRY_AFTER_MAX_S: Final = 3_600.0
 """The longest wait that a platform can ask for."""
 _DESCRIBED_CHARACTERS: Final = 200
@@ -21,10 +23,7 @@ class HttpResponse(NamedTuple):
 
     def describe(self) -> str:
         """Return a line like `HTTP 422: the body's text`."""
-        text = "".join(
-            character if character.isprintable() else " " for character in self.body.decode(errors="replace")
-        )
-        return f"HTTP {self.status}: {' '.join(text.split())[:_DESCRIBED_CHARACTERS]}".rstrip(": ")
+        return f"HTTP {self.status}: {one_line(decode(self.body), _DESCRIBED_CHARACTERS)}".rstrip(": ")
 
 
 def parse_retry_after(retry_after: str | None) -> float | None:

@@ -6,9 +6,10 @@ from typing import Final
 
 from jangteo.delivery.sinks.base import InvalidPlatform, Sink
 from jangteo.delivery.sinks.json_lines import JsonLines
-from jangteo.delivery.sinks.urls import Address, parse_address, shown_platform
-
-__all__ = ["Nowhere", "open_sink", "shown_platform"]
+from jangteo.delivery.sinks.signing import forms_of
+from jangteo.delivery.sinks.urls import Address, parse_address
+from jangteo.redaction import redaction
+from jangteo.url_secrets import secrets_of
 
 
 class Nowhere:
@@ -32,6 +33,9 @@ def open_sink(url: str, secret: str | None = None, shop_files: Collection[Path] 
     Raises InvalidPlatform if the kind is unknown, the URL or secret is unusable, the kind's extra isn't installed, or
     the file is one of `shop_files`. Doesn't connect: a platform that isn't up now may be up later.
     """
+    redaction.hide(secrets_of(url))
+    if secret is not None:
+        redaction.hide(forms_of(secret))
     kind = url.partition(":")[0].lower()
     if secret is not None and kind not in _SIGNED:
         raise InvalidPlatform("a secret is only for an HTTP platform")

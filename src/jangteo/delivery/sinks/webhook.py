@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from jangteo.delivery.sinks.base import InvalidPlatform, PlatformGone, PlatformUnavailable, one_line
+from jangteo.delivery.sinks.base import InvalidPlatform, PlatformGone, PlatformUnavailable
 from jangteo.delivery.sinks.http_responses import HttpResponse, describe_error, parse_retry_after
 from jangteo.delivery.sinks.signing import read_secret, signature_headers
 from jangteo.delivery.sinks.urls import Address
@@ -76,7 +76,7 @@ class Webhook:
         except TimeoutError:
             raise PlatformUnavailable(f"no connection within {timeout_s:g} s") from None
         except (OSError, ValueError) as error:
-            raise PlatformUnavailable(f"can't connect: {one_line(str(error) or type(error).__name__)}") from None
+            raise PlatformUnavailable(f"can't connect: {str(error) or type(error).__name__}") from None
         writer.transport.abort()
         return "accepts TLS connections" if tls else "accepts connections"
 
