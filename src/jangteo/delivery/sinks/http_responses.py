@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 import aiohttp
 
+from jangteo.delivery.sinks.bounded_responses import RESPONSE_MAX_BYTES, TOO_LONG
 from jangteo.foreign_text import decode, one_line
 
 RETRY_AFTER_MAX_S: Final = 3_600.0
@@ -58,6 +59,8 @@ def describe_error(error: Exception) -> str:  # noqa: PLR0911 - one for each kin
             return "the connection was closed without a response"
         case aiohttp.ClientPayloadError():
             return "the response was cut off"
+        case OSError() if error.errno == TOO_LONG:
+            return f"the response has more than {RESPONSE_MAX_BYTES // 2**20} MiB"
         case OSError():
             return f"the connection broke: {_reason(error)}"
         case _:
