@@ -7,7 +7,7 @@ import typer
 
 from jangteo import logs
 from jangteo.app import system_clock
-from jangteo.cli.options import Database, Platform, PlatformSecret
+from jangteo.cli.options import Database, Json, Platform, PlatformSecret
 from jangteo.cli.output import printable, say_json
 from jangteo.doctor import examine
 from jangteo.settings import Settings
@@ -28,9 +28,7 @@ def doctor(
         Path | None,
         typer.Option(envvar="JANGTEO_BACKUPS", metavar="FOLDER", help="The folder with the backups."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", envvar="JANGTEO_JSON", help="One JSON object, for programs.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Check what endangers the shop: one line per check, and exit code 1 if data is in danger."""
     logs.silence()

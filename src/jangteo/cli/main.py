@@ -30,7 +30,7 @@ _SUMMARY: Final = "A commerce core for rush hours: exact balances, stock, coupon
 app = typer.Typer(
     name="jangteo",
     help=_SUMMARY,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -67,6 +67,7 @@ def main() -> None:
     """Run the command, and exit with its code."""
     try:
         hide_secrets_of(os.environ)
+        _ignore_service_links()
         code = app(standalone_mode=False)
     except typer.TyperException as error:
         # Unlike str(error), the formatted message names the option.
@@ -86,6 +87,12 @@ def main() -> None:
         say(traceback.format_exc(), error=True)
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _ignore_service_links() -> None:
+    """Kubernetes sets JANGTEO_PORT to tcp://… for a service named jangteo; that is not the port to listen on."""
+    if os.environ.get("JANGTEO_PORT", "").startswith("tcp://"):
+        del os.environ["JANGTEO_PORT"]
 
 
 def _fail(message: str, code: int) -> int:

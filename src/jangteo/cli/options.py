@@ -33,6 +33,7 @@ PlatformSecret = Annotated[
         show_envvar=True,
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", envvar="JANGTEO_JSON", help="One JSON object, for programs.")]
 KeepEvents = Annotated[
     float,
     typer.Option(

@@ -9,7 +9,7 @@ import typer
 
 from jangteo import demo, logs
 from jangteo.api.http import server
-from jangteo.app import Shop, platform_of, system_clock
+from jangteo.app import Shop, system_clock
 from jangteo.cli.options import (
     Database,
     DatabaseTimeout,
@@ -19,10 +19,10 @@ from jangteo.cli.options import (
     PlatformSecret,
 )
 from jangteo.cli.output import say
+from jangteo.cli.start_lines import start_lines
 from jangteo.doctor import log_durability
 from jangteo.engine import gc_tuning
 from jangteo.settings import LOOPBACK, Settings
-from jangteo.url_secrets import shown_url
 from jangteo.workers import run as run_workers
 
 _BACKLOG: Final = 2048
@@ -145,7 +145,8 @@ def serve(
     try:
         filled = settings.demo and demo.fill(shop.storage, system_clock)
         signals = _StopSignals()
-        _announce(settings, listening.getsockname()[1], filled=filled)
+        for line in start_lines(settings, shop.storage, listening.getsockname()[1], filled=filled):
+            say(line)
         if workers > 1:
             run_workers(settings, workers, listening, lambda: signals.received)
         else:
@@ -184,34 +185,3 @@ class _StopSignals:
 
     def _receive(self, signal_number: int, _: object) -> None:
         self.received.append(signal_number)
-
-
-def _events_target(settings: Settings) -> str:
-    return shown_url(platform_of(settings)) if settings.relay else "sent by jangteo relay"
-
-
-def _announce(settings: Settings, port: int, *, filled: bool) -> None:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    address = f"http://{host}:{port}"
-    if settings.demo:
-        say(
-            "The demo shop is ready: 20 users, 16 products, a campaign, three days of orders."
-            if filled
-            else "The database already holds a shop; --demo added nothing."
-        )
-    say(f"Jangteo is open at {address}")
-    say(f"  documentation  {address}/schema")
-    say(f"  database       {shown_url(settings.database)}")
-    say(f"  events         {_events_target(settings)}")
-    if settings.host not in LOOPBACK:
-        say(
-            f"  CAUTION: {settings.host} is not loopback. Anyone who can reach port {port} can charge balances,\n"
-            "  change prices and cancel orders. Let only your own servers reach it."
-        )
-    json_header = "-H 'content-type: application/json'"
-    say("Try:")
-    say(f"  curl {address}/products/top")
-    say(f"  curl {address}/users/1/balance")
-    say(f"  curl {address}/orders {json_header} -H 'idempotency-key: first-order' \\")
-    say("""    -d '{"userId": 1, "items": [{"productId": 3, "quantity": 1}]}'""")
-    say("Ctrl-C stops it.")

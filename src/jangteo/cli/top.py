@@ -10,7 +10,7 @@ import typer
 from jangteo import logs
 from jangteo.app import system_clock
 from jangteo.cli.opening import open_shop
-from jangteo.cli.options import Database
+from jangteo.cli.options import Database, Json
 from jangteo.cli.output import say, say_json
 from jangteo.cli.rebuild import rebuild_window
 from jangteo.core.best_sellers import DEFAULT_DAYS, MAX_DAYS
@@ -31,9 +31,7 @@ def about(context: typer.Context) -> None:
 @top.command()
 def status(
     database: Database = Settings.database,
-    as_json: Annotated[
-        bool, typer.Option("--json", envvar="JANGTEO_JSON", help="One JSON object, for programs.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Show each window, how far it is refreshed, and how many deltas wait."""
     with closing(_opened(database).connect()) as connection, connection.snapshot(system_clock()) as snapshot:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from jangteo.delivery.sinks.base import InvalidPlatform, Sink
+from jangteo.delivery.sinks.extras import how_to_install
 from jangteo.delivery.sinks.json_lines import JsonLines
 from jangteo.delivery.sinks.signing import forms_of
 from jangteo.delivery.sinks.urls import Address, parse_address
@@ -52,7 +53,7 @@ def open_sink(url: str, secret: str | None = None, shop_files: Collection[Path] 
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _CLIENTS:
             raise
-        raise InvalidPlatform(f"{kind}:// needs the extra \"{extra}\": pip install 'jangteo[{extra}]'") from None
+        raise InvalidPlatform(f'{kind}:// needs the extra "{extra}": {how_to_install(extra)}') from None
 
 
 def _open_file(url: str, shop_files: Collection[Path]) -> Sink:
