@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from jangteo.delivery.sinks.base import InvalidPlatform
+from jangteo.delivery.sinks.extras import how_to_install
 from jangteo.delivery.sinks.platforms import Nowhere, open_sink
 from jangteo.delivery.sinks.urls import parse_address
 from jangteo.url_secrets import shown_url
@@ -176,7 +177,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, url: str, cli
     with pytest.raises(InvalidPlatform) as error:
         open_sink(url)
     kind = url.partition(":")[0]
-    assert str(error.value) == f"{kind}:// needs the extra \"{extra}\": pip install 'jangteo[{extra}]'"
+    assert str(error.value) == f'{kind}:// needs the extra "{extra}": {how_to_install(extra)}'
 
 
 CLIENT_MODULES = {
