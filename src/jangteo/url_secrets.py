@@ -3,12 +3,14 @@
 import base64
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 from jangteo.redaction import HIDDEN, SHORTEST
 
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]@/,%]+)?(:[0-9]{1,5})?")
+_DATABASE_HOST: Final = re.compile(r"(\[[^\[\]@/]+\]|[^\s:\[\]@/]+)?(:[0-9]{0,5})?")
+"""A folder of sockets may be a host, with its slashes as %2F."""
 _DATABASES: Final = frozenset({"postgresql", "postgres"})
 _WEBHOOKS: Final = frozenset({"http", "https"})
 _TOKENS: Final = frozenset({"http", "https", "nats", "tls"})
@@ -25,6 +27,7 @@ _USUAL: Final = frozenset(
     """.split()  # noqa: SIM905 - the words are easier to read as a text
 )
 """What the path of a webhook usually consists of; anything else in it may be a secret."""
+_AUTHORITY_END: Final = re.compile("[/?#]")
 _SPLITS: Final = re.compile(r"[/?#@:,&=]+")
 
 
@@ -33,12 +36,13 @@ def secrets_of(url: str) -> Iterator[str]:
     kind, authority, path, query = _split(url)
     if kind in _FILES:
         return
-    for credentials in _credentials_of(kind, authority):
-        user, _, password = credentials.partition(":")
+    for host in _hosts_of(kind, authority):
+        user, _, password = (host.credentials or "").partition(":")
         # A password that is the user's name, too, is seen by everyone, and would be hidden in every other line.
         if password != user and (password or kind in _TOKENS):
             yield password or user
-        yield base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+        if host.credentials:
+            yield base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
     if _is_torn(kind, authority, path):
         # The pieces are what a driver takes for a host, a port or a name, and quotes in its error.
         torn = url.partition("://")[2].rpartition("@")[0].partition(":")[2]
@@ -57,7 +61,7 @@ def shown_url(url: str) -> str:
         return HIDDEN if set(url) & set("@=") else url
     if _is_torn(kind, authority, path):
         return f"{kind}://{HIDDEN}"
-    hosts = ",".join(_shown_host(kind, host) for host in authority.split(","))
+    hosts = ",".join(_shown_host(kind, host) for host in _hosts_of(kind, authority))
     parts = "/".join(HIDDEN if kind in _WEBHOOKS and _may_be_secret(part) else part for part in path.split("/"))
     shown = [f"{name}={value}" if _is_harmless(kind, name) else _hidden(name) for name, value in _parameters(query)]
     return f"{kind}://{hosts}{parts}{'?' if shown else ''}{'&'.join(shown)}"
@@ -69,46 +73,56 @@ def is_torn(url: str) -> bool:
     return _is_torn(kind, authority, path)
 
 
+class _Host(NamedTuple):
+    name: str
+    """With its port."""
+    credentials: str | None
+
+
 def _split(url: str) -> tuple[str, str, str, str]:
     """Return the kind, the hosts with their credentials, the path and the query; the fragment isn't used."""
     kind, _, rest = url.partition(":")
-    kind = kind.lower()
-    rest = rest.removeprefix("//")
-    # A database's credentials end at the first @ before any slash; other URLs' with the hosts, by RFC 3986.
-    ends = "/" if kind in _DATABASES and "@" in rest.partition("/")[0] else "/?#"
-    start = rest.partition("@")[0] if ends == "/" else ""
-    end = re.search("[/?#]", rest[len(start) :])
-    authority = rest[: len(start) + end.start()] if end else rest
+    kind, rest = kind.lower(), rest.removeprefix("//")
+    credentials, at, _ = rest.partition("@")
+    # A database's credentials end at the first @ before any slash, whatever else they contain.
+    start = len(credentials) if kind in _DATABASES and at and "/" not in credentials else 0
+    end = _AUTHORITY_END.search(rest, start)
+    authority = rest[: end.start()] if end else rest
     path, _, query = rest[len(authority) :].partition("#")[0].partition("?")
     return kind, authority, path, query
 
 
+def _hosts_of(kind: str, authority: str) -> list[_Host]:
+    """Return the hosts; a platform may repeat the credentials at each, a database has them before the first."""
+    if kind in _DATABASES:
+        credentials, at, hosts = authority.rpartition("@")
+        first, *others = hosts.split(",")
+        return [_Host(first, credentials if at else None), *(_Host(each, None) for each in others)]
+    split = [host.rpartition("@") for host in authority.split(",")]
+    return [_Host(name, credentials if at else None) for credentials, at, name in split]
+
+
 def _is_torn(kind: str, authority: str, path: str) -> bool:
-    hosts = authority.split(",")
-    # The library takes a database's first @ for the end of the credentials.
-    twice = kind in _DATABASES and authority.count("@") > 1
-    late = "@" in authority and kind not in _DATABASES and "@" not in hosts[0]
-    broken = any(_HOST.fullmatch(host.rpartition("@")[2]) is None for host in hosts)
-    behind = "@" in path and kind not in _WEBHOOKS and (kind in _DATABASES or bool(set(authority) & set("@:")))
-    return twice or late or broken or behind
+    hosts = _hosts_of(kind, authority)
+    has_credentials = any(host.credentials is not None for host in hosts)
+    pattern = _DATABASE_HOST if kind in _DATABASES else _HOST
+    if any(pattern.fullmatch(host.name) is None for host in hosts):
+        return True
+    if has_credentials and hosts[0].credentials is None:
+        return True
+    if kind in _DATABASES:
+        # The library takes the first @ for the end of the credentials.
+        return "@" in (hosts[0].credentials or "") or "@" in path
+    return "@" in path and kind not in _WEBHOOKS and (has_credentials or ":" in authority)
 
 
-def _credentials_of(kind: str, authority: str) -> Iterator[str]:
-    parts = [authority] if kind in _DATABASES else authority.split(",")
-    for part in parts:
-        credentials, at, _ = part.rpartition("@")
-        if at:
-            yield credentials
-
-
-def _shown_host(kind: str, host: str) -> str:
-    credentials, at, name = host.rpartition("@")
-    if not at:
-        return name
-    user, has_password, password = credentials.partition(":")
+def _shown_host(kind: str, host: _Host) -> str:
+    if host.credentials is None:
+        return host.name
+    user, colon, password = host.credentials.partition(":")
     if password:
-        return f"{user}:{HIDDEN}@{name}"
-    return f"{HIDDEN if kind in _TOKENS else user}{':' * bool(has_password)}@{name}"
+        return f"{user}:{HIDDEN}@{host.name}"
+    return f"{HIDDEN if kind in _TOKENS else user}{colon}@{host.name}"
 
 
 def _parameters(query: str) -> Iterator[tuple[str, str]]:

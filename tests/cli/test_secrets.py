@@ -7,17 +7,18 @@ import sqlite3
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from time import monotonic
 
 import pytest
 
-from jangteo.redaction import Redaction
-from jangteo.storage.errors import CannotOpen
+from jangteo.delivery.sinks.base import InvalidPlatform, PlatformGone, PlatformUnavailable
+from jangteo.redaction import Redaction, redaction
+from jangteo.storage.errors import CannotOpen, Unavailable
 from jangteo.storage.urls import open_storage
-from jangteo.url_secrets import secrets_of
+from jangteo.url_secrets import is_torn, secrets_of, shown_url
 from tests.cli.conftest import Jangteo
 from tests.delivery.sinks.test_hostile_webhook import answering, head_of
 from tests.serving import Http, serve_in_process
@@ -26,9 +27,9 @@ KEY = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 def redact(text: str, *secrets: str) -> str:
-    redaction = Redaction()
-    redaction.hide(secrets)
-    return redaction.redact(text)
+    alone = Redaction()
+    alone.hide(secrets)
+    return alone.redact(text)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,26 @@ def test_a_password_with_an_unescaped_character_is_refused_and_not_quoted(passwo
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///shop?host=/tmp",
+        "postgresql://%2Ftmp/shop",
+        "postgresql://ann:pa55%2Fword@%2Ftmp:5433/shop",
+        "postgresql://[::1]:5432/shop",
+        "postgresql://[fe80::1%25eth0]/shop",
+        "postgresql://ann:p?a#55@one:1,two:2,[::1]/shop?options=-c%20x%3Dy",
+        "postgresql://ann:pa:55@one:/shop?user=a@b",
+        "postgresql://ann:pa,55@one,two/shop",
+        "postgres://ann@one",
+    ],
+)
+def test_a_database_url_is_not_refused_for_what_the_driver_understands(url: str) -> None:
+    assert not is_torn(url)
+    open_storage(url)
+    assert "55" not in shown_url(url)
+
+
+@pytest.mark.parametrize(
     "command", ["relay", "migrate", "audit", "doctor", "doctor --json", "events status", "top status"]
 )
 def test_no_command_prints_a_torn_password(command: str, jangteo: Jangteo) -> None:
@@ -101,6 +122,7 @@ def test_no_command_prints_a_torn_password(command: str, jangteo: Jangteo) -> No
 LOGGING = f"""
 import logging, threading, structlog
 from jangteo import logs
+from jangteo.delivery.sinks.base import InvalidPlatform, PlatformGone, PlatformUnavailable
 from jangteo.redaction import redaction
 
 logs.configure()
@@ -138,6 +160,15 @@ def test_a_terminal_is_shown_escaped_texts() -> None:
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     assert "\\x1b[2J\\x9bx" in run.stdout
     assert "\x1b[2J" not in run.stdout
+
+
+@pytest.mark.parametrize("kind", [Unavailable, CannotOpen, InvalidPlatform, PlatformUnavailable, PlatformGone])
+def test_a_message_of_an_error_is_one_safe_line(kind: Callable[[str], Exception]) -> None:
+    redaction.hide(["pa55word"])
+    message = str(kind("it said\n\tpa55word \x1b[2J\x9b \u202e" + " and more" * 200))
+    assert message.startswith("it said *** \\x1b[2J\\x9b \\u202e and more")
+    assert message.isprintable()
+    assert len(message) <= 1_000
 
 
 def stored_text(database: Path, sql: str) -> str:

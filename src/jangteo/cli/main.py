@@ -3,6 +3,7 @@
 import os
 import sys
 import traceback
+from types import TracebackType
 from typing import Annotated, Final
 
 import typer
@@ -65,9 +66,11 @@ def show_help(
 
 def main() -> None:
     """Run the command, and exit with its code."""
+    # Until a command that logs replaces it.
+    sys.excepthook = _print_defect
+    hide_secrets_of(os.environ)
+    _ignore_service_links()
     try:
-        hide_secrets_of(os.environ)
-        _ignore_service_links()
         code = app(standalone_mode=False)
     except typer.TyperException as error:
         # Unlike str(error), the formatted message names the option.
@@ -83,10 +86,12 @@ def main() -> None:
         code = 1
     except OSError as error:
         code = _fail(str(error), USAGE_ERROR)
-    except Exception:  # noqa: BLE001 - a defect: its traceback may quote what the driver said
-        say(traceback.format_exc(), error=True)
-        code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _print_defect(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+    # It may quote what a driver said.
+    say("".join(traceback.format_exception(error)), error=True)
 
 
 def _ignore_service_links() -> None:
