@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from jangteo import __version__
 from jangteo.api.documentation import pages
 from jangteo.api.routes import ROUTES
+from jangteo.redaction import redaction
 from jangteo.settings import Settings
 from jangteo.storage.urls import open_storage
 from tests.memory import use_memory
@@ -54,6 +55,13 @@ def end_server_processes() -> Iterator[None]:
     yield
     while STARTED:
         STARTED.pop().kill()
+
+
+@pytest.fixture(autouse=True)
+def hide_nothing() -> Iterator[None]:
+    """Forget the secrets of one test before the next: they are those of a process, and tests share one."""
+    yield
+    redaction.clear()
 
 
 @pytest.fixture(scope="session")

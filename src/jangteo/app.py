@@ -17,7 +17,7 @@ from jangteo.api.routes import ROUTES
 from jangteo.delivery.lease import DatabaseLease, FileLease
 from jangteo.delivery.relay import Relay
 from jangteo.delivery.sender import Sender
-from jangteo.delivery.sinks.platforms import open_sink, shown_platform
+from jangteo.delivery.sinks.platforms import open_sink
 from jangteo.engine.best_sellers import BestSellers
 from jangteo.engine.commands import Commands, Writer
 from jangteo.engine.deadlines import Timeouts
@@ -28,6 +28,7 @@ from jangteo.engine.writer.thread import WriterThread
 from jangteo.settings import DATABASE_VARIABLE, Settings
 from jangteo.storage.port import Storage
 from jangteo.storage.urls import files_of, lease_file_of, open_storage, sqlite_path
+from jangteo.url_secrets import shown_url
 
 Clock = Callable[[], datetime]
 
@@ -51,7 +52,7 @@ def relay_of(settings: Settings, commands: Commands, reads: Reads, *, others_com
     sink = open_sink(platform, settings.platform_secret, files_of(settings.database))
     lease_file = lease_file_of(settings.database)
     lease = DatabaseLease(commands) if lease_file is None else FileLease(lease_file)
-    sender = Sender(commands, reads, sink, lease, shown_platform(platform))
+    sender = Sender(commands, reads, sink, lease, shown_url(platform))
     return Relay(sender, retention=timedelta(days=settings.keep_events_days), others_commit=others_commit)
 
 

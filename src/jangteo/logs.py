@@ -17,6 +17,9 @@ from typing import Any, Final, TextIO, cast
 import structlog
 from structlog.typing import EventDict, Processor
 
+from jangteo.foreign_text import escape
+from jangteo.redaction import redaction
+
 LINE_MAX_BYTES: Final = 4_096
 """Linux's PIPE_BUF: the longest write, its newline included, that no other write to the same pipe cuts in two."""
 _STANDARD_ERROR: Final = 2
@@ -37,11 +40,11 @@ def configure() -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     # Exceptions are rendered without local variables, which may hold secrets.
-    renderers: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-        if sys.stderr.isatty()
-        else [structlog.processors.format_exc_info, render_line]
-    )
+    renderers: list[Processor] = [structlog.processors.format_exc_info, _redact]
+    if sys.stderr.isatty():
+        renderers += [_escape_texts, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    else:
+        renderers.append(render_line)
     structlog.configure(
         processors=[*processors, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -72,6 +75,14 @@ def _descriptor_of(standard_error: TextIO) -> int:
 def silence() -> None:
     """Log nothing: a command prints its own one-line error."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
+def _redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    return {key: redaction.redact_values(value) for key, value in event.items()}
+
+
+def _escape_texts(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    return {key: escape(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def render_line(_logger: Any, _method: str, event: EventDict) -> str:

@@ -1,6 +1,6 @@
 """The settings of a server, as one frozen value; set by command line options and `JANGTEO_…` variables."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 DEFAULT_DATABASE: Final = "sqlite:///shop.db"
@@ -13,10 +13,10 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 class Settings:
     """The settings of one server."""
 
-    database: str = DEFAULT_DATABASE
-    platform: str | None = None
+    database: str = field(default=DEFAULT_DATABASE, repr=False)
+    platform: str | None = field(default=None, repr=False)
     """The URL of the platform that events are sent to; None: a file beside the database."""
-    platform_secret: str | None = None
+    platform_secret: str | None = field(default=None, repr=False)
     """The secret that signs events sent over HTTP."""
     relay: bool = True
     """Whether this server sends events; otherwise a separate `jangteo relay` does."""

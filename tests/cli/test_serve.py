@@ -52,6 +52,19 @@ def test_the_demo_shop_is_served_until_it_is_interrupted(tmp_path: Path) -> None
     server.interrupt()
 
 
+def test_an_empty_shop_suggests_no_user_that_is_not_there(tmp_path: Path) -> None:
+    empty = f"sqlite:///{tmp_path / 'empty.db'}"
+    _, printed = serve_in_process(empty).interrupt()
+    assert "Try:" in printed
+    assert "users/1" not in printed
+    assert '"userId": 1' not in printed
+    demo = f"sqlite:///{tmp_path / 'demo.db'}"
+    for options in (["--demo"], ["--demo"], []):
+        _, printed = serve_in_process(demo, *options).interrupt()
+        assert "/users/1/balance" in printed, options
+        assert '"userId": 1, "items": [{"productId": 3, "quantity": 1}]' in printed
+
+
 def test_listening_beyond_loopback_prints_a_caution(tmp_path: Path) -> None:
     server = serve_in_process(f"sqlite:///{tmp_path / 'shop.db'}", "--host", "0.0.0.0")
     _, printed = server.interrupt()

@@ -1,14 +1,28 @@
 """`jangteo audit`: recomputes every invariant from the raw rows."""
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
+from msgspec import Struct
 
 from jangteo.app import system_clock
 from jangteo.cli.opening import open_shop
-from jangteo.cli.options import Database
+from jangteo.cli.options import Database, Json
+from jangteo.cli.output import say, say_json
 from jangteo.settings import Settings
-from jangteo.storage.audit import findings
+from jangteo.storage.audit import Finding, findings
+from jangteo.url_secrets import shown_url
+
+
+class AuditedInvariant(Struct, frozen=True, rename="camel"):
+    """What the audit found about one invariant, for programs."""
+
+    invariant: str
+    checked_rows: int
+    broken_rows: int
+    broken: list[str]
+    """The first broken rows, a line for each."""
 
 
 def audit(
@@ -17,23 +31,33 @@ def audit(
         int,
         typer.Option(envvar="JANGTEO_SHOW", min=0, help="How many violations are shown for each invariant."),
     ] = 3,
+    as_json: Json = False,
 ) -> None:
     """Check that the books are right: one line per invariant, and exit code 1 if any of them is broken."""
-    connection = open_shop(database).connect()
-    broken = 0
-    try:
-        with connection.snapshot(system_clock()) as snapshot:
-            for finding in findings(snapshot):
-                broken += bool(finding.broken)
-                mark = "BROKEN" if finding.broken else "ok"
-                typer.echo(f"{mark:<7}{finding.invariant} ({finding.checked:,} checked)")
-                for violation in finding.broken[:show]:
-                    typer.echo(f"         {violation}")
-                if len(finding.broken) > show:
-                    typer.echo(f"         and {len(finding.broken) - show:,} more")
-    finally:
-        connection.close()
+    audited = []
+    with closing(open_shop(database).connect()) as connection, connection.snapshot(system_clock()) as snapshot:
+        for finding in findings(snapshot):
+            audited.append(_audited(finding, show))
+            if not as_json:
+                _print(audited[-1])
+    broken = sum(each.broken_rows > 0 for each in audited)
+    if as_json:
+        say_json({"database": shown_url(database), "booksAreRight": not broken, "invariants": audited})
+    else:
+        say(f"{broken} invariant(s) broken" if broken else "The books are right.")
     if broken:
-        typer.echo(f"{broken} invariant(s) broken")
         raise typer.Exit(1)
-    typer.echo("The books are right.")
+
+
+def _audited(finding: Finding, show: int) -> AuditedInvariant:
+    return AuditedInvariant(finding.invariant, finding.checked, len(finding.broken), finding.broken[:show])
+
+
+def _print(audited: AuditedInvariant) -> None:
+    mark = "BROKEN" if audited.broken_rows else "ok"
+    say(f"{mark:<7}{audited.invariant} ({audited.checked_rows:,} checked)")
+    for violation in audited.broken:
+        say(f"         {violation}")
+    hidden = audited.broken_rows - len(audited.broken)
+    if hidden:
+        say(f"         and {hidden:,} more")

@@ -9,9 +9,10 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jangteo.app import system_clock
-from jangteo.cli.options import without_password
+from jangteo.cli.output import say
 from jangteo.storage.copying import Auditing, Copied, End, copy_shop
 from jangteo.storage.urls import open_storage, same_database
+from jangteo.url_secrets import shown_url
 
 
 def copy(
@@ -27,7 +28,7 @@ def copy(
     """Copy a shop into an empty database, all of it or nothing. No server may run on either of them meanwhile."""
     if same_database(source, target):
         raise typer.BadParameter("--from and --to name the same database")
-    urls: dict[End, str] = {"source": without_password(source), "target": without_password(target)}
+    urls: dict[End, str] = {"source": shown_url(source), "target": shown_url(target)}
     with (
         closing(open_storage(source)) as origin,
         closing(open_storage(target)) as copied,
@@ -35,8 +36,8 @@ def copy(
         closing(copy_shop(origin, copied, system_clock)) as steps,
     ):
         rows = _show_bar(steps) if sys.stdout.isatty() else _print_lines(steps, urls)
-    typer.echo(f"{rows:,} rows copied from {urls['source']} to {urls['target']}.")
-    typer.echo("The books are right on both ends.")
+    say(f"{rows:,} rows copied from {urls['source']} to {urls['target']}.")
+    say("The books are right on both ends.")
 
 
 def _print_lines(steps: Iterable[Auditing | Copied], urls: dict[End, str]) -> int:
@@ -44,10 +45,10 @@ def _print_lines(steps: Iterable[Auditing | Copied], urls: dict[End, str]) -> in
     rows = 0
     for step in steps:
         if isinstance(step, Auditing):
-            typer.echo(f"auditing {urls[step.end]}")
+            say(f"auditing {urls[step.end]}")
         elif step.whole_table:
             rows = step.rows
-            typer.echo(f"{step.table:<16}{step.table_rows:>15,} rows")
+            say(f"{step.table:<16}{step.table_rows:>15,} rows")
     return rows
 
 

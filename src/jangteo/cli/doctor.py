@@ -3,16 +3,17 @@
 from pathlib import Path
 from typing import Annotated, Final
 
-import msgspec
 import typer
 
 from jangteo import logs
 from jangteo.app import system_clock
-from jangteo.cli.options import Database, Platform, PlatformSecret, without_password
+from jangteo.cli.options import Database, Json, Platform, PlatformSecret
+from jangteo.cli.output import printable, say_json
 from jangteo.doctor import examine
 from jangteo.settings import Settings
 from jangteo.storage.diagnosis import Diagnosis, Severity
 from jangteo.storage.errors import StorageError
+from jangteo.url_secrets import shown_url
 
 _MARKS: Final[dict[Severity, str]] = {"ok": "ok", "note": "note", "danger": "DANGER"}
 _COLORS: Final[dict[Severity, str]] = {"ok": "green", "note": "yellow", "danger": "red"}
@@ -27,9 +28,7 @@ def doctor(
         Path | None,
         typer.Option(envvar="JANGTEO_BACKUPS", metavar="FOLDER", help="The folder with the backups."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", envvar="JANGTEO_JSON", help="One JSON object, for programs.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Check what endangers the shop: one line per check, and exit code 1 if data is in danger."""
     logs.silence()
@@ -44,7 +43,7 @@ def doctor(
     except StorageError as error:
         refused = error
     if as_json:
-        typer.echo(msgspec.json.encode({"database": without_password(database), "checks": found}))
+        say_json({"database": shown_url(database), "checks": found})
     if refused is not None:
         raise refused
     if any(each.severity == "danger" for each in found):
@@ -54,4 +53,4 @@ def doctor(
 def _print(each: Diagnosis) -> None:
     # Colours are left out where the output isn't a terminal.
     mark = typer.style(f"{_MARKS[each.severity]:<7}", fg=_COLORS[each.severity])
-    typer.echo(f"{mark}{each.subject:<{_SUBJECT_WIDTH}}{each.line}")
+    typer.echo(mark + printable(f"{each.subject:<{_SUBJECT_WIDTH}}{each.line}"))

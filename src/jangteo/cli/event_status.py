@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal, Self
 
+from msgspec import Struct
+
+from jangteo.cli.event_ids import id_of
 from jangteo.storage.event_queries import DeliveryState, KeptEvent
 from jangteo.storage.platform_status import PlatformState
 
@@ -41,6 +44,39 @@ def _platform_lines(platform: PlatformState, now: datetime) -> Iterator[str]:
         yield f"FAILING       since {timestamp(platform.failing_since)}"
     if platform.last_error is not None and platform.last_error_at is not None:
         yield f"last error    {timestamp(platform.last_error_at)}: {platform.last_error}"
+
+
+class EventStatus(Struct, frozen=True, rename="camel"):
+    """An event's delivery status, for programs."""
+
+    outbox_id: int
+    id: str
+    happened_at: datetime
+    status: Literal["waiting", "sent", "retrying", "dead letter"]
+    sent_at: datetime | None
+    attempts: int | None
+    reason: str | None
+    next_attempt_at: datetime | None
+
+    @classmethod
+    def of(cls, event: KeptEvent) -> Self:
+        """Return the status of an event in the outbox."""
+        return cls(
+            outbox_id=event.outbox_id,
+            id=id_of(event),
+            happened_at=event.happened_at,
+            status=_status_of(event),
+            sent_at=event.sent_at,
+            attempts=event.attempts,
+            reason=event.reason,
+            next_attempt_at=event.next_attempt_at,
+        )
+
+
+def _status_of(event: KeptEvent) -> Literal["waiting", "sent", "retrying", "dead letter"]:
+    if event.attempts is not None:
+        return "dead letter" if event.is_dead_letter else "retrying"
+    return "waiting" if event.sent_at is None else "sent"
 
 
 def delivery_status(event: KeptEvent) -> str:

@@ -1,6 +1,5 @@
 """`jangteo events`: shows which events wait or failed, and has events sent again."""
 
-import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -11,30 +10,25 @@ import typer
 
 from jangteo import logs
 from jangteo.app import system_clock
-from jangteo.cli.event_status import delivery_status, status_lines, timestamp
+from jangteo.cli.event_ids import find_event, id_of
+from jangteo.cli.event_status import EventStatus, delivery_status, status_lines, timestamp
 from jangteo.cli.opening import open_shop
-from jangteo.cli.options import Database
+from jangteo.cli.options import Database, Json
+from jangteo.cli.output import say, say_json
 from jangteo.cli.replay import follow, submit
 from jangteo.core.relay import ResumePlatform, RetryEvents, StartReplay
+from jangteo.foreign_text import escape_json
 from jangteo.settings import Settings
 from jangteo.storage import event_queries
-from jangteo.storage.event_queries import KeptEvent
+from jangteo.storage.platform_status import read_platform
 from jangteo.storage.port import Connection
 from jangteo.storage.replay import read_replay
 from jangteo.storage.retry_queue import read_dead_letters
 
 events = typer.Typer()
 _RETRIES_PER_COMMAND: Final = 200
-_EVENT_ID: Final = re.compile(r"(?:[0-9a-f]+-)?order-([0-9]{1,16})-(paid|cancelled)")
 
 Limit = Annotated[int, typer.Option(envvar="JANGTEO_LIMIT", min=1, max=1_000, help="At most this many events.")]
-
-
-class _EventId(msgspec.Struct):
-    id: str
-
-
-_decode_id = msgspec.json.Decoder(_EventId).decode
 
 
 @events.callback(invoke_without_command=True)
@@ -45,20 +39,15 @@ def about(context: typer.Context) -> None:
 
 
 @events.command()
-def status(
-    database: Database = Settings.database,
-    as_json: Annotated[
-        bool, typer.Option("--json", envvar="JANGTEO_JSON", help="One JSON object, for programs.")
-    ] = False,
-) -> None:
+def status(database: Database = Settings.database, as_json: Json = False) -> None:
     """Show how many events wait and for how long, how many failed, the last error, and the rate."""
     with _connected(database) as connection, connection.snapshot(system_clock()) as snapshot:
         state = event_queries.read_state(snapshot)
     if as_json:
-        typer.echo(msgspec.json.encode(state).decode())
+        say_json(state)
         return
     for line in status_lines(state):
-        typer.echo(line)
+        say(line)
 
 
 @events.command("list")
@@ -71,7 +60,7 @@ def list_events(
         bool,
         typer.Option(
             "--dead-letters",
-            envvar="JANGTEO_DEAD_LETTERS",
+            envvar="JANGTEO_ONLY_DEAD_LETTERS",
             help="Only events that the platform rejected, retrying or dead letters, with its reason.",
         ),
     ] = False,
@@ -85,6 +74,7 @@ def list_events(
             help="Only events with a smaller outbox id, for the next page.",
         ),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """List events, the newest first."""
     if waiting and dead_letters:
@@ -94,11 +84,14 @@ def list_events(
         read = event_queries.read_waiting_events if waiting else event_queries.read_failed_events
     with _connected(database) as connection, connection.snapshot(system_clock()) as snapshot:
         found = read(snapshot, before, limit + 1)
+    next_before = found[limit - 1].outbox_id if len(found) > limit else None
+    if as_json:
+        say_json({"events": [EventStatus.of(event) for event in found[:limit]], "nextBefore": next_before})
+        return
     for event in found[:limit]:
-        event_id = _decode_id(event.text).id
-        typer.echo(f"{event.outbox_id:>10}  {timestamp(event.happened_at)}  {event_id:<40}  {delivery_status(event)}")
-    if len(found) > limit:
-        typer.echo(f"More: --before {found[limit - 1].outbox_id}")
+        say(f"{event.outbox_id:>10}  {timestamp(event.happened_at)}  {id_of(event):<40}  {delivery_status(event)}")
+    if next_before is not None:
+        say(f"More: --before {next_before}")
 
 
 @events.command()
@@ -107,19 +100,24 @@ def show(
         str, typer.Argument(metavar="ID", help="An event's id as events list shows it, such as order-236-paid.")
     ],
     database: Database = Settings.database,
+    as_json: Json = False,
 ) -> None:
     """Show one event: its delivery status, and the text that is sent."""
     with _connected(database) as connection:
-        found = _find(connection, event)
-    typer.echo(f"# {delivery_status(found)}")
-    typer.echo(msgspec.json.format(found.text, indent=2))
+        found = find_event(connection, event)
+    if as_json:
+        say_json({"status": EventStatus.of(found), "event": msgspec.json.decode(found.text)})
+        return
+    say(f"# {delivery_status(found)}")
+    # Escaped as JSON, and nothing is hidden in it: it is what the shop sends, and valid as it is printed.
+    typer.echo(escape_json(msgspec.json.format(found.text, indent=2)))
 
 
 @events.command()
 def retry(
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Failed events.")] = None,
     dead_letters: Annotated[
-        bool, typer.Option("--dead-letters", envvar="JANGTEO_DEAD_LETTERS", help="All dead letters.")
+        bool, typer.Option("--dead-letters", envvar="JANGTEO_ALL_DEAD_LETTERS", help="All dead letters.")
     ] = False,
     database: Database = Settings.database,
 ) -> None:
@@ -128,15 +126,18 @@ def retry(
         raise typer.BadParameter("name events by their ids, or all dead letters with --dead-letters")
     with _connected(database) as connection:
         if ids:
-            found = [_find(connection, each) for each in ids]
+            found = [find_event(connection, each) for each in ids]
             for event in found:
                 if event.attempts is None:
-                    raise typer.BadParameter(f"{_decode_id(event.text).id} has not failed: {delivery_status(event)}")
+                    raise typer.BadParameter(f"{id_of(event)} has not failed: {delivery_status(event)}")
             count = len(found)
             submit(connection, RetryEvents(tuple(event.outbox_id for event in found)))
         else:
             count = _retry_all(connection)
-    typer.echo(f"{count:,} to be retried, within a second if a relay is running.")
+    if count:
+        say(f"{count:,} to be retried, within a second if a relay is running.")
+    else:
+        say("There are no dead letters.")
 
 
 @events.command()
@@ -171,21 +172,26 @@ def replay(
             span = f"{timestamp(unfinished.since)} to {timestamp(unfinished.until)}"
             raise typer.BadParameter(f"a replay of {span} is running: wait until it is finished")
         if not count:
-            typer.echo("No sent event of that time is still kept.")
+            say("No sent event of that time is still kept.")
             return
         submit(connection, StartReplay(start, end))
         if wait:
             follow(connection, count)
         else:
-            typer.echo(f"{count:,} events to be sent again.")
+            say(f"{count:,} events to be sent again.")
 
 
 @events.command()
 def resume(database: Database = Settings.database) -> None:
     """Send again to a platform that stopped the relay with HTTP 410."""
     with _connected(database) as connection:
+        with connection.snapshot(system_clock()) as snapshot:
+            platform = read_platform(snapshot)
+        if platform is None or platform.stopped_at is None:
+            say("No platform has stopped the relay: there is nothing to resume.")
+            return
         submit(connection, ResumePlatform())
-    typer.echo("Sending resumes, within seconds if a relay is running.")
+    say(f"Sending resumes, to {platform.name}, within seconds if a relay is running.")
 
 
 @contextmanager
@@ -205,20 +211,6 @@ def _retry_all(connection: Connection) -> int:
             return count
         submit(connection, RetryEvents(tuple(outbox_ids)))
         count += len(outbox_ids)
-
-
-def _find(connection: Connection, event: str) -> KeptEvent:
-    parts = _EVENT_ID.fullmatch(event)
-    if parts is None:
-        raise typer.BadParameter(f"{event} is not an event's id: they look like order-236-paid")
-    with connection.snapshot(system_clock()) as snapshot:
-        found = event_queries.read_events_of(snapshot, int(parts[1]))
-    for each in found:
-        event_id = _decode_id(each.text).id
-        # The shop's name may be left out; if it is given, it must be this shop's.
-        if event_id == event or (event.startswith("order-") and event_id.endswith(f"-{event}")):
-            return each
-    raise typer.BadParameter(f"there is no event {event}, or it has been purged")
 
 
 def _parse_timestamp(text: str, option: str) -> datetime:

@@ -1,6 +1,9 @@
 """`jangteo`: all commands. A failed command prints one line to standard error and sets the exit code; no traceback."""
 
+import os
 import sys
+import traceback
+from types import TracebackType
 from typing import Annotated, Final
 
 import typer
@@ -11,10 +14,12 @@ from jangteo.cli.copy import copy
 from jangteo.cli.doctor import doctor
 from jangteo.cli.events import events
 from jangteo.cli.migrate import migrate
+from jangteo.cli.output import hide_secrets_of, say
 from jangteo.cli.relay import relay
 from jangteo.cli.serve import serve
 from jangteo.cli.top import top
 from jangteo.delivery.sinks.base import InvalidPlatform
+from jangteo.foreign_text import one_line
 from jangteo.storage.copying import AuditFailed
 from jangteo.storage.errors import StorageError
 
@@ -26,7 +31,7 @@ _SUMMARY: Final = "A commerce core for rush hours: exact balances, stock, coupon
 app = typer.Typer(
     name="jangteo",
     help=_SUMMARY,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -42,7 +47,7 @@ app.add_typer(top, name="top")
 
 def _print_version(requested: bool) -> None:  # noqa: FBT001 - the shape of an option's callback
     if requested:
-        typer.echo(f"jangteo {__version__}")
+        say(f"jangteo {__version__}")
         raise typer.Exit
 
 
@@ -61,6 +66,10 @@ def show_help(
 
 def main() -> None:
     """Run the command, and exit with its code."""
+    # Until a command that logs replaces it.
+    sys.excepthook = _print_defect
+    hide_secrets_of(os.environ)
+    _ignore_service_links()
     try:
         code = app(standalone_mode=False)
     except typer.TyperException as error:
@@ -80,7 +89,17 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _print_defect(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+    # It may quote what a driver said.
+    say("".join(traceback.format_exception(error)), error=True)
+
+
+def _ignore_service_links() -> None:
+    """Kubernetes sets JANGTEO_PORT to tcp://… for a service named jangteo; that is not the port to listen on."""
+    if os.environ.get("JANGTEO_PORT", "").startswith("tcp://"):
+        del os.environ["JANGTEO_PORT"]
+
+
 def _fail(message: str, code: int) -> int:
-    line = " ".join(message.split())
-    print(f"jangteo: {line}", file=sys.stderr)  # noqa: T201 - a failed command's one line
+    say(f"jangteo: {one_line(message)}", error=True)
     return code

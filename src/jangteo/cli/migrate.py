@@ -1,10 +1,10 @@
 """`jangteo migrate`: creates the schema of a database, or brings it to this version."""
 
-import typer
-
-from jangteo.cli.options import Database, without_password
+from jangteo.cli.options import Database
+from jangteo.cli.output import say
 from jangteo.settings import Settings
 from jangteo.storage.urls import open_storage
+from jangteo.url_secrets import shown_url
 
 
 def migrate(database: Database = Settings.database) -> None:
@@ -13,5 +13,5 @@ def migrate(database: Database = Settings.database) -> None:
     notices = storage.prepare()
     storage.close()
     for notice in notices:
-        typer.echo(notice)
-    typer.echo(f"{without_password(database)} is ready for this version.")
+        say(notice)
+    say(f"{shown_url(database)} is ready for this version.")

@@ -1,7 +1,6 @@
 """Opens the shop of a command that doesn't serve it."""
 
-import typer
-
+from jangteo.cli.output import say
 from jangteo.storage.port import Storage
 from jangteo.storage.urls import open_storage
 
@@ -13,5 +12,5 @@ def open_shop(database: str, *, writes: bool = False) -> Storage:
     """
     storage = open_storage(database)
     for notice in storage.check(writes=writes):
-        typer.echo(notice, err=True)
+        say(notice, error=True)
     return storage

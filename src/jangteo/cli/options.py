@@ -1,6 +1,5 @@
 """Options that several commands share."""
 
-import re
 from typing import Annotated
 
 import typer
@@ -34,6 +33,7 @@ PlatformSecret = Annotated[
         show_envvar=True,
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", envvar="JANGTEO_JSON", help="One JSON object, for programs.")]
 KeepEvents = Annotated[
     float,
     typer.Option(
@@ -65,8 +65,3 @@ Hold = Annotated[
         "at most --database-timeout.",
     ),
 ]
-
-
-def without_password(database: str) -> str:
-    """Return the URL with its password replaced, in the user part as well as in the query."""
-    return re.sub(r"(password=)[^&]*", r"\1…", re.sub(r"(?<=//)([^:/@]*):[^/]*@", r"\1:…@", database))

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Final
 
-import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from jangteo.cli.output import say
 
 _LINE_INTERVAL_S: Final = 5.0
 
@@ -44,6 +45,6 @@ def _print_lines(line: Callable[[float], str]) -> ReportProgress:
         nonlocal printed_at
         if monotonic() - printed_at >= _LINE_INTERVAL_S:
             printed_at = monotonic()
-            typer.echo(line(done))
+            say(line(done))
 
     return report

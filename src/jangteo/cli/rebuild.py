@@ -8,10 +8,10 @@ from functools import partial
 from time import monotonic
 from typing import NamedTuple
 
-import typer
 import uvloop
 
 from jangteo.app import reads_of, system_clock
+from jangteo.cli.output import say
 from jangteo.cli.progress import show_progress
 from jangteo.engine.backfill import Backfill, BackfillAborted
 from jangteo.engine.commands import Commands
@@ -40,7 +40,7 @@ def rebuild_window(settings: Settings, storage: Storage, days: int) -> Rebuilt:
     try:
         return uvloop.run(_rebuild(settings, storage, days))
     except BackfillAborted:
-        typer.echo("Aborted: the best sellers are as before.")
+        say("Aborted: the best sellers are as before.")
         raise KeyboardInterrupt from None
     except WindowRetired:
         raise Unavailable(

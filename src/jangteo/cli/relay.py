@@ -3,7 +3,6 @@
 import asyncio
 import signal
 
-import typer
 import uvloop
 
 from jangteo import logs
@@ -16,15 +15,15 @@ from jangteo.cli.options import (
     KeepEvents,
     Platform,
     PlatformSecret,
-    without_password,
 )
-from jangteo.delivery.sinks.platforms import shown_platform
+from jangteo.cli.output import say
 from jangteo.doctor import log_durability
 from jangteo.engine import gc_tuning
 from jangteo.engine.commands import Commands
 from jangteo.engine.writer.thread import WriterThread
 from jangteo.settings import Settings
 from jangteo.storage.port import Storage
+from jangteo.url_secrets import shown_url
 
 
 def relay(
@@ -52,7 +51,7 @@ def relay(
     log_durability(storage)
     gc_tuning.tune_gc()
     uvloop.run(_run(settings, storage))
-    typer.echo("Closed. Unsent events are sent at the next start.")
+    say("Closed. Unsent events are sent at the next start.")
 
 
 async def _run(settings: Settings, storage: Storage) -> None:
@@ -72,8 +71,8 @@ async def _run(settings: Settings, storage: Storage) -> None:
     await commands.start()
     reads.start()
     event_relay.start()
-    typer.echo(f"The relay of {without_password(settings.database)} sends to {shown_platform(platform_of(settings))}")
-    typer.echo("Ctrl-C closes it.")
+    say(f"The relay of {shown_url(settings.database)} sends to {shown_url(platform_of(settings))}")
+    say("Ctrl-C closes it.")
     await closing.wait()
     await event_relay.stop()
     await commands.stop()

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from time import sleep
 from typing import Final
 
-import typer
-
 from jangteo.app import system_clock
+from jangteo.cli.output import say
 from jangteo.cli.progress import show_progress
 from jangteo.core.book import Command
 from jangteo.core.relay import RecordReplayProgress
@@ -29,16 +28,16 @@ def follow(connection: Connection, count: int) -> None:
     """Show the progress of the unfinished replay of `count` events. Ctrl-C ends it and raises KeyboardInterrupt."""
     try:
         # Inside `try`: Ctrl-C may come as soon as this is printed.
-        typer.echo(f"{count:,} events to be sent again.")
+        say(f"{count:,} events to be sent again.")
         with show_progress("sending again", lambda done: f"{done:,.0f} of {count:,} sent again", count=count) as show:
             for replay in _steps(connection):
                 show(replay.sent_events)
     except KeyboardInterrupt:
         _end(connection)
-        typer.echo("Replay ended: the rest is not sent again.")
+        say("Replay ended: the rest is not sent again.")
         raise
     with connection.snapshot(system_clock()) as snapshot:
-        typer.echo(f"{read_replayed(snapshot):,} events sent again.")
+        say(f"{read_replayed(snapshot):,} events sent again.")
 
 
 def _steps(connection: Connection) -> Iterator[Replay]:

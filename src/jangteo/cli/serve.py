@@ -9,7 +9,7 @@ import typer
 
 from jangteo import demo, logs
 from jangteo.api.http import server
-from jangteo.app import Shop, platform_of, system_clock
+from jangteo.app import Shop, system_clock
 from jangteo.cli.options import (
     Database,
     DatabaseTimeout,
@@ -17,9 +17,9 @@ from jangteo.cli.options import (
     KeepEvents,
     Platform,
     PlatformSecret,
-    without_password,
 )
-from jangteo.delivery.sinks.platforms import shown_platform
+from jangteo.cli.output import say
+from jangteo.cli.start_lines import start_lines
 from jangteo.doctor import log_durability
 from jangteo.engine import gc_tuning
 from jangteo.settings import LOOPBACK, Settings
@@ -140,18 +140,19 @@ def serve(
     if writers > 1 and not shop.storage.shared:
         raise typer.BadParameter("--writers above 1 needs PostgreSQL; SQLite runs one write transaction at a time")
     for notice in shop.storage.prepare():
-        typer.echo(notice)
+        say(notice)
     log_durability(shop.storage)
     try:
         filled = settings.demo and demo.fill(shop.storage, system_clock)
         signals = _StopSignals()
-        _announce(settings, listening.getsockname()[1], filled=filled)
+        for line in start_lines(settings, shop.storage, listening.getsockname()[1], filled=filled):
+            say(line)
         if workers > 1:
             run_workers(settings, workers, listening, lambda: signals.received)
         else:
             gc_tuning.tune_gc()
             server.serve(shop, listening, lambda: signals.received)
-        typer.echo("Closed. Every acknowledged change is on disk.")
+        say("Closed. Every acknowledged change is on disk.")
     finally:
         shop.storage.close()
 
@@ -184,34 +185,3 @@ class _StopSignals:
 
     def _receive(self, signal_number: int, _: object) -> None:
         self.received.append(signal_number)
-
-
-def _events_target(settings: Settings) -> str:
-    return shown_platform(platform_of(settings)) if settings.relay else "sent by jangteo relay"
-
-
-def _announce(settings: Settings, port: int, *, filled: bool) -> None:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    address = f"http://{host}:{port}"
-    if settings.demo:
-        typer.echo(
-            "The demo shop is ready: 20 users, 16 products, a campaign, three days of orders."
-            if filled
-            else "The database already holds a shop; --demo added nothing."
-        )
-    typer.echo(f"Jangteo is open at {address}")
-    typer.echo(f"  documentation  {address}/schema")
-    typer.echo(f"  database       {without_password(settings.database)}")
-    typer.echo(f"  events         {_events_target(settings)}")
-    if settings.host not in LOOPBACK:
-        typer.echo(
-            f"  CAUTION: {settings.host} is not loopback. Anyone who can reach port {port} can charge balances,\n"
-            "  change prices and cancel orders. Let only your own servers reach it."
-        )
-    json_header = "-H 'content-type: application/json'"
-    typer.echo("Try:")
-    typer.echo(f"  curl {address}/products/top")
-    typer.echo(f"  curl {address}/users/1/balance")
-    typer.echo(f"  curl {address}/orders {json_header} -H 'idempotency-key: first-order' \\")
-    typer.echo("""    -d '{"userId": 1, "items": [{"productId": 3, "quantity": 1}]}'""")
-    typer.echo("Ctrl-C stops it.")

@@ -5,13 +5,13 @@ from contextlib import closing
 from datetime import datetime
 from typing import Annotated
 
-import msgspec
 import typer
 
 from jangteo import logs
 from jangteo.app import system_clock
 from jangteo.cli.opening import open_shop
-from jangteo.cli.options import Database
+from jangteo.cli.options import Database, Json
+from jangteo.cli.output import say, say_json
 from jangteo.cli.rebuild import rebuild_window
 from jangteo.core.best_sellers import DEFAULT_DAYS, MAX_DAYS
 from jangteo.settings import Settings
@@ -31,18 +31,16 @@ def about(context: typer.Context) -> None:
 @top.command()
 def status(
     database: Database = Settings.database,
-    as_json: Annotated[
-        bool, typer.Option("--json", envvar="JANGTEO_JSON", help="One JSON object, for programs.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Show each window, how far it is refreshed, and how many deltas wait."""
     with closing(_opened(database).connect()) as connection, connection.snapshot(system_clock()) as snapshot:
         shown = read_status(snapshot)
     if as_json:
-        typer.echo(msgspec.json.encode(shown).decode())
+        say_json(shown)
         return
     for line in _lines(shown):
-        typer.echo(line)
+        say(line)
 
 
 @top.command()
@@ -55,9 +53,9 @@ def rebuild(
 ) -> None:
     """Rebuild a window from the orders. Until that is done, the active one answers. Ctrl-C aborts it."""
     storage, window = _opened(database), _count(days, "day")
-    typer.echo(f"Rebuilding the best sellers of {window}.")
+    say(f"Rebuilding the best sellers of {window}.")
     rebuilt = rebuild_window(Settings(database=database), storage, days)
-    typer.echo(f"{_count(rebuilt.products, 'product')} sold in {window}, backfilled in {rebuilt.took_s:,.1f} s.")
+    say(f"{_count(rebuilt.products, 'product')} sold in {window}, backfilled in {rebuilt.took_s:,.1f} s.")
 
 
 def _opened(database: str) -> Storage:

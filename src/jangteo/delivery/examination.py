@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Final
 
 from jangteo.delivery.sinks.base import InvalidPlatform, PlatformUnavailable
-from jangteo.delivery.sinks.platforms import open_sink, shown_platform
+from jangteo.delivery.sinks.platforms import open_sink
 from jangteo.storage.diagnosis import Diagnosis, danger, note, ok
 from jangteo.storage.free_disk import examine_disk
+from jangteo.url_secrets import shown_url
 
 PROBE_TIMEOUT_S: Final = 5.0
 _SUBJECT: Final = "platform"
@@ -20,7 +21,7 @@ async def examine_platform(url: str, secret: str | None, shop_files: Collection[
         sink = open_sink(url, secret, shop_files)
     except InvalidPlatform as error:
         return [danger(_SUBJECT, str(error), "a server with this platform doesn't start")]
-    shown = shown_platform(url)
+    shown = shown_url(url)
     try:
         found = f"{shown} {await sink.probe(PROBE_TIMEOUT_S)}"
     except PlatformUnavailable as error:

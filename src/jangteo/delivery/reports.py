@@ -5,7 +5,8 @@ from typing import Final
 
 from jangteo.core.relay import RecordPlatformStatus
 from jangteo.delivery.sender import Sender
-from jangteo.delivery.sinks.base import one_line
+from jangteo.delivery.sinks.base import REASON_CHARACTERS
+from jangteo.foreign_text import one_line
 
 REPORT_INTERVAL_S: Final = 2.0
 
@@ -32,7 +33,7 @@ class Reports:
 
     async def report_failure(self, reason: str, *, stopped: bool = False) -> None:
         """Report that the platform is unavailable, or has stopped the relay. Raises what `Sender.submit` raises."""
-        reason = one_line(reason)
+        reason = one_line(reason, REASON_CHARACTERS)
         if stopped or reason != self._failure or self._is_interval_over():
             self._failure = reason
             await self._report(stopped=stopped)

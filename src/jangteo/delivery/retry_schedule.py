@@ -4,7 +4,8 @@ from typing import Final
 
 from jangteo.core.entities import FailedEvent
 from jangteo.delivery.ordering import Unsent
-from jangteo.delivery.sinks.base import one_line
+from jangteo.delivery.sinks.base import REASON_CHARACTERS
+from jangteo.foreign_text import one_line
 
 RETRY_DELAYS_S: Final = (1.0, 5.0, 25.0, 125.0)
 _BLOCKED: Final = "waits for an earlier event of its order"
@@ -23,4 +24,5 @@ def failed_event(unsent: Unsent, outbox_id: int, attempts: int) -> FailedEvent:
     if unsent.reason is None:
         return FailedEvent(outbox_id, unsent.order_id, attempts, _BLOCKED, next_attempt_in_s=0)
     attempts += 1
-    return FailedEvent(outbox_id, unsent.order_id, attempts, one_line(unsent.reason), next_delay_s(attempts))
+    reason = one_line(unsent.reason, REASON_CHARACTERS)
+    return FailedEvent(outbox_id, unsent.order_id, attempts, reason, next_delay_s(attempts))

@@ -1,8 +1,13 @@
 """The errors of a database. Each side translates its driver's errors to these, in one function."""
 
+from jangteo.foreign_text import one_line
+
 
 class StorageError(Exception):
-    """An operation on the database failed."""
+    """An operation on the database failed. The message, which may quote a driver or a server, becomes one safe line."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(message))
 
 
 class CannotOpen(StorageError):

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Final
 
+from jangteo.redaction import redaction
 from jangteo.storage.errors import CannotOpen
 from jangteo.storage.port import Storage
 from jangteo.storage.postgres.server import PostgresStorage
 from jangteo.storage.sqlite.file import SqliteStorage
+from jangteo.url_secrets import secrets_of
 
 _LEASE_SUFFIX: Final = ".relay.lock"
 _SUFFIXES: Final = ("", "-wal", "-shm", ".lock", _LEASE_SUFFIX)
@@ -44,7 +46,11 @@ def same_database(one: str, other: str) -> bool:
 
 
 def open_storage(url: str) -> Storage:
-    """Return the storage that a URL names, without changing anything. Raises CannotOpen if it can't be used."""
+    """Return the storage that a URL names, without changing anything. Raises CannotOpen if it can't be used.
+
+    The URL's secrets are hidden from now on.
+    """
+    redaction.hide(secrets_of(url))
     path = sqlite_path(url)
     if path is not None:
         storage = SqliteStorage(path)

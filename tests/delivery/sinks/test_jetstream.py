@@ -12,11 +12,12 @@ import nats
 import pytest
 import uvloop
 from nats.aio.msg import Msg
+from nats.errors import Error
 
 from jangteo.delivery.sinks import jetstream
 from jangteo.delivery.sinks.base import PlatformUnavailable
 from jangteo.delivery.sinks.jetstream import JetStream
-from jangteo.delivery.sinks.nats_connection import Connection
+from jangteo.delivery.sinks.nats_connection import Connection, describe
 from jangteo.delivery.sinks.urls import parse_address
 from tests.nats_server import NatsServer, running_nats
 from tests.sent_events import closed_after, event, ids
@@ -302,3 +303,7 @@ def test_one_reachable_host_of_several_is_enough(server: NatsServer) -> None:
 
     run(scenario())
     assert kept_ids(server) == ids(FIVE)
+
+
+def test_what_a_server_says_is_one_line_that_can_be_printed() -> None:
+    assert describe(Error("nats: 'no\x1b[2J'\r\n\x9bx")) == "'no\\x1b[2J' \\x9bx"

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from jangteo.delivery.sinks.base import InvalidPlatform
-from jangteo.delivery.sinks.platforms import Nowhere, open_sink, shown_platform
+from jangteo.delivery.sinks.extras import how_to_install
+from jangteo.delivery.sinks.platforms import Nowhere, open_sink
 from jangteo.delivery.sinks.urls import parse_address
+from jangteo.url_secrets import shown_url
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -62,6 +64,9 @@ def test_an_unusable_file_is_an_error_in_one_line(tmp_path: Path, url: str, reas
         ("nats://ann:pa55@host/orders?token=pa55", "it knows none"),
         ("nats://ann:pa55@one,bob:pa55@two/orders", "must share one"),
         ("nats://ann:pa55,word@host/orders", "HOST or HOST:PORT"),
+        ("nats://ann:5,pa55@host/orders", "write each as %XX"),
+        ("nats://ann:55/pa55@host", "write each as %XX"),
+        ("kafka://ann:55/pa55@host:9092/orders", "write each as %XX"),
         ("tls://host", "tls://HOST/SUBJECT"),
         ("kafka://ann:pa55@host:9092", "kafka://HOST:PORT/TOPIC"),
         ("kafka://ann:pa55@host:9092/a/b", "kafka://HOST:PORT/TOPIC"),
@@ -82,7 +87,7 @@ def test_a_malformed_url_is_an_error_in_one_line_without_its_password(url: str, 
     assert reason in str(error.value)
     assert "\n" not in str(error.value)
     assert "pa55" not in str(error.value)
-    assert "pa55" not in shown_platform(url)
+    assert "pa55" not in shown_url(url)
 
 
 @pytest.mark.parametrize("url", ["none", "file:events.jsonl", "nats://host/orders", "kafka://host:9092/orders"])
@@ -137,12 +142,15 @@ def test_an_address_has_decoded_credentials_and_does_not_show_them() -> None:
         ("file:/var/events.jsonl", "file:/var/events.jsonl"),
         ("http://host/x", "http://host/x"),
         ("https://ann:pa55@host:1/x/y?key=pa55&flag#pa55", "https://ann:***@host:1/x/y?key=***&***"),
-        ("https://ann@host/@me", "https://ann@host/@me"),
+        ("https://t0ken@host/@me", "https://***@host/@me"),
         ("https://host/@me", "https://host/@me"),
-        ("https://ann:pa/55@host/x", "https://***@host/x"),
+        ("https://ann:pa/55@host/x", "https://***"),
         ("nats://pa55@one,two:1/orders", "nats://***@one,two:1/orders"),
         ("tls://ann:pa55@one,ann:pa55@two/orders", "tls://ann:***@one,ann:***@two/orders"),
-        ("nats://ann:pa,55@one/orders", "nats://***,***@one/orders"),
+        ("nats://ann:pa,55@one/orders", "nats://***"),
+        ("nats://ann:5,pa55@one/orders", "nats://***"),
+        ("https://host/hooks/T024/pa55word", "https://host/hooks/***/***"),
+        ("https://ann:@host/events", "https://***:@host/events"),
         (
             "kafka://ann:pa55@one:1/orders?security=sasl_ssl&x=pa55",
             "kafka://ann:***@one:1/orders?security=sasl_ssl&x=***",
@@ -150,7 +158,7 @@ def test_an_address_has_decoded_credentials_and_does_not_show_them() -> None:
     ],
 )
 def test_a_platform_is_shown_without_its_secrets(url: str, shown: str) -> None:
-    assert shown_platform(url) == shown
+    assert shown_url(url) == shown
 
 
 @pytest.mark.parametrize(
@@ -169,7 +177,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, url: str, cli
     with pytest.raises(InvalidPlatform) as error:
         open_sink(url)
     kind = url.partition(":")[0]
-    assert str(error.value) == f"{kind}:// needs the extra \"{extra}\": pip install 'jangteo[{extra}]'"
+    assert str(error.value) == f'{kind}:// needs the extra "{extra}": {how_to_install(extra)}'
 
 
 CLIENT_MODULES = {

@@ -3,11 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
-_REASON_CHARACTERS: Final = 500
+from jangteo.foreign_text import one_line
+
+REASON_CHARACTERS: Final = 500
+"""The longest reason that is stored and shown."""
 
 
 class InvalidPlatform(Exception):
     """The platform's URL, secret or client library is unusable; the message is one line for the operator."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 class PlatformUnavailable(Exception):
@@ -18,12 +24,15 @@ class PlatformUnavailable(Exception):
 
     def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
         """`retry_after_s`: how long the platform has asked to be left alone."""
-        super().__init__(reason)
+        super().__init__(one_line(reason, REASON_CHARACTERS))
         self.retry_after_s = retry_after_s
 
 
 class PlatformGone(Exception):
     """The platform wants no more events, ever; the message quotes its answer, in one line."""
+
+    def __init__(self, answer: str) -> None:
+        super().__init__(one_line(answer, REASON_CHARACTERS))
 
 
 class Sink(Protocol):
@@ -44,9 +53,3 @@ class Sink(Protocol):
 
     async def close(self) -> None:
         """Close what is open to the platform."""
-
-
-def one_line(reason: str) -> str:
-    """Return a platform's message as one line of printable characters, short enough to be stored and read."""
-    printable = "".join(each if each.isprintable() else " " for each in reason[: 4 * _REASON_CHARACTERS])
-    return " ".join(printable.split())[:_REASON_CHARACTERS]

@@ -7,6 +7,9 @@ from typing import Final, NamedTuple
 
 import aiohttp
 
+from jangteo.delivery.sinks.bounded_responses import RESPONSE_MAX_BYTES, TOO_LONG
+from jangteo.foreign_text import decode, one_line
+
 RETRY_AFTER_MAX_S: Final = 3_600.0
 """The longest wait that a platform can ask for."""
 _DESCRIBED_CHARACTERS: Final = 200
@@ -21,10 +24,7 @@ class HttpResponse(NamedTuple):
 
     def describe(self) -> str:
         """Return a line like `HTTP 422: the body's text`."""
-        text = "".join(
-            character if character.isprintable() else " " for character in self.body.decode(errors="replace")
-        )
-        return f"HTTP {self.status}: {' '.join(text.split())[:_DESCRIBED_CHARACTERS]}".rstrip(": ")
+        return f"HTTP {self.status}: {one_line(decode(self.body), _DESCRIBED_CHARACTERS)}".rstrip(": ")
 
 
 def parse_retry_after(retry_after: str | None) -> float | None:
@@ -59,6 +59,8 @@ def describe_error(error: Exception) -> str:  # noqa: PLR0911 - one for each kin
             return "the connection was closed without a response"
         case aiohttp.ClientPayloadError():
             return "the response was cut off"
+        case OSError() if error.errno == TOO_LONG:
+            return f"the response has more than {RESPONSE_MAX_BYTES // 2**20} MiB"
         case OSError():
             return f"the connection broke: {_reason(error)}"
         case _:

@@ -7,8 +7,9 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from jangteo.delivery.sinks.base import PlatformUnavailable
+from jangteo.delivery.sinks.base import REASON_CHARACTERS, PlatformUnavailable
 from jangteo.delivery.sinks.event_fields import EventFields
+from jangteo.foreign_text import one_line
 
 CLOSE_TIMEOUT_S: Final = 0.1
 """How long a closing producer waits for the reports of purged records."""
@@ -102,7 +103,7 @@ def count_partitions(settings: Mapping[str, Any], topic: str, timeout_s: float) 
 
 def describe(error: KafkaError) -> str:
     """Return the client's message in one line."""
-    return " ".join(error.str().split())
+    return one_line(error.str(), REASON_CHARACTERS)
 
 
 def _headers(record: EventFields) -> list[tuple[str, str | bytes | None]]:

@@ -16,10 +16,11 @@ from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
 from nats.js.errors import NotFoundError, ServiceUnavailableError
 
-from jangteo.delivery.sinks.base import PlatformUnavailable
+from jangteo.delivery.sinks.base import REASON_CHARACTERS, PlatformUnavailable
 from jangteo.delivery.sinks.event_fields import READ_ID
 from jangteo.delivery.sinks.nats_login import TlsContext, login_options
 from jangteo.delivery.sinks.urls import Address
+from jangteo.foreign_text import one_line
 
 _CONNECT_TIMEOUT_S: Final = 5
 _YIELD_EVERY: Final = 100
@@ -170,7 +171,7 @@ class Connection:
             self._fail(f"the stream says: {description}")
 
     def _reject(self, index: int, reason: str) -> None:
-        self._rejected[index] = " ".join(reason.split())
+        self._rejected[index] = one_line(reason, REASON_CHARACTERS)
         self._unacknowledged.discard(index)
 
     def _end_complete_window(self) -> None:
@@ -198,4 +199,4 @@ def _no_stream(subject: str) -> str:
 
 def describe(error: Exception) -> str:
     """Return the client's message in one line."""
-    return " ".join((str(error) or type(error).__name__).removeprefix("nats: ").split())
+    return one_line((str(error) or type(error).__name__).removeprefix("nats: "), REASON_CHARACTERS)

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Final
 
 from jangteo.delivery.sinks.base import InvalidPlatform, Sink
+from jangteo.delivery.sinks.extras import how_to_install
 from jangteo.delivery.sinks.json_lines import JsonLines
-from jangteo.delivery.sinks.urls import Address, parse_address, shown_platform
-
-__all__ = ["Nowhere", "open_sink", "shown_platform"]
+from jangteo.delivery.sinks.signing import forms_of
+from jangteo.delivery.sinks.urls import Address, parse_address
+from jangteo.redaction import redaction
+from jangteo.url_secrets import secrets_of
 
 
 class Nowhere:
@@ -32,6 +34,9 @@ def open_sink(url: str, secret: str | None = None, shop_files: Collection[Path] 
     Raises InvalidPlatform if the kind is unknown, the URL or secret is unusable, the kind's extra isn't installed, or
     the file is one of `shop_files`. Doesn't connect: a platform that isn't up now may be up later.
     """
+    redaction.hide(secrets_of(url))
+    if secret is not None:
+        redaction.hide(forms_of(secret))
     kind = url.partition(":")[0].lower()
     if secret is not None and kind not in _SIGNED:
         raise InvalidPlatform("a secret is only for an HTTP platform")
@@ -48,7 +53,7 @@ def open_sink(url: str, secret: str | None = None, shop_files: Collection[Path] 
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _CLIENTS:
             raise
-        raise InvalidPlatform(f"{kind}:// needs the extra \"{extra}\": pip install 'jangteo[{extra}]'") from None
+        raise InvalidPlatform(f'{kind}:// needs the extra "{extra}": {how_to_install(extra)}') from None
 
 
 def _open_file(url: str, shop_files: Collection[Path]) -> Sink:

@@ -2,13 +2,14 @@
 
 import base64
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Final
 
 from jangteo.delivery.sinks.base import InvalidPlatform
 
 _PREFIX: Final = "whsec_"
+_URL_SAFE: Final = str.maketrans("+/", "-_")
 
 
 def read_secret(text: str) -> bytes:
@@ -24,6 +25,12 @@ def read_secret(text: str) -> bytes:
             f'echo "{_PREFIX}$(openssl rand -base64 32)"'
         )
     return key
+
+
+def forms_of(secret: str) -> Iterator[str]:
+    """Yield the forms in which a secret may appear, whether or not it is well-formed."""
+    encoded = secret.removeprefix(_PREFIX)
+    yield from (encoded, encoded.rstrip("="), encoded.translate(_URL_SAFE))
 
 
 def signature_headers(key: bytes, body: bytes, now: int) -> Mapping[str, str]:

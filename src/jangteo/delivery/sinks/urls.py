@@ -1,4 +1,4 @@
-"""Platform URLs: parsing them, and showing them without their secrets."""
+"""Platform URLs: their parts."""
 
 import re
 from dataclasses import dataclass, field
@@ -6,12 +6,10 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from jangteo.delivery.sinks.base import InvalidPlatform
+from jangteo.url_secrets import is_torn
 
 _HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:\[\]@/,%]+)(?::(?P<port>[0-9]{1,5}))?")
 _HIGHEST_PORT: Final = 65_535
-_HIDDEN: Final = "***"
-_HARMLESS: Final = frozenset({"mechanism", "security"})
-"""Query parameters whose values are shown; others may be secrets."""
 
 
 class Host(NamedTuple):
@@ -72,29 +70,18 @@ def parse_address(url: str) -> Address:
         raise InvalidPlatform(
             f"the platform {kind}:// has several users: its hosts must share one (a comma is written %2C)"
         )
+    hosts = tuple(_host(kind, host) for _, _, host in split_hosts)
+    if is_torn(url):
+        raise InvalidPlatform(f"the platform {kind}:// has credentials with special characters: write each as %XX")
     user, password = _credentials(next(iter(credentials), None))
     return Address(
         kind=parts.scheme,
-        hosts=tuple(_host(kind, host) for _, _, host in split_hosts),
+        hosts=hosts,
         path=parts.path.removeprefix("/"),
         query=parts.query,
         user=user,
         password=password,
     )
-
-
-def shown_platform(url: str) -> str:
-    """Return a platform's URL for logs and status lines: without password, token and the query's unknown values."""
-    kind, has_hosts, rest = url.partition("://")
-    if not has_hosts:
-        return url
-    location, _, query = rest.partition("#")[0].partition("?")
-    authority = location.partition("/")[0]
-    if "@" not in authority and _is_torn(authority) and "@" in rest:
-        # A password with a slash or the like that is not percent-encoded looks like a part of the path.
-        return f"{kind}://{_HIDDEN}@{rest.rpartition('@')[2]}"
-    hosts = ",".join(_shown_host(kind, host) for host in authority.split(","))
-    return f"{kind}://{hosts}{location[len(authority) :]}{_shown_query(query)}"
 
 
 def _list(known: frozenset[str]) -> str:
@@ -119,30 +106,3 @@ def _host(kind: str, text: str) -> Host:
             f"the platform {kind}:// must name its host as HOST or HOST:PORT, with a port up to 65535"
         )
     return Host(found["host"], port)
-
-
-def _is_torn(authority: str) -> bool:
-    return any(_HOST.fullmatch(host) is None for host in authority.split(","))
-
-
-def _shown_host(kind: str, host: str) -> str:
-    credentials, at, name = host.rpartition("@")
-    if not at:
-        # Perhaps a piece of a password with a comma in it.
-        return name if _HOST.fullmatch(name) else _HIDDEN
-    user, has_password, _ = credentials.partition(":")
-    if has_password:
-        return f"{user}:{_HIDDEN}@{name}"
-    # For NATS, a user without a password is a token.
-    return f"{_HIDDEN if kind in {'nats', 'tls'} else user}@{name}"
-
-
-def _shown_query(query: str) -> str:
-    if not query:
-        return ""
-    shown = []
-    for pair in query.split("&"):
-        name, has_value, value = pair.partition("=")
-        # A parameter without a value may be a token.
-        shown.append(f"{name}={value if name in _HARMLESS else _HIDDEN}" if has_value else _HIDDEN)
-    return f"?{'&'.join(shown)}"

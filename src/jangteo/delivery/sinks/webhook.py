@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from jangteo.delivery.sinks.base import InvalidPlatform, PlatformGone, PlatformUnavailable, one_line
+from jangteo.delivery.sinks.base import InvalidPlatform, PlatformGone, PlatformUnavailable
+from jangteo.delivery.sinks.bounded_responses import BoundedConnector
 from jangteo.delivery.sinks.http_responses import HttpResponse, describe_error, parse_retry_after
 from jangteo.delivery.sinks.signing import read_secret, signature_headers
 from jangteo.delivery.sinks.urls import Address
@@ -76,7 +77,7 @@ class Webhook:
         except TimeoutError:
             raise PlatformUnavailable(f"no connection within {timeout_s:g} s") from None
         except (OSError, ValueError) as error:
-            raise PlatformUnavailable(f"can't connect: {one_line(str(error) or type(error).__name__)}") from None
+            raise PlatformUnavailable(f"can't connect: {str(error) or type(error).__name__}") from None
         writer.transport.abort()
         return "accepts TLS connections" if tls else "accepts connections"
 
@@ -124,6 +125,7 @@ class Webhook:
 
 def _open_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
+        connector=BoundedConnector(),
         # `_post` has one timeout for the whole request.
         timeout=aiohttp.ClientTimeout(total=None),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -133,14 +135,17 @@ def _open_session() -> aiohttp.ClientSession:
 
 
 async def _read_start(response: aiohttp.ClientResponse) -> bytes:
-    """Read up to `_READ_BYTES`; the connection is closed if there is more, since it can't be used again."""
+    """Read up to `_READ_BYTES`; the connection is closed if there is more, since it can't be used again.
+
+    The end of what was cut off is left out: a secret that is cut in two would not be recognized.
+    """
     read = bytearray()
     async for chunk in response.content.iter_any():
         read += chunk
         if len(read) > _READ_BYTES:
             response.close()
-            break
-    return bytes(read[:_READ_BYTES])
+            return bytes(read[: _READ_BYTES // 2])
+    return bytes(read)
 
 
 def _check(response: HttpResponse) -> None:

@@ -18,6 +18,7 @@ from typing import Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from jangteo.foreign_text import one_line
 from jangteo.storage.port import Row
 from jangteo.storage.postgres.pipeline import Pipeline
 from jangteo.storage.postgres.session_settings import state_settings
@@ -182,7 +183,7 @@ def _open(conninfo: str, timeout_s: float) -> Pipeline:
 
 
 def _reason(errors: Mapping[int, Exception], hosts: int) -> str:
-    reasons = dict.fromkeys(" ".join(str(error).split()) for error in errors.values())
+    reasons = dict.fromkeys(one_line(str(error)) for error in errors.values())
     if len(errors) < hosts:
         reasons["no answer yet" if hosts == 1 else f"no answer yet from {hosts - len(errors)} of {hosts} hosts"] = None
     return "; ".join(reasons)

@@ -16,6 +16,7 @@ import psycopg
 import structlog
 from psycopg import errors
 
+from jangteo.foreign_text import one_line
 from jangteo.storage import schema
 from jangteo.storage.errors import Broken, Conflict, StorageError, Unavailable, Unreachable
 from jangteo.storage.port import DATABASE_TIMEOUT_S, GuardedChange, Row, Session, Snapshot
@@ -54,7 +55,7 @@ def open_connection(url: str, timeout_s: float = DATABASE_TIMEOUT_S) -> psycopg.
 
 def translate(error: Exception) -> StorageError:
     """Translate an error of the driver to one of the port's; the only place that does."""
-    message = f"PostgreSQL: {_line(error)}"
+    message = f"PostgreSQL: {error}"
     if isinstance(error, _CONFLICTS) or _is_lost_guard(error):
         return Conflict(message)
     if _is_moved(error):
@@ -165,7 +166,7 @@ class PostgresConnection:
         try:
             return self._attempts.wait()
         except psycopg.Error as error:
-            raise Unreachable(f"PostgreSQL: {_line(error)}") from error
+            raise Unreachable(f"PostgreSQL: {error}") from error
 
     def _register(self, pipeline: Pipeline) -> None:
         """Insert this connection's row with its transaction counter."""
@@ -183,7 +184,7 @@ class PostgresConnection:
         except BaseException as error:
             lost = self._roll_back()
             if lost and isinstance(error, Exception):
-                raise _ConnectionLost(f"PostgreSQL: {_line(error)}") from error
+                raise _ConnectionLost(f"PostgreSQL: {error}") from error
             if not isinstance(error, psycopg.Error | OverflowError | ValueError):
                 raise
             if _is_moved(error):
@@ -214,8 +215,8 @@ class PostgresConnection:
                 # Whatever the error is: an unknown outcome must not be reported as a failure.
                 if monotonic() > deadline:
                     self._writer_id = None
-                    raise Unavailable(f"whether this was committed is not known: {_line(error)}") from error
-                log.warning("commit outcome unknown, retrying", reason=_line(error))
+                    raise Unavailable(f"whether this was committed is not known: {error}") from error
+                log.warning("commit outcome unknown, retrying", reason=one_line(str(error)))
                 self.close()
                 sleep(RESOLVE_PAUSE_S)
 
@@ -249,7 +250,3 @@ class _ConnectionLost(Conflict):
 
 def _now() -> int:
     return to_micros(datetime.now(UTC))
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -41,7 +41,7 @@ def examined(url: str) -> Iterator[psycopg.Connection[Row]]:
         with open_connection(url) as raw, cut_after(raw, TIMEOUT_S):
             yield raw
     except psycopg.Error as error:
-        raise CannotOpen(f"PostgreSQL can't be used: {' '.join(str(error).split())}") from error
+        raise CannotOpen(f"PostgreSQL can't be used: {error}") from error
 
 
 def examine_server(raw: psycopg.Connection[Row]) -> Iterator[Diagnosis]:

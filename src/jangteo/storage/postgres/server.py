@@ -30,6 +30,7 @@ from jangteo.storage.postgres.pooler import refuse_moving_backend
 from jangteo.storage.postgres.rights import check_may_create, check_may_read, check_may_write
 from jangteo.storage.postgres.search_path import read_tables
 from jangteo.storage.postgres.sequences import advance_sequences
+from jangteo.url_secrets import is_torn
 
 OLDEST_VERSION: Final = 14
 _MIGRATION_ATTEMPTS: Final = 10
@@ -61,6 +62,9 @@ class PostgresStorage:
         except psycopg.ProgrammingError:
             # The driver's message quotes the part it can't parse, which may be the password.
             raise CannotOpen(_INVALID_URL) from None
+        if is_torn(url):
+            # The library would take a piece of the password for a host or a name, and quote it.
+            raise CannotOpen(_INVALID_URL)
         self._url = url
 
     def prepare(self) -> Sequence[str]:
@@ -189,4 +193,4 @@ def _cause(error: Exception) -> BaseException:
 def _line(error: Exception) -> str:
     cause = _cause(error)
     message = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
-    return " ".join((message or str(cause)).split())
+    return message or str(cause)
