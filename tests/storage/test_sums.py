@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jangteo.core.limits import LARGEST
-from jangteo.storage.sums import bounded_sum, exact_sum, halves, whole
+from jangteo.storage.sums import HALF, bounded_sum, exact_sum, halves
 from tests.storage.shops import Shop
 
 NUMBERS = [
@@ -32,9 +32,12 @@ def test_a_bounded_sum_stays_at_its_bound(kept: Shop, numbers: list[int]) -> Non
     assert added_up(kept, BOUNDED, numbers) == (min(sum(numbers), LARGEST) if numbers else None,)
 
 
-@pytest.mark.parametrize("numbers", [*NUMBERS, [-1], [-(2**63)] * 9, [2**63 - 1, -(2**63), 5], [LARGEST, -LARGEST] * 3])
+@pytest.mark.parametrize(
+    "numbers", [*NUMBERS[1:], [-1], [-(2**63)] * 9, [2**63 - 1, -(2**63), 5], [LARGEST, -LARGEST] * 3]
+)
 def test_two_halves_make_the_exact_sum(kept: Shop, numbers: list[int]) -> None:
-    assert whole(*added_up(kept, HALVES, numbers)) == sum(numbers)
+    high, low = added_up(kept, HALVES, numbers)
+    assert high * HALF + low == sum(numbers)
 
 
 @pytest.mark.parametrize("numbers", [[1], [-3, 2], [2**63 - 1, 7, -(2**63)], [2**62] * 9 + [-(2**62)] * 9 + [5]])

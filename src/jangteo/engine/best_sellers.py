@@ -126,4 +126,4 @@ def _log_failure(error: Exception, retry_after_s: float) -> None:
     if isinstance(error, Unavailable):
         log.warning("refresh failed", reason=reason_of(error), retry_after_s=retry_after_s)
     else:
-        log.error("defect", exc_info=error)
+        log.error("defect", retry_after_s=retry_after_s, exc_info=error)

@@ -6,8 +6,8 @@ and put in again until its units are there.
 
 from typing import Final
 
+HALF: Final = 2**32
 _HALF_BITS: Final = 32
-_HALF: Final = 2**_HALF_BITS
 
 
 def bounded_sum(numbers: str, largest: int) -> str:
@@ -21,13 +21,11 @@ def bounded_sum(numbers: str, largest: int) -> str:
 
 
 def halves(numbers: str) -> str:
-    """SQL for two columns that `whole` makes the exact sum of. Either fits a BIGINT for up to 2^31 rows."""
+    """SQL for two columns `high` and `low`: the exact sum is `high * HALF + low`. NULL without rows.
+
+    Either fits a BIGINT for up to 2^31 rows.
+    """
     return f"CAST(SUM({_high(numbers)}) AS BIGINT), CAST(SUM({_low(numbers)}) AS BIGINT)"
-
-
-def whole(high: int | None, low: int | None) -> int:
-    """The sum of which these are the `halves`; 0 without rows."""
-    return ((high or 0) << _HALF_BITS) + (low or 0)
 
 
 def exact_sum(numbers: str) -> str:
@@ -35,7 +33,7 @@ def exact_sum(numbers: str) -> str:
 
     SQLite has no integers beyond 2^63: there it is a REAL, which equals no number below 2^62.
     """
-    return f"(SUM({_high(numbers)}) * {_HALF} + SUM({_low(numbers)}))"
+    return f"(SUM({_high(numbers)}) * {HALF} + SUM({_low(numbers)}))"
 
 
 def _high(numbers: str) -> str:
@@ -43,4 +41,4 @@ def _high(numbers: str) -> str:
 
 
 def _low(numbers: str) -> str:
-    return f"({numbers}) & {_HALF - 1}"
+    return f"({numbers}) & {HALF - 1}"

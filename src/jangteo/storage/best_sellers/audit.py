@@ -10,7 +10,7 @@ from jangteo.storage.best_sellers.buckets import read_max_units, read_units
 from jangteo.storage.best_sellers.query import BestSellersView, count_best_sellers
 from jangteo.storage.best_sellers.windows import read_windows
 from jangteo.storage.port import AsOf, Snapshot
-from jangteo.storage.sums import halves, whole
+from jangteo.storage.sums import HALF, halves
 from jangteo.storage.timestamps import to_micros
 
 _SHOWN: Final = 5
@@ -54,8 +54,8 @@ def _count(snapshot: Snapshot, days: int, since: int) -> _Expected:
     rows = snapshot.rows(_COUNT, since=since, start=to_micros(window_start(snapshot.now, days)))
     return _Expected(
         order_items=sum(items for _, items, *_ in rows),
-        since={product: whole(high, low) for product, _, high, low, _, _ in rows if high is not None},
-        window={product: whole(high, low) for product, _, _, _, high, low in rows if high is not None},
+        since={product: high * HALF + low for product, _, high, low, _, _ in rows if high is not None},
+        window={product: high * HALF + low for product, _, _, _, high, low in rows if high is not None},
     )
 
 

@@ -34,8 +34,7 @@ class Ranking:
         self._changes = changes
         self._limit = limit
         self._last = next(reversed(self._buckets), 0)
-        # No product of an unread bucket had more units than this when the buckets were written, or all from 2^53 on are
-        # the same to a ranking.
+        # No product of an unread bucket ranked above this when the buckets were written: from 2^53 on all units tie.
         self._bound = 0 if leading.are_all else bounded_max(self._buckets[self._last])
         self.best = self._rank()
 
