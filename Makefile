@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
+MINUTES ?=
 FAST := tests/core tests/engine tests/api tests/architecture tests/documents -m "not long" -k "not postgres"
 
-.PHONY: help serve test test-fast check format bench drill lock clean
+.PHONY: help serve test test-fast check format bench drill fuzz soak lock clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 11
@@ -35,6 +36,12 @@ bench: $(VENV)/.develops ## measure this machine, beside a bare echo and pgbench
 
 drill: $(VENV)/.develops ## break a real cluster under load: Patroni, etcd, HAProxy (in three minutes: make drill ARGS="--short")
 	$(BIN)/python -m drill $(ARGS)
+
+fuzz: $(VENV)/.develops ## send a shop what no client should, and judge every answer (make fuzz MINUTES=10)
+	$(BIN)/python -m fuzz --minutes $(or $(MINUTES),2) $(ARGS)
+
+soak: $(VENV)/.develops ## watch a shop's memory under a steady load (make soak MINUTES=60)
+	$(BIN)/python -m fuzz.soak --minutes $(or $(MINUTES),60) $(ARGS)
 
 lock: $(VENV)/.develops ## resolve the dependencies again (LOCK_ARGS="--upgrade" for newer versions)
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \

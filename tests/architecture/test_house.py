@@ -18,6 +18,7 @@ FILES = [
         "tests/**/*",
         "bench/**/*",
         "drill/**/*",
+        "fuzz/**/*",
         "docs/**/*",
         "examples/**/*",
         "*.md",

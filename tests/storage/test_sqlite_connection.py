@@ -6,13 +6,14 @@ import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Barrier
 
 import pytest
 
 from jangteo.storage.sqlite import connection
-from jangteo.storage.sqlite.connection import open_connection
+from jangteo.storage.sqlite.connection import SqliteConnection, open_connection
 
 THREADS, ROUNDS = 3, 60
 
@@ -63,3 +64,16 @@ def test_connections_that_open_a_new_database_at_once_all_succeed(tmp_path: Path
         for number in range(ROUNDS):
             path = Path(shutil.copy(template, tmp_path / f"{number}.db"))
             assert list(threads.map(open_and_read, [path] * THREADS)) == ["wal"] * THREADS
+
+
+def test_only_a_connection_that_commits_has_a_large_cache(tmp_path: Path) -> None:
+    """The others are many, and each of them fills its cache by one long query."""
+    path = tmp_path / "shop.db"
+    with closing(SqliteConnection(path)) as committing, closing(SqliteConnection(path)) as reading:
+        with committing.transaction():
+            pass
+        sizes_kib = []
+        for each in (committing, reading):
+            with each.snapshot(datetime.now(UTC)) as snapshot:
+                sizes_kib.append(-int(snapshot.rows("PRAGMA cache_size")[0][0]))
+    assert sizes_kib[0] >= 10 * sizes_kib[1] > 0

@@ -42,6 +42,15 @@ def test_stray_bytes_that_come_while_a_request_is_answered_are_refused_behind_it
     assert problem(answered)["status"] == 400
 
 
+def test_a_head_that_is_refused_is_answered_without_a_body(serve: Serve) -> None:
+    served = serve()
+    answered = served.exchange(b"HEAD /a HTTP/1.1\r\n" + HOST + HOST + b"\r\n")
+    assert answered.startswith(b"HTTP/1.1 400 ")
+    assert answered.endswith(b"\r\n\r\n")
+    behind_a_complete_one = served.exchange(b"HEAD /a HTTP/1.1\r\n" + HOST + b"\r\nnonsense\r\n\r\n")
+    assert problem(behind_a_complete_one)["status"] == 400
+
+
 def test_pipelined_requests_are_answered_in_order_and_a_bound_on_time_is_one_requests_own(serve: Serve) -> None:
     served = serve(arrival_timeout_s=SHORT)
     with served.connect() as client:

@@ -223,7 +223,7 @@ class HttpConnection(asyncio.Protocol):
     def _refuse(self, refused: Refused) -> None:
         facts = {} if refused.field is None else {"field": refused.field}
         response = problem_response(problems.problem(refused.kind, refused.detail, **facts))
-        self._transport.write(self._encode(response, is_last=True, has_body=True))
+        self._transport.write(self._encode(response, is_last=True, has_body=self._parser.method != "HEAD"))
         self._end()
 
     def _end(self) -> None:

@@ -57,6 +57,8 @@ class RequestParser:
         """Whether a request has begun and is not complete."""
         self.expects_continue = False
         """Whether the client waits for a `100 Continue` before it sends the body of the request that is arriving."""
+        self.method = ""
+        """The method of the request that is arriving or refused; empty before its head is complete."""
         self._upgrading: _Head | None = None
         self._has_begun = False
         self._blank_bytes = self._overhead_bytes = self._body_bytes_before = 0
@@ -164,7 +166,7 @@ class RequestParser:
             self._upgrading = _Head(method, version, self._target, self._headers)
             return
         self._in_body = True
-        self._method = method.decode("ascii")
+        self.method = method.decode("ascii")
         self._version = version
         self._path, self._query = _split_target(self._target)
         self._check_framing()
@@ -182,11 +184,13 @@ class RequestParser:
             return
         keep_alive = self._version == "1.1" and self._parser.should_keep_alive()
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self.requests.append(Request(self._method, self._path, self._query, self._headers, body, keep_alive))
+        self.requests.append(Request(self.method, self._path, self._query, self._headers, body, keep_alive))
+        self.method = ""
         self.is_arriving = self.expects_continue = False
         self.is_over = not keep_alive
 
     def _begin(self) -> None:
+        self.method = ""
         self._target = b""
         self._headers: list[Header] = []
         self._framing: list[Header] = []

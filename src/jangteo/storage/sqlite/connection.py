@@ -16,11 +16,23 @@ from jangteo.storage.errors import Broken, Conflict, StorageError, Unavailable
 from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot, TableIds, Value
 from jangteo.storage.schema import COUNTED_TABLES
 from jangteo.storage.sqlite.checkpoints import Checkpointer
-from jangteo.storage.sqlite.statements import change_row, delete_found, insert_row, join_texts, largest_ids, with_ids
+from jangteo.storage.sqlite.statements import (
+    change_row,
+    delete_found,
+    insert_row,
+    join_texts,
+    largest_ids,
+    set_cache_size,
+    with_ids,
+)
 
 BUSY_TIMEOUT_MS: Final = 5_000
 _CACHED_STATEMENTS: Final = 256
-_CACHE_KIB: Final = 65_536
+_WRITING_CACHE_KIB: Final = 65_536
+"""For a connection that commits: no other one does, so what it has read stays valid."""
+_READING_CACHE_KIB: Final = 4_096
+"""For the others: each commit empties it, so it serves one snapshot only. A large one is filled by every long query."""
+_WRITE: Final = "BEGIN IMMEDIATE"
 _SWITCH_PAUSE_S: Final = 0.01
 _connection_ids = count(1)
 
@@ -42,8 +54,11 @@ _UNAVAILABLE_CODES: Final = frozenset(
 )
 
 
-def open_connection(path: Path) -> sqlite3.Connection:
-    """Open a connection with explicit transactions and durable commits. Raises sqlite3.Error."""
+def open_connection(path: Path, *, commits: bool = False) -> sqlite3.Connection:
+    """Open a connection with explicit transactions and durable commits. Raises sqlite3.Error.
+
+    `commits` says that it is going to commit, which gives it a large cache.
+    """
     raw = sqlite3.connect(
         path,
         timeout=BUSY_TIMEOUT_MS / 1000,
@@ -53,7 +68,7 @@ def open_connection(path: Path) -> sqlite3.Connection:
     try:
         _switch_to_wal(raw)
         raw.execute("PRAGMA synchronous = FULL")
-        raw.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        raw.execute(set_cache_size(_WRITING_CACHE_KIB if commits else _READING_CACHE_KIB))
         # Checkpoints are made beside the commits: see checkpoints.py.
         raw.execute("PRAGMA wal_autocheckpoint = 0")
     except sqlite3.Error:
@@ -194,7 +209,7 @@ class SqliteConnection:
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """Commit durably at the end of the block; keep nothing if the block or the commit fails."""
-        with self._transaction("BEGIN IMMEDIATE") as raw:
+        with self._transaction(_WRITE) as raw:
             yield SqliteSession(raw, self._constants)
         if self._raw is not None:
             self._checkpointer.after_commit(self._raw)
@@ -216,7 +231,7 @@ class SqliteConnection:
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
         try:
             if self._raw is None:
-                self._raw = open_connection(self._path)
+                self._raw = open_connection(self._path, commits=begin == _WRITE)
                 self._connection_id = next(_connection_ids)
             self._raw.execute(begin)
             yield self._raw

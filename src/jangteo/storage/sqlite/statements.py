@@ -54,3 +54,8 @@ def change_row(change: GuardedChange) -> str:
 def set_busy_timeout(timeout_ms: int) -> str:
     """Set how long a statement waits for a lock. A PRAGMA takes no bound values."""
     return f"PRAGMA busy_timeout = {timeout_ms:d}"
+
+
+def set_cache_size(kib: int) -> str:
+    """Set how much of the database a connection keeps in memory, in KiB. A PRAGMA takes no bound values."""
+    return f"PRAGMA cache_size = -{kib:d}"
