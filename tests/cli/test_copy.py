@@ -10,7 +10,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-import typer
 
 from jangteo import demo
 from jangteo.app import system_clock
@@ -86,7 +85,7 @@ def test_ctrl_c_leaves_the_target_empty(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(sys, "argv", ["jangteo", "copy", "--from", demo_database, "--to", database])
-    monkeypatch.setattr(typer, "echo", press_ctrl_c)
+    monkeypatch.setattr("jangteo.cli.copy.say", press_ctrl_c)
     with pytest.raises(SystemExit) as ended:
         main.main()
     assert ended.value.code == 130
