@@ -99,7 +99,8 @@ def _over_socket(database: str) -> float:
     """The median time of an order sent to a writer process over its socket, in microseconds."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        command = [sys.executable, "-m", "jangteo.engine.writer", str(theirs.fileno()), "256", "10", "5"]
+        arguments = (str(theirs.fileno()), "256", "10", "5", open_storage(database).identity())
+        command = [sys.executable, "-m", "jangteo.engine.writer", *arguments]
         with subprocess.Popen(
             command, env={**os.environ, DATABASE_VARIABLE: database}, pass_fds=(theirs.fileno(),)
         ) as writer:

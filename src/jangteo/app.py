@@ -119,6 +119,7 @@ class Shop:
                 str(settings.batch_max),
                 str(timeouts.database_s),
                 str(timeouts.hold_s),
+                self.storage.identity(),
             ),
             environment={DATABASE_VARIABLE: settings.database},
             kept_files=self.storage.kept_files,

@@ -14,6 +14,7 @@ import pytest
 
 from jangteo.storage.sqlite import connection
 from jangteo.storage.sqlite.connection import SqliteConnection, open_connection
+from jangteo.storage.sqlite.files import ShopFiles
 
 THREADS, ROUNDS = 3, 60
 
@@ -69,7 +70,9 @@ def test_connections_that_open_a_new_database_at_once_all_succeed(tmp_path: Path
 def test_only_a_connection_that_commits_has_a_large_cache(tmp_path: Path) -> None:
     """The others are many, and each of them fills its cache by one long query."""
     path = tmp_path / "shop.db"
-    with closing(SqliteConnection(path)) as committing, closing(SqliteConnection(path)) as reading:
+    path.touch()
+    files = ShopFiles(path)
+    with closing(SqliteConnection(path, files)) as committing, closing(SqliteConnection(path, files)) as reading:
         with committing.transaction():
             pass
         sizes_kib = []

@@ -22,7 +22,7 @@ from jangteo.delivery.reports import Reports
 from jangteo.delivery.sender import LeaseLost, Sender
 from jangteo.delivery.sinks.base import PlatformGone, PlatformUnavailable
 from jangteo.engine.worker_pool import Overloaded, Stopped
-from jangteo.storage.errors import TooOld, Unavailable
+from jangteo.storage.errors import Unavailable, Unusable
 
 log = structlog.get_logger()
 
@@ -127,8 +127,8 @@ class Relay:
 
 
 def _log(error: Exception, delay_s: float) -> None:
-    if isinstance(error, TooOld):
-        # The writer has logged it.
+    if isinstance(error, Unusable):
+        # It has been logged once.
         return
     if isinstance(error, PlatformGone):
         log.error("platform stopped the relay", reason=str(error))

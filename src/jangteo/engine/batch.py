@@ -14,7 +14,7 @@ from jangteo.core.refusals import KeyReused
 from jangteo.engine.outcomes import SerializedOutcome, fingerprint_of, from_record, serialize, to_record
 from jangteo.storage import idempotency
 from jangteo.storage.book import Loading, save_book
-from jangteo.storage.errors import Conflict, TooOld, Unavailable, Unreachable
+from jangteo.storage.errors import Conflict, Unavailable, Unreachable, Unusable
 from jangteo.storage.idempotency import IdempotencyRecord
 from jangteo.storage.port import Connection, Session
 
@@ -83,8 +83,8 @@ def commit(connection: Connection, submissions: Sequence[Submission], clock: Cal
     except Unreachable as error:
         return BatchResult([], has_events=False, not_begun=str(error))
     except Unavailable as error:
-        # That this version is too old is logged once.
-        if not isinstance(error, TooOld):
+        # That the database is unusable has been logged once.
+        if not isinstance(error, Unusable):
             log.warning("batch failed", commands=len(submissions), reason=str(error))
         return BatchResult([Failed(str(error))] * len(submissions), has_events=False)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is logged, and other commands go on

@@ -20,7 +20,7 @@ from jangteo.engine.reads import Reads
 from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.storage.best_sellers.query import BestSellersView, count_best_sellers
 from jangteo.storage.best_sellers.refresh import plan_refresh
-from jangteo.storage.errors import TooOld, Unavailable
+from jangteo.storage.errors import Unavailable, Unusable
 from jangteo.storage.port import AsOf, Query
 
 log = structlog.get_logger()
@@ -103,6 +103,9 @@ class BestSellers:
                 delay_s = await self.refresh()
             except Stopped:
                 return
+            except Unusable:
+                # It has been logged once.
+                delay_s = RETRY_AFTER_S
             except Overloaded as error:
                 log.warning("refresh failed", reason=reason_of(error))
                 delay_s = RETRY_AFTER_S
@@ -120,9 +123,6 @@ class BestSellers:
 
 
 def _log_failure(error: Exception, retry_after_s: float) -> None:
-    if isinstance(error, TooOld):
-        # The writer has logged it.
-        return
     if isinstance(error, Unavailable):
         log.warning("refresh failed", reason=reason_of(error), retry_after_s=retry_after_s)
     else:

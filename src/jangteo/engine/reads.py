@@ -12,7 +12,7 @@ import structlog
 from jangteo.engine.deadlines import DEFAULT_TIMEOUTS, Timeouts
 from jangteo.engine.worker_pool import WorkerPool
 from jangteo.storage import port
-from jangteo.storage.errors import Conflict, TooOld, Unavailable, Unreachable
+from jangteo.storage.errors import Conflict, Unavailable, Unreachable, Unusable
 from jangteo.storage.port import Cost, Query, QueryRefused, Snapshot, Storage
 
 log = structlog.get_logger()
@@ -79,8 +79,8 @@ class _Reader:
     def work(self, jobs: Sequence[Query[Any]]) -> Sequence[Any]:
         try:
             answers = self._answers(tuple(dict.fromkeys(jobs)))
-        except TooOld:
-            # The writer has logged it.
+        except Unusable:
+            # It has been logged once.
             raise
         except Unreachable:
             # The pool tries again, for as long as queries are held.

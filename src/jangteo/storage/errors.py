@@ -22,8 +22,19 @@ class Unavailable(StorageError):
     """The database can't be read or written now. Nothing of the transaction is kept."""
 
 
-class TooOld(Unavailable):
+class Unusable(Unavailable):
+    """The database can't be used until an operator does something; the message is one line, which has been logged."""
+
+
+class TooOld(Unusable):
     """The database was migrated, and no longer admits this version of Jangteo; the message is one line."""
+
+
+class FileLost(Unusable):
+    """A file of the database was deleted, replaced or linked again; the message is one line.
+
+    Raised after a commit, it leaves unknown whether the commit is kept.
+    """
 
 
 class Unreachable(Unavailable):

@@ -193,6 +193,15 @@ class Storage(Protocol):
     def kept_files(self) -> Sequence[int]:
         """Return descriptors of lock files. Every process that uses the database keeps them open."""
 
+    def identity(self) -> str:
+        """Return what identifies the files of a database that was prepared or taken; "" where it has none here."""
+
+    def expect(self, identity: str) -> None:
+        """Use only the files that another process of the server has named (`identity`), and leave logging to it."""
+
+    def loss(self) -> str | None:
+        """Return in one line what became of a database file that is lost, with all that is in it; None if it isn't."""
+
     def close(self) -> None:
         """Release the database, so that another server may take it."""
 

@@ -50,12 +50,21 @@ def open_storage(url: str) -> Storage:
 
     The URL's secrets are hidden from now on.
     """
+    storage = storage_of(url)
+    if isinstance(storage, SqliteStorage):
+        storage.inspect()
+    return storage
+
+
+def storage_of(url: str) -> Storage:
+    """Return the storage that a URL names, without looking at it, and hide the URL's secrets from now on.
+
+    Raises CannotOpen if the URL names none.
+    """
     redaction.hide(secrets_of(url))
     path = sqlite_path(url)
     if path is not None:
-        storage = SqliteStorage(path)
-        storage.inspect()
-        return storage
+        return SqliteStorage(path)
     if url.startswith(("postgresql://", "postgres://")):
         return PostgresStorage(url)
     raise CannotOpen("the database must be named as sqlite:///PATH or postgresql://USER@HOST/NAME")

@@ -1,4 +1,4 @@
-"""The composition root of the writer process: `python -m jangteo.engine.writer DESCRIPTOR BATCH_MAX TIMEOUT_S HOLD_S`.
+"""The composition root of the writer process: `python -m jangteo.engine.writer ARGUMENTS`, see `main`.
 
 The serving process starts it, with the database's URL in JANGTEO_DATABASE. It is not meant to be started by hand.
 """
@@ -14,7 +14,7 @@ from jangteo.engine import gc_tuning
 from jangteo.engine.deadlines import Timeouts
 from jangteo.engine.writer.loop import commit_until_closed
 from jangteo.settings import DATABASE_VARIABLE
-from jangteo.storage.urls import open_storage
+from jangteo.storage.urls import storage_of
 
 
 def main() -> None:
@@ -22,10 +22,12 @@ def main() -> None:
     for stop_signal in (signal.SIGINT, signal.SIGTERM):
         # The serving process handles them; this process ends when its socket is closed.
         signal.signal(stop_signal, signal.SIG_IGN)
-    descriptor, batch_max, timeout_s, hold_s = sys.argv[1:]
+    descriptor, batch_max, timeout_s, hold_s, identity = sys.argv[1:]
     timeouts = Timeouts(float(timeout_s), float(hold_s))
     logs.configure()
-    connection = open_storage(os.environ[DATABASE_VARIABLE]).connect(timeouts.database_s)
+    storage = storage_of(os.environ[DATABASE_VARIABLE])
+    storage.expect(identity)
+    connection = storage.connect(timeouts.database_s)
     gc_tuning.tune_gc()
     with socket.socket(fileno=int(descriptor)) as channel:
         commit_until_closed(channel, connection, lambda: datetime.now(UTC), int(batch_max), timeouts)

@@ -117,6 +117,16 @@ class PostgresStorage:
         """Return nothing: there is no lock file."""
         return ()
 
+    def identity(self) -> str:
+        """Return nothing: the files are PostgreSQL's own business."""
+        return ""
+
+    def expect(self, identity: str) -> None:
+        """Do nothing."""
+
+    def loss(self) -> None:
+        """Return nothing: the files are PostgreSQL's own business."""
+
     def close(self) -> None:
         """Do nothing: there is no lock to release."""
 

@@ -16,6 +16,7 @@ from typing import Final
 
 import structlog
 
+from jangteo.storage.errors import FileLost
 from jangteo.storage.sqlite.statements import set_busy_timeout
 
 log = structlog.get_logger()
@@ -68,7 +69,7 @@ class Checkpointer:
                 raw = raw or self._connect()
                 _, pages, _ = raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                 self._wal_is_long = pages >= RESTART_AT_PAGES
-            except sqlite3.Error as error:
+            except (sqlite3.Error, FileLost) as error:
                 # Commits are durable without it; the next one that is due tries again.
                 log.warning("checkpoint failed", mode="PASSIVE", reason=str(error))
         if raw is not None:

@@ -1,8 +1,8 @@
 """Connections to a shop's SQLite file, in WAL mode; every commit is flushed to disk before it is answered."""
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import Final
 import msgspec
 from sqlalchemy import Table
 
-from jangteo.storage.errors import Broken, Conflict, StorageError, Unavailable
+from jangteo.storage.errors import Broken, Conflict, FileLost, StorageError, Unavailable
 from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot, TableIds, Value
 from jangteo.storage.schema import COUNTED_TABLES
 from jangteo.storage.sqlite.checkpoints import Checkpointer
+from jangteo.storage.sqlite.files import ShopFiles
 from jangteo.storage.sqlite.statements import (
     change_row,
     delete_found,
@@ -54,24 +55,29 @@ _UNAVAILABLE_CODES: Final = frozenset(
 )
 
 
-def open_connection(path: Path, *, commits: bool = False) -> sqlite3.Connection:
-    """Open a connection with explicit transactions and durable commits. Raises sqlite3.Error.
+def open_connection(
+    path: Path, check: Callable[[], None] = lambda: None, *, commits: bool = False
+) -> sqlite3.Connection:
+    """Open a connection with explicit transactions and durable commits, to a file that is there. Raises sqlite3.Error.
 
-    `commits` says that it is going to commit, which gives it a large cache.
+    `check` is called when the file is open and nothing is read yet; what it raises is raised. `commits` says that the
+    connection is going to commit, which gives it a large cache.
     """
     raw = sqlite3.connect(
-        path,
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
         timeout=BUSY_TIMEOUT_MS / 1000,
         isolation_level=None,
         cached_statements=_CACHED_STATEMENTS,
     )
     try:
+        check()
         _switch_to_wal(raw)
         raw.execute("PRAGMA synchronous = FULL")
         raw.execute(set_cache_size(_WRITING_CACHE_KIB if commits else _READING_CACHE_KIB))
         # Checkpoints are made beside the commits: see checkpoints.py.
         raw.execute("PRAGMA wal_autocheckpoint = 0")
-    except sqlite3.Error:
+    except BaseException:
         raw.close()
         raise
     return raw
@@ -199,9 +205,11 @@ class SqliteSession:
 class SqliteConnection:
     """One connection of one thread. It is replaced when a failed transaction can't be rolled back."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, files: ShopFiles) -> None:
+        """Every transaction fails with FileLost once the files are not those that were opened."""
         self._path = path
-        self._checkpointer = Checkpointer(lambda: open_connection(path))
+        self._files = files
+        self._checkpointer = Checkpointer(self._open)
         self._raw: sqlite3.Connection | None = None
         self._connection_id = 0
         self._constants: dict[str, list[Row]] = {}
@@ -209,8 +217,14 @@ class SqliteConnection:
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """Commit durably at the end of the block; keep nothing if the block or the commit fails."""
-        with self._transaction(_WRITE) as raw:
-            yield SqliteSession(raw, self._constants)
+        try:
+            with self._transaction(_WRITE) as raw:
+                yield SqliteSession(raw, self._constants)
+            # What was committed may have gone into a file that no path leads to any more.
+            self._files.check_commit()
+        except FileLost:
+            self._empty_log()
+            raise
         if self._raw is not None:
             self._checkpointer.after_commit(self._raw)
 
@@ -230,8 +244,9 @@ class SqliteConnection:
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
         try:
+            self._files.check_before()
             if self._raw is None:
-                self._raw = open_connection(self._path, commits=begin == _WRITE)
+                self._raw = self._open(commits=begin == _WRITE)
                 self._connection_id = next(_connection_ids)
             self._raw.execute(begin)
             yield self._raw
@@ -242,6 +257,15 @@ class SqliteConnection:
             if isinstance(error, sqlite3.Error | OverflowError | UnicodeError):
                 raise translate(error) from error
             raise
+
+    def _empty_log(self) -> None:
+        """Write what only a lost write-ahead log holds into the database file, if that is where it was."""
+        if self._raw is not None and self._files.loss() is None:
+            with suppress(sqlite3.Error):
+                self._raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+    def _open(self, *, commits: bool = False) -> sqlite3.Connection:
+        return open_connection(self._path, self._files.check, commits=commits)
 
     def _roll_back(self) -> None:
         if self._raw is None:

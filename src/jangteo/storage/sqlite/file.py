@@ -1,10 +1,9 @@
 """The file of a shop on SQLite: checks the file and its schema before it is used, migrates it, and locks it."""
 
-import fcntl
 import os
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -13,25 +12,28 @@ from sqlalchemy import URL, create_engine, pool
 from jangteo.storage import migrations
 from jangteo.storage.compatibility import SchemaState, check_own_revision, check_usable, examine_schema, read_state
 from jangteo.storage.diagnosis import Diagnosis
-from jangteo.storage.errors import CannotOpen, NoShopYet
+from jangteo.storage.errors import CannotOpen, FileLost, NoShopYet
 from jangteo.storage.port import LONG_TIMEOUT_S
-from jangteo.storage.sqlite.connection import SqliteConnection
+from jangteo.storage.sqlite.connection import SqliteConnection, open_connection
 from jangteo.storage.sqlite.examination import examine_durability, examine_file
+from jangteo.storage.sqlite.files import DATABASE, WAL, WAL_INDEX, ShopFiles
+from jangteo.storage.sqlite.locks import ServerLocks
 
-_LOCK_ATTEMPTS: Final = 40
-_LOCK_PAUSE_S: Final = 0.05
 _MAGIC: Final = b"SQLite format 3\x00"
 
 
 class SqliteStorage:
-    """A database file. One server at a time may use it, which a lock file ensures."""
+    """A database file. One server at a time may use it, which locks ensure."""
 
     shared = False
 
     def __init__(self, path: Path) -> None:
         # The lock file is beside the database file itself, whatever symbolic links lead to it.
         self._path = path.resolve()
-        self._lock: int | None = None
+        self._locks = ServerLocks()
+        self._files = ShopFiles(self._path)
+        self._kept_open: sqlite3.Connection | None = None
+        """Open for as long as the shop is served: as the last connection closes, SQLite removes the -wal and -shm."""
 
     def prepare(self) -> Sequence[str]:
         """Lock the file and create or migrate its schema.
@@ -40,14 +42,10 @@ class SqliteStorage:
         program, has a newer schema, or is being served.
         """
         self.inspect()
-        self._lock_file()
-        try:
-            if not self._path.exists() or self._state().is_older:
+        with self._locked(create=True):
+            if self._state().is_older:
                 self._upgrade()
             return check_usable(self._state(), str(self._path))
-        except CannotOpen:
-            self.close()
-            raise
 
     def inspect(self) -> None:
         """Raise CannotOpen if the path neither holds a shop nor can become one. Changes nothing."""
@@ -55,10 +53,14 @@ class SqliteStorage:
             self._state()
         else:
             self._check_folder()
+            self._check_no_log_is_left()
 
     def check(self, *, writes: bool = False) -> Sequence[str]:  # noqa: ARG002 - a file that can't be written isn't used
         """Check that this version may use the file. Changes nothing."""
-        return check_usable(self._existing_state(), str(self._path))
+        lines = check_usable(self._existing_state(), str(self._path))
+        with _failing_as_cannot_open():
+            self._files.record({}, (DATABASE,))
+        return lines
 
     def durability(self) -> list[Diagnosis]:
         """Examine the file system."""
@@ -72,24 +74,54 @@ class SqliteStorage:
     def take(self) -> None:
         """Check and lock the file. Raises CannotOpen if this version can't use it or it is being served."""
         check_own_revision(self._existing_state(), str(self._path))
-        self._lock_file()
+        with self._locked(create=False):
+            pass
 
     def connect(self, timeout_s: float = LONG_TIMEOUT_S) -> SqliteConnection:  # noqa: ARG002 - the port's own signature
         """Return a new connection for the calling thread; it opens the file at its first use.
 
         A file system can't be given up: whoever waits for the thread that uses the connection has a timeout.
         """
-        return SqliteConnection(self._path)
+        return SqliteConnection(self._path, self._files)
 
     def kept_files(self) -> tuple[int, ...]:
-        """Return the lock file's descriptor: the lock lasts until every process that has it open has ended."""
-        return () if self._lock is None else (self._lock,)
+        """Return the locks' descriptors: the locks last until every process that has them open has ended."""
+        return tuple(self._locks.descriptors.values())
+
+    def identity(self) -> str:
+        """Return the identities of the files."""
+        return self._files.to_text()
+
+    def expect(self, identity: str) -> None:
+        """Use only these files."""
+        self._files.expect(identity)
+
+    def loss(self) -> str | None:
+        """Look whether the database's path still leads to the file that was opened."""
+        return self._files.loss()
 
     def close(self) -> None:
-        """Release the lock."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        """Release the locks."""
+        if self._kept_open is not None:
+            self._kept_open.close()
+            self._kept_open = None
+        self._files.clear()
+        self._locks.release()
+
+    @contextmanager
+    def _locked(self, *, create: bool) -> Iterator[None]:
+        """Lock the file before the block, and expect the files after it to stay. Raises CannotOpen, and unlocks it."""
+        self._locks.acquire(self._path, create=create)
+        try:
+            yield
+            with _failing_as_cannot_open():
+                self._kept_open = open_connection(self._path)
+                # A read has SQLite make the -wal and the -shm.
+                self._kept_open.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+                self._files.record(self._locks.descriptors, (WAL, WAL_INDEX))
+        except CannotOpen:
+            self.close()
+            raise
 
     def _check_folder(self) -> None:
         folder = self._path.absolute().parent
@@ -97,6 +129,15 @@ class SqliteStorage:
             raise CannotOpen(f"{folder} is no folder: create it, or name another path")
         if not os.access(folder, os.W_OK):
             raise CannotOpen(f"{folder} can't be written")
+
+    def _check_no_log_is_left(self) -> None:
+        """SQLite would delete the write-ahead log of a file that was moved away, and all that is only there."""
+        log = Path(f"{self._path}{WAL}")
+        if log.exists() and log.stat().st_size:
+            raise CannotOpen(
+                f"{self._path} is not there, but {log}, which belongs to it, is: put the file back; or move "
+                f"{log.name} away, too, and what is only in it is lost"
+            )
 
     def _upgrade(self) -> None:
         try:
@@ -117,26 +158,22 @@ class SqliteStorage:
             raise CannotOpen(f"{self._path} is a folder, not a database file")
         if not os.access(self._path, os.R_OK | os.W_OK):
             raise CannotOpen(f"{self._path} can't be read and written")
+        links = self._path.stat().st_nlink
+        if links > 1:
+            # By each name SQLite would look for another write-ahead log.
+            raise CannotOpen(f"{self._path} has {links} names (hard links): remove all but one, or use a copy of it")
         try:
             return _read_schema(self._path)
         except (sqlite3.Error, OSError) as error:
             raise CannotOpen(f"{self._path} can't be opened as a database: {error}") from error
 
-    def _lock_file(self) -> None:
-        try:
-            self._lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise CannotOpen(f"{self._path}.lock can't be written: {error.strerror}") from error
-        for _ in range(_LOCK_ATTEMPTS):
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                # The writer process of a server that was killed may still be committing its last batch.
-                time.sleep(_LOCK_PAUSE_S)
-            else:
-                return
-        self.close()
-        raise CannotOpen(f"{self._path} is being served by another process; stop that one first")
+
+@contextmanager
+def _failing_as_cannot_open() -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, FileLost) as error:
+        raise CannotOpen(f"the database can't be opened: {error}") from error
 
 
 def _read_schema(path: Path) -> SchemaState:
