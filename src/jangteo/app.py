@@ -1,12 +1,16 @@
 """The composition root: builds a running shop from its settings. The only module that knows all packages."""
 
+import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from pathlib import Path
-from typing import Any
+from time import monotonic
+from typing import Any, Final
+
+import structlog
 
 from jangteo import __version__
 from jangteo.api.application import Api
@@ -20,7 +24,7 @@ from jangteo.delivery.sender import Sender
 from jangteo.delivery.sinks.platforms import open_sink
 from jangteo.engine.best_sellers import BestSellers
 from jangteo.engine.commands import Commands, Writer
-from jangteo.engine.deadlines import Timeouts
+from jangteo.engine.deadlines import SHUTDOWN_TIMEOUT_S, Timeouts
 from jangteo.engine.reads import Reads
 from jangteo.engine.writer.client import WriterProcess
 from jangteo.engine.writer.pool import WriterPool
@@ -30,7 +34,13 @@ from jangteo.storage.port import Storage
 from jangteo.storage.urls import files_of, lease_file_of, open_storage, sqlite_path
 from jangteo.url_secrets import shown_url
 
+log = structlog.get_logger()
 Clock = Callable[[], datetime]
+
+UPKEEP_TIMEOUT_S: Final = 3.0
+"""How long a closing shop waits for the relay and the best sellers to stop."""
+READS_TIMEOUT_S: Final = 0.5
+"""How long it waits for queries, at least."""
 
 
 def system_clock() -> datetime:
@@ -73,6 +83,25 @@ def reads_of(settings: Settings, storage: Storage, clock: Clock) -> Reads:
     )
 
 
+async def close(upkeep: Sequence[Callable[[], Awaitable[None]]], commands: Commands, reads: Reads) -> bool:
+    """Stop the upkeep, then the writer, then the reads, within SHUTDOWN_TIMEOUT_S; whether the writer ended in time.
+
+    Whatever stands still is given up: its process ends.
+    """
+    give_up_at = monotonic() + SHUTDOWN_TIMEOUT_S
+    stopping = [asyncio.ensure_future(stop()) for stop in upkeep]
+    if stopping:
+        ended, late = await asyncio.wait(stopping, timeout=UPKEEP_TIMEOUT_S)
+        for each in late:
+            each.cancel()
+        for each in ended:
+            if not each.cancelled() and (error := each.exception()):
+                log.error("defect", exc_info=error)
+    writer_ended = await commands.stop(give_up_at - monotonic() - READS_TIMEOUT_S)
+    await reads.stop(max(give_up_at - monotonic(), READS_TIMEOUT_S))
+    return writer_ended
+
+
 class Shop:
     """One shop in one process."""
 
@@ -87,6 +116,8 @@ class Shop:
         )
         self._best_sellers = BestSellers(self.commands, self.reads)
         self.drain = Drain(settings.drain_s)
+        self.writer_ended = True
+        """Whether the writer ended in time, once the shop is closed."""
         self._api = Api(
             ROUTES,
             pages(ROUTES, __version__),
@@ -138,13 +169,8 @@ class Shop:
         try:
             yield
         finally:
-            try:
-                if self._relay is not None:
-                    await self._relay.stop()
-            finally:
-                await self._best_sellers.stop()
-                await self.commands.stop()
-                await self.reads.stop()
+            upkeep = [self._best_sellers.stop] if self._relay is None else [self._relay.stop, self._best_sellers.stop]
+            self.writer_ended = await close(upkeep, self.commands, self.reads)
 
     async def __call__(
         self, _: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]

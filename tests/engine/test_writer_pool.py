@@ -9,6 +9,7 @@ import pytest
 
 from jangteo.core.wallets import ChargeBalance
 from jangteo.engine.batch import Submission
+from jangteo.engine.deadlines import SHUTDOWN_TIMEOUT_S
 from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.engine.worker_pool import Overloaded
 from jangteo.engine.writer.pool import WriterPool
@@ -23,6 +24,7 @@ class SilentWriter:
         self.waiting: list[asyncio.Future[SerializedOutcome]] = []
         self.is_started = self.is_up = False
         self.on_events: Callable[[], None] | None = None
+        self.ends_in_time = True
 
     @property
     def unanswered(self) -> int:
@@ -32,8 +34,10 @@ class SilentWriter:
         self.is_started = self.is_up = True
         self.on_events = on_events
 
-    async def stop(self) -> None:
+    async def stop(self, timeout_s: float = SHUTDOWN_TIMEOUT_S) -> bool:
+        assert timeout_s == SHUTDOWN_TIMEOUT_S
         self.is_started = False
+        return self.ends_in_time
 
     def submit(self, submission: Submission) -> asyncio.Future[SerializedOutcome]:
         assert submission is SUBMISSION
@@ -70,9 +74,12 @@ def test_commands_go_to_the_least_busy_writer_and_all_are_started_and_stopped() 
         writers.submit(SUBMISSION)
         with pytest.raises(Overloaded):
             writers.submit(SUBMISSION)
-        await writers.stop()
+        assert await writers.stop()
         assert not first.is_started
         assert not second.is_started
+
+        second.ends_in_time = False
+        assert not await writers.stop(), "one of them did not end in time"
 
     asyncio.run(scenario())
     assert notified == [True, True]

@@ -6,7 +6,7 @@ import signal
 import uvloop
 
 from jangteo import logs
-from jangteo.app import platform_of, reads_of, relay_of, system_clock, timeouts_of
+from jangteo.app import close, platform_of, reads_of, relay_of, system_clock, timeouts_of
 from jangteo.cli.opening import open_shop
 from jangteo.cli.options import (
     Database,
@@ -74,6 +74,4 @@ async def _run(settings: Settings, storage: Storage) -> None:
     say(f"The relay of {shown_url(settings.database)} sends to {shown_url(platform_of(settings))}")
     say("Ctrl-C closes it.")
     await closing.wait()
-    await event_relay.stop()
-    await commands.stop()
-    await reads.stop()
+    await close([event_relay.stop], commands, reads)

@@ -28,7 +28,7 @@ log = structlog.get_logger()
 REFRESH_EVERY_S: Final = 1.0
 MAX_RETRY_AFTER_S: Final = 60.0
 """The longest pause after a refresh that failed: each failure in a row doubles it."""
-SHUTDOWN_TIMEOUT_S: Final = 5.0
+SHUTDOWN_TIMEOUT_S: Final = 2.0
 """How long a closing shop waits for a refresh under way."""
 
 

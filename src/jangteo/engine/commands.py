@@ -11,6 +11,7 @@ from typing import Protocol
 
 from jangteo.core.book import Command
 from jangteo.engine.batch import Submission
+from jangteo.engine.deadlines import SHUTDOWN_TIMEOUT_S
 from jangteo.engine.outcomes import SerializedOutcome
 
 
@@ -28,8 +29,12 @@ class Writer(Protocol):
     async def start(self, on_events: Callable[[], None]) -> None:
         """Start; `on_events` is called on the event loop after each batch that wrote events."""
 
-    async def stop(self) -> None:
-        """Commit and answer everything accepted, then end."""
+    async def stop(self, timeout_s: float = SHUTDOWN_TIMEOUT_S) -> bool:
+        """Commit and answer everything accepted, then end; whether it ended in time.
+
+        Otherwise it is killed, or left behind where it can't be. What it had not answered is as unknown as after a
+        crash.
+        """
 
     def submit(self, submission: Submission) -> asyncio.Future[SerializedOutcome]:
         """Return the future outcome; it is set once the command is durable.
@@ -50,9 +55,9 @@ class Commands:
         """Start the writer."""
         await self._writer.start(self.notify)
 
-    async def stop(self) -> None:
-        """Commit and answer everything accepted, then stop the writer."""
-        await self._writer.stop()
+    async def stop(self, timeout_s: float = SHUTDOWN_TIMEOUT_S) -> bool:
+        """Commit and answer everything accepted, then stop the writer; whether it ended in time."""
+        return await self._writer.stop(timeout_s)
 
     def submit(self, command: Command, key: str | None = None) -> asyncio.Future[SerializedOutcome]:
         """Return the command's future outcome; it is set once the command is durable.

@@ -12,6 +12,8 @@ from jangteo.storage.port import DATABASE_TIMEOUT_S
 CHECK_INTERVAL_S: Final = 0.25
 GRACE_S: Final = 1.0
 """How much longer a caller waits than the database is waited for, so that a late outcome can still be resolved."""
+SHUTDOWN_TIMEOUT_S: Final = 5.0
+"""How long a closing shop waits for all that is under way; what stands still after that is given up."""
 HOLD_PAUSE_S: Final = 0.1
 """The pause before the database is tried again that could not be reached."""
 NO_ANSWER: Final = "the database has not answered in time; whether this was executed is not known"

@@ -3,13 +3,14 @@
 A snapshot is opened after its queries have arrived, so an answer is never older than its query.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar, cast, get_args
 
 import structlog
 
-from jangteo.engine.deadlines import DEFAULT_TIMEOUTS, Timeouts
+from jangteo.engine.deadlines import DEFAULT_TIMEOUTS, SHUTDOWN_TIMEOUT_S, Timeouts
 from jangteo.engine.worker_pool import WorkerPool
 from jangteo.storage import port
 from jangteo.storage.errors import Conflict, Unavailable, Unreachable, Unusable
@@ -58,10 +59,9 @@ class Reads:
         for pool in self._pools.values():
             pool.start()
 
-    async def stop(self) -> None:
-        """Answer the accepted queries, then stop the pools."""
-        for pool in self._pools.values():
-            await pool.stop()
+    async def stop(self, timeout_s: float = SHUTDOWN_TIMEOUT_S) -> None:
+        """Answer the accepted queries and stop the pools; what isn't answered within the timeout is given up."""
+        await asyncio.gather(*(pool.stop(timeout_s) for pool in self._pools.values()))
 
     async def run(self, query: Query[Answer]) -> Answer:
         """Return the query's answer as of now.

@@ -13,7 +13,7 @@ from threading import Thread
 from time import monotonic, sleep
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from jangteo.engine.deadlines import DEFAULT_TIMEOUTS, GRACE_S, HOLD_PAUSE_S, Deadlines, Timeouts, Waiting
+from jangteo.engine.deadlines import DEFAULT_TIMEOUTS, HOLD_PAUSE_S, SHUTDOWN_TIMEOUT_S, Deadlines, Timeouts, Waiting
 from jangteo.storage.errors import Unreachable
 
 Job = TypeVar("Job")
@@ -86,14 +86,14 @@ class WorkerPool(Generic[Job, Result]):
         for thread in self._threads:
             thread.start()
 
-    async def stop(self) -> None:
+    async def stop(self, timeout_s: float = SHUTDOWN_TIMEOUT_S) -> None:
         """Accept no more jobs, finish those accepted, and end the threads; one that stands still is left behind."""
         loop, self._loop = self._loop, None
         if loop is None:
             return
         for _ in self._threads:
             self._queue.put(None)
-        give_up_at = monotonic() + self._timeouts.database_s + GRACE_S
+        give_up_at = monotonic() + timeout_s
         for thread in self._threads:
             await loop.run_in_executor(None, thread.join, max(give_up_at - monotonic(), 0))
         self._deadlines.stop()

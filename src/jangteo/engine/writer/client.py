@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from jangteo.engine.batch import Submission
-from jangteo.engine.deadlines import DEFAULT_TIMEOUTS, GRACE_S, NO_ANSWER, Deadlines, Timeouts, Waiting
+from jangteo.engine.deadlines import DEFAULT_TIMEOUTS, NO_ANSWER, SHUTDOWN_TIMEOUT_S, Deadlines, Timeouts, Waiting
 from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.engine.writer.protocol import Frames, Outcomes, commands_frame, pack, read_outcomes
@@ -27,6 +27,8 @@ from jangteo.storage.errors import Unavailable
 log = structlog.get_logger()
 
 WRITER_LOST: Final = "the writer has ended; whether this was committed is not known"
+END_TIMEOUT_S: Final = 1.0
+"""How long a writer without commands is waited for until it has ended."""
 RESTART_PAUSE_S: Final = 0.5
 """The pause before a writer is replaced that ended without answering anything."""
 
@@ -69,10 +71,14 @@ class WriterClient(asyncio.Protocol):
         self._deadlines.start(self._loop)
         await self._start_writer(self._loop)
 
-    async def stop(self) -> None:
-        """Accept no more commands, wait until those accepted are answered, and end the writer."""
+    async def stop(self, timeout_s: float = SHUTDOWN_TIMEOUT_S) -> bool:
+        """Accept no more commands, wait until those accepted are answered, and end the writer.
+
+        Returns whether it ended in time. Otherwise it is killed, if that is possible.
+        """
         if self._loop is None:
-            return
+            return True
+        give_up_at = monotonic() + timeout_s
         loop, self._loop = self._loop, None
         if self._restart is not None:
             self._restart.cancel()
@@ -81,12 +87,12 @@ class WriterClient(asyncio.Protocol):
         if self._unanswered and self._transport is not None:
             self._all_answered.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._all_answered.wait(), self._timeouts.database_s + GRACE_S)
+                await asyncio.wait_for(self._all_answered.wait(), timeout_s - END_TIMEOUT_S)
         self._deadlines.stop()
         self._fail_unanswered(NO_ANSWER)
         if self._transport is not None:
             self._transport.close()
-        await loop.run_in_executor(None, self._end, self._timeouts.database_s)
+        return await loop.run_in_executor(None, self._end, max(give_up_at - monotonic(), END_TIMEOUT_S))
 
     def submit(self, submission: Submission) -> asyncio.Future[SerializedOutcome]:
         """Return the future outcome. Raises Overloaded if the queue is full, Stopped after `stop`."""
@@ -124,8 +130,11 @@ class WriterClient(asyncio.Protocol):
         """Start a writer at the channel, which is closed here afterwards. Raises OSError if that fails."""
         raise NotImplementedError
 
-    def _end(self, timeout_s: float) -> None:
-        """Wait until the writer has ended whose channel was closed; after the timeout, end it if that is possible."""
+    def _end(self, timeout_s: float) -> bool:
+        """Wait until the writer has ended whose channel was closed, and return whether it has.
+
+        After the timeout, end it if that is possible.
+        """
         raise NotImplementedError
 
     def _fail_unanswered(self, reason: str) -> int:
@@ -210,10 +219,10 @@ class WriterProcess(WriterClient):
             stdin=subprocess.DEVNULL,
         )
 
-    def _end(self, timeout_s: float) -> None:
+    def _end(self, timeout_s: float) -> bool:
         ended, self._process = self._process, None
         if ended is None:
-            return
+            return True
         try:
             ended.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -221,3 +230,5 @@ class WriterProcess(WriterClient):
             log.error("writer process killed, it did not end", process_id=ended.pid)  # noqa: TRY400 - no traceback
             ended.kill()
             ended.wait()
+            return False
+        return True

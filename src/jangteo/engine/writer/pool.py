@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from jangteo.engine.batch import Submission
 from jangteo.engine.commands import Writer
+from jangteo.engine.deadlines import SHUTDOWN_TIMEOUT_S
 from jangteo.engine.outcomes import SerializedOutcome
 
 
@@ -29,9 +30,9 @@ class WriterPool:
         for writer in self._writers:
             await writer.start(on_events)
 
-    async def stop(self) -> None:
-        """Commit and answer everything accepted, then end all writers."""
-        await asyncio.gather(*(writer.stop() for writer in self._writers))
+    async def stop(self, timeout_s: float = SHUTDOWN_TIMEOUT_S) -> bool:
+        """Commit and answer everything accepted, then end all writers; whether all of them ended in time."""
+        return all(await asyncio.gather(*(writer.stop(timeout_s) for writer in self._writers)))
 
     def submit(self, submission: Submission) -> asyncio.Future[SerializedOutcome]:
         """Submit to the least busy writer. Raises Overloaded if its queue is full too, Stopped after `stop`."""

@@ -38,8 +38,10 @@ class WriterThread(WriterClient):
             connection = self._storage.connect(self._timeouts.database_s)
             commit_until_closed(channel, connection, self._clock, self._batch_max, self._timeouts)
 
-    def _end(self, timeout_s: float) -> None:
+    def _end(self, timeout_s: float) -> bool:
         thread, self._thread = self._thread, None
-        if thread is not None:
-            # A thread that stands still can't be ended; it ends with the process.
-            thread.join(timeout_s)
+        if thread is None:
+            return True
+        # A thread that stands still can't be ended; it ends with the process.
+        thread.join(timeout_s)
+        return not thread.is_alive()
