@@ -26,6 +26,8 @@ from jangteo.settings import LOOPBACK, Settings
 from jangteo.workers import run as run_workers
 
 _BACKLOG: Final = 2048
+LOST: Final = 1
+"""The exit code where the database's file was lost."""
 _DRAIN_S: Final = 5
 """The default drain where other machines may send requests."""
 
@@ -152,9 +154,22 @@ def serve(
         else:
             gc_tuning.tune_gc()
             server.serve(shop, listening, lambda: signals.received)
-        say("Closed. Every acknowledged change is on disk.")
+        _close(shop)
     finally:
         shop.storage.close()
+
+
+def _close(shop: Shop) -> None:
+    """Close the storage and say what became of the shop. Raises Exit where an acknowledged change may be lost."""
+    loss = shop.storage.loss()
+    shop.storage.close()
+    if not shop.writer_ended:
+        fate = "was killed" if shop.settings.writer == "process" else "ends now"
+        say(f"The writer stood still and {fate}: whether what it had not answered is committed is not known.")
+    if loss is not None:
+        say(f"Closed. Acknowledged changes may be lost: {loss}")
+        raise typer.Exit(LOST)
+    say("Closed. Every acknowledged change is on disk.")
 
 
 def _listen(host: str, port: int) -> socket.socket:
