@@ -17,8 +17,12 @@ _CLIENTS: Final = 4
 _WARM_UP_STEPS: Final = 30
 _STEPS_BETWEEN_FLOODS: Final = 1_000
 _FINDINGS_MAX: Final = 20
-_GROWTH_MAX_KIB: Final = 100_000
-"""How much more memory a process may have than at the beginning. The database's cache takes the most of it."""
+_PEAK_MAX_KIB: Final = 100_000
+"""How much more memory a process may have than at the beginning."""
+_KEPT_MAX_KIB: Final = 20_000
+"""How much more it may have at the end, and besides what the cache of SQLite's pages has taken."""
+_CACHED_KIB_PER_STEP: Final = 1
+_CACHE_MAX_KIB: Final = 70_000
 _DESCRIPTORS_SLACK: Final = 8
 """For connections to the database that are opened late."""
 _SAMPLE_S: Final = 0.5
@@ -96,7 +100,7 @@ class Fuzzing:
 
     async def _watch(self) -> None:
         while True:
-            grown = self._grown()
+            grown = self._grown(_PEAK_MAX_KIB)
             if grown:
                 self._faults.extend(grown)
                 return
@@ -106,9 +110,9 @@ class Fuzzing:
         """Close all connections, and wait until the processes hold no more than before."""
         await self._close()
         try:
-            await until(lambda: not self._leaked(), "descriptors are back where they were", _SETTLED_TIMEOUT_S)
+            await until(lambda: not self._kept(), "the processes hold no more than before", _SETTLED_TIMEOUT_S)
         except DrillFailed:
-            self._faults.extend([*self._leaked(), *self._grown()])
+            self._faults.extend(self._kept())
 
     async def _close(self) -> None:
         for client in self._clients:
@@ -117,11 +121,15 @@ class Fuzzing:
     def _pairs(self) -> Iterable[tuple[Footprint, Footprint]]:
         return zip(self._before, self._served.footprints(), strict=False)
 
-    def _grown(self) -> list[str]:
+    def _kept(self) -> list[str]:
+        cached_kib = min(_CACHED_KIB_PER_STEP * self.steps, _CACHE_MAX_KIB)
+        return [*self._leaked(), *self._grown(_KEPT_MAX_KIB + cached_kib)]
+
+    def _grown(self, most_kib: int) -> list[str]:
         return [
             f"the {now.name} has grown from {before.anonymous_kib:,} to {now.anonymous_kib:,} KiB"
             for before, now in self._pairs()
-            if now.anonymous_kib > before.anonymous_kib + _GROWTH_MAX_KIB
+            if now.anonymous_kib > before.anonymous_kib + most_kib
         ]
 
     def _leaked(self) -> list[str]:
@@ -133,7 +141,7 @@ class Fuzzing:
 
 
 async def fuzz(served: Served, seed: int, is_enough: Enough, answer_s: float = ANSWER_S) -> list[str]:
-    """Serve a shop, fuzz it, end and audit it. Returns what is wrong; the last line says what was done."""
+    """Serve a shop, fuzz it, end and audit it. Returns what is wrong."""
     await served.start()
     fuzzing = Fuzzing(served, seed, answer_s)
     await fuzzing.run(is_enough)

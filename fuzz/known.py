@@ -10,14 +10,14 @@ from jangteo.core.entities import Order, Product
 from jangteo.core.wallets import UserBalance
 
 _KEPT: Final = 400
-_ID_FIELDS: Final = {
-    UserBalance: "userId",
-    Product: "id",
-    CampaignStanding: "campaignId",
-    HeldCoupon: "couponId",
-    Order: "orderId",
+_IDS: Final = {
+    UserBalance: ("userId", "userId"),
+    Product: ("productId", "id"),
+    CampaignStanding: ("campaignId", "campaignId"),
+    HeldCoupon: ("couponId", "couponId"),
+    Order: ("orderId", "orderId"),
 }
-_NAMES: Final = {Product: "productId"}
+"""By the type of a result: the name of its id in paths and bodies, and the field that it is in."""
 
 
 class Coupon(NamedTuple):
@@ -31,24 +31,19 @@ class Known:
     """The newest ids by their names in paths and bodies, and the coupons that may still be unused."""
 
     def __init__(self) -> None:
-        names = ("userId", "productId", "campaignId", "couponId", "orderId")
-        self._ids: dict[str, deque[int]] = {name: deque(maxlen=_KEPT) for name in names}
+        self._ids: dict[str, deque[int]] = {name: deque(maxlen=_KEPT) for name, _ in _IDS.values()}
         self.coupons: deque[Coupon] = deque(maxlen=_KEPT)
 
     def learn(self, route: Route, result: dict[str, Any]) -> None:
         """Take the id of what a successful call made or changed."""
-        field = _ID_FIELDS.get(route.result)
-        if field is None:
+        if route.result not in _IDS:
             return
-        ids = self._ids[_NAMES.get(route.result, field)]
+        name, field = _IDS[route.result]
+        ids = self._ids[name]
         if result[field] not in ids:
             ids.append(result[field])
         if route.result is HeldCoupon:
             self.coupons.append(Coupon(result["couponId"], result["userId"]))
-
-    def has(self, name: str) -> bool:
-        """Whether an id of this name is known."""
-        return bool(self._ids[name])
 
     def pick(self, name: str, random: Random) -> int:
         """Return one of the known ids; 1 if there is none."""

@@ -41,7 +41,7 @@ _SHARES: Final = {
 
 
 class Soak:
-    """Customers who send requests at a steady rate, whatever the answers take, as long as there are enough of them."""
+    """Customers who send requests at a steady rate, until one of them is answered as it must not be."""
 
     def __init__(self, address: Address, rate: float) -> None:
         """`rate` is how many requests a second all of them send."""
@@ -49,7 +49,7 @@ class Soak:
         self._pause_s = _CLIENTS / rate
         self._random = Random(15)
         self._known = Known()
-        self._calls = Calls(self._random, self._known, f"soak-{self._random.random()}")
+        self._calls = Calls(self._random, self._known, "soak")
         self._routes = [route_to(*name) for name in _SHARES]
         self._connections: list[Connection] = []
         self.answered = 0
@@ -73,7 +73,7 @@ class Soak:
 
     async def _be_client(self, connection: Connection, end_at: float) -> None:
         next_at = monotonic() + self._random.uniform(0, self._pause_s)
-        while next_at < end_at:
+        while next_at < end_at and not self.faults:
             await asyncio.sleep(max(next_at - monotonic(), 0))
             route = self._random.choices(self._routes, list(_SHARES.values()))[0]
             await self._send(connection, self._calls.call(route))
@@ -97,6 +97,8 @@ async def soak(served: Served, minutes: int, rate: float) -> list[str]:
     load = Soak(served.address, rate)
     await load.open()
     for minute in range(1, minutes + 1):
+        if load.faults:
+            break
         await load.send(60)
         print(f"{minute:4} min {load.answered:10,} requests  {'  '.join(map(str, served.footprints()))}", flush=True)
     await load.close()

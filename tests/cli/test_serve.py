@@ -211,7 +211,7 @@ def test_an_incomplete_request_does_not_block_the_shutdown(tmp_path: Path) -> No
     with socket.create_connection((host, int(port)), timeout=30) as stuck:
         stuck.sendall(b"POST /users HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{")
         with Http(base_url=server.address, timeout=30) as http:
-            assert http.get("/health/ready").status_code == 200
+            assert http.get("/health/live").status_code == 200
         assert server.interrupt()[0] == 0
         assert stuck.recv(4_096).startswith(b"HTTP/1.1 503 ")
 

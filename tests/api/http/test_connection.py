@@ -44,9 +44,10 @@ def test_stray_bytes_that_come_while_a_request_is_answered_are_refused_behind_it
 
 def test_a_head_that_is_refused_is_answered_without_a_body(serve: Serve) -> None:
     served = serve()
-    answered = served.exchange(b"HEAD /a HTTP/1.1\r\n" + HOST + HOST + b"\r\n")
-    assert answered.startswith(b"HTTP/1.1 400 ")
-    assert answered.endswith(b"\r\n\r\n")
+    for headers in (HOST + HOST, HOST + b"X: \x1b\r\n", HOST + b"X : y\r\n"):
+        answered = served.exchange(b"HEAD /a HTTP/1.1\r\n" + headers + b"\r\n")
+        assert answered.startswith(b"HTTP/1.1 400 ")
+        assert answered.endswith(b"\r\n\r\n")
     behind_a_complete_one = served.exchange(b"HEAD /a HTTP/1.1\r\n" + HOST + b"\r\nnonsense\r\n\r\n")
     assert problem(behind_a_complete_one)["status"] == 400
 

@@ -34,7 +34,7 @@ class Refused(Exception):
 
 
 class _Head(NamedTuple):
-    method: bytes
+    method: str
     version: str
     target: bytes
     headers: list[Header]
@@ -58,7 +58,7 @@ class RequestParser:
         self.expects_continue = False
         """Whether the client waits for a `100 Continue` before it sends the body of the request that is arriving."""
         self.method = ""
-        """The method of the request that is arriving or refused; empty before its head is complete."""
+        """The method of the request that is arriving or refused; empty before it is known."""
         self._upgrading: _Head | None = None
         self._has_begun = False
         self._blank_bytes = self._overhead_bytes = self._body_bytes_before = 0
@@ -142,6 +142,8 @@ class RequestParser:
 
     def on_url(self, part: bytes) -> None:
         """Take a part of the target."""
+        if not self._target:
+            self.method = self._parser.get_method().decode("ascii")
         self._target += part
         if len(self._target) > self._bounds.target_max_bytes:
             raise Refused(problems.TARGET_TOO_LONG)
@@ -158,15 +160,14 @@ class RequestParser:
 
     def on_headers_complete(self) -> None:
         """Decide what the head means for the connection."""
-        method, version = self._parser.get_method(), self._parser.get_http_version()
+        version = self._parser.get_http_version()
         if self._parser.should_upgrade():
-            if method == b"CONNECT":
+            if self.method == "CONNECT":
                 raise Refused(problems.NOT_IMPLEMENTED, "This server is no proxy: CONNECT is not served", "method")
             # The parser is about to skip the body, as if the other protocol began here. RFC 9110 7.8: ignore it.
-            self._upgrading = _Head(method, version, self._target, self._headers)
+            self._upgrading = _Head(self.method, version, self._target, self._headers)
             return
         self._in_body = True
-        self.method = method.decode("ascii")
         self._version = version
         self._path, self._query = _split_target(self._target)
         self._check_framing()
@@ -258,7 +259,7 @@ def _split_target(target: bytes) -> tuple[str, bytes]:
 
 def _without_upgrade(head: _Head) -> bytes:
     """Return the head of a request as if its client had not offered another protocol."""
-    lines = [b"%b %b HTTP/%b\r\n" % (head.method, head.target, head.version.encode())]
+    lines = [b"%b %b HTTP/%b\r\n" % (head.method.encode(), head.target, head.version.encode())]
     for name, value in head.headers:
         if name == b"connection":
             options = (each.strip() for each in value.split(b","))
