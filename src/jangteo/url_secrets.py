@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
@@ -53,7 +54,11 @@ def secrets_of(url: str) -> Iterator[str]:
 
 
 def shown_url(url: str) -> str:
-    """Return a URL for start lines, logs and status: without what `secrets_of` yields."""
+    """Return a URL for start lines, logs and status: without what `secrets_of` yields.
+
+    It is also the platform's name, under which the relay is stopped: where a part of a webhook's path is hidden, four
+    digits of the path's hash tell two of them apart.
+    """
     kind, authority, path, query = _split(url)
     if kind in _FILES:
         return url
@@ -64,7 +69,8 @@ def shown_url(url: str) -> str:
     hosts = ",".join(_shown_host(kind, host) for host in _hosts_of(kind, authority))
     parts = "/".join(HIDDEN if kind in _WEBHOOKS and _may_be_secret(part) else part for part in path.split("/"))
     shown = [f"{name}={value}" if _is_harmless(kind, name) else _hidden(name) for name, value in _parameters(query)]
-    return f"{kind}://{hosts}{parts}{'?' if shown else ''}{'&'.join(shown)}"
+    digits = "" if parts == path else f"#{sha256(path.encode()).hexdigest()[:4]}"
+    return f"{kind}://{hosts}{parts}{'?' if shown else ''}{'&'.join(shown)}{digits}"
 
 
 def is_torn(url: str) -> bool:

@@ -119,6 +119,40 @@ def test_no_command_prints_a_torn_password(command: str, jangteo: Jangteo) -> No
         assert "w0rd" not in result.out + result.err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["migrate", "postgresql://ann:s3/cret-w0rd@db/shop"],
+        ["--databse=postgresql://ann:s3/cret-w0rd@db/shop"],
+        ["serve", "https://hooks.example/in/cret-w0rd"],
+        ["serve", "--port", f"whsec_{KEY}"],
+        [f"whsec_{KEY}"],
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_quoted(arguments: list[str], jangteo: Jangteo) -> None:
+    result = jangteo(*arguments)
+    result.complains()
+    assert "cret-w0rd" not in result.err
+    assert KEY not in result.err
+
+
+def test_a_defect_of_a_command_is_printed_without_secrets() -> None:
+    program = (
+        "import sys\n"
+        "from jangteo.cli import main, migrate\n"
+        "from jangteo.redaction import redaction\n"
+        "redaction.hide(['pa55-w0rd-x'])\n"
+        "def fail(url): raise RuntimeError('pa55-w0rd-x \\x1b[2J')\n"
+        "migrate.open_storage = fail\n"
+        "sys.argv = ['jangteo', 'migrate']\n"
+        "main.main()\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1] == r"RuntimeError: *** \x1b[2J"
+    assert "pa55-w0rd-x" not in run.stderr
+
+
 LOGGING = f"""
 import logging, threading, structlog
 from jangteo import logs

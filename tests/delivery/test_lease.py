@@ -169,6 +169,32 @@ def test_a_file_lease_is_held_by_one_at_a_time(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("turns", range(5))
+def test_a_lease_is_released_also_when_a_request_is_answered_at_the_same_moment(turns: int) -> None:
+    async def scenario() -> None:
+        commands = Commands(outcome(held=True))
+        held_lease = await acquired(commands)
+        answered = asyncio.get_running_loop().create_future()
+        requested = asyncio.Event()
+
+        async def answer(command: Command) -> SerializedOutcome:
+            requested.set()
+            await answered
+            return await outcome(held=True)(command)
+
+        commands.answer = answer
+        await asyncio.wait_for(requested.wait(), 10)
+        answered.set_result(None)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        commands.answer = outcome(held=True)
+        releasing = asyncio.create_task(held_lease.release())
+        ended, _ = await asyncio.wait([releasing], timeout=5)
+        assert ended, "the cancellation was swallowed: the relay renews for ever"
+
+    asyncio.run(scenario())
+
+
 def test_a_file_lease_is_requested_again_after_an_error(tmp_path: Path) -> None:
     async def scenario() -> None:
         held_lease: Any = FileLease(tmp_path / "later" / "relay.lock")

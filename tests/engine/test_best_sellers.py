@@ -18,7 +18,7 @@ from jangteo.engine.worker_pool import Overloaded
 from jangteo.engine.writer.thread import WriterThread
 from jangteo.storage.best_sellers import query, refresh
 from jangteo.storage.best_sellers.refresh import PlannedRefresh
-from jangteo.storage.errors import Unavailable
+from jangteo.storage.errors import Unavailable, Unreachable
 from jangteo.storage.port import Query, Snapshot
 from jangteo.storage.urls import open_storage
 from tests.storage.best_sellers.shop import BestSellersShop, best_sellers_shop
@@ -180,8 +180,10 @@ def test_direct_queries_of_one_snapshot_run_once_whatever_their_limits(
         ([Unavailable("gone"), ValueError("a defect"), 1, Unavailable("gone")], [3, 6, 1, 3]),
         # Nothing was tried: the writer has others to serve first.
         ([Overloaded("full")] * 3, [3, 3, 3]),
+        # After an outage the deltas of a minute would have piled up.
+        ([Unreachable("down")] * 3, [3, 3, 3]),
     ],
-    ids=["unavailable", "defect", "recovered", "overloaded"],
+    ids=["unavailable", "defect", "recovered", "overloaded", "unreachable"],
 )
 def test_a_refresh_that_keeps_failing_backs_off(
     sqlite_database: str, monkeypatch: pytest.MonkeyPatch, outcomes: list[Exception | float], pauses: list[float]

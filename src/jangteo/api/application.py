@@ -97,9 +97,10 @@ class Api:
         if self._drain.has_begun and isinstance(command, CheckWritable):
             return failure(problems.DRAINING)
         outcome = self._commands.submit(command, key)
-        return outcome_response(
-            route, await asyncio.wait_for(outcome, route.timeout_s) if route.timeout_s else await outcome
-        )
+        if route.timeout_s is None:
+            return outcome_response(route, await outcome)
+        async with asyncio.timeout(route.timeout_s):
+            return outcome_response(route, await outcome)
 
     def _encode_once(self, route: Route, query: bytes, result: object) -> Response:
         """Make the response for a result; equal queries of one batch share their result, which is encoded once."""

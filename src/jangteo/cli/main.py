@@ -14,7 +14,7 @@ from jangteo.cli.copy import copy
 from jangteo.cli.doctor import doctor
 from jangteo.cli.events import events
 from jangteo.cli.migrate import migrate
-from jangteo.cli.output import hide_secrets_of, say
+from jangteo.cli.output import hide_secrets_in, hide_secrets_of, say
 from jangteo.cli.relay import relay
 from jangteo.cli.serve import serve
 from jangteo.cli.top import top
@@ -60,15 +60,16 @@ def show_help(
     ] = False,
 ) -> None:
     """Print the help when no command is given."""
+    # Set here, since the library sets its own just before; a command that logs replaces it.
+    sys.excepthook = _print_defect
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
 
 def main() -> None:
     """Run the command, and exit with its code."""
-    # Until a command that logs replaces it.
-    sys.excepthook = _print_defect
     hide_secrets_of(os.environ)
+    hide_secrets_in(sys.argv[1:])
     _ignore_service_links()
     try:
         code = app(standalone_mode=False)
@@ -91,7 +92,7 @@ def main() -> None:
 
 def _print_defect(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
     # It may quote what a driver said.
-    say("".join(traceback.format_exception(error)), error=True)
+    say("".join(traceback.format_exception(error)).rstrip(), error=True)
 
 
 def _ignore_service_links() -> None:

@@ -1,12 +1,12 @@
 """What commands print: without secrets, and without characters that act on a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
 import typer
 
-from jangteo.delivery.sinks.signing import forms_of
+from jangteo.delivery.sinks.signing import PREFIX, forms_of
 from jangteo.foreign_text import escape, escape_json
 from jangteo.redaction import redaction
 from jangteo.url_secrets import secrets_of
@@ -20,6 +20,16 @@ def hide_secrets_of(environment: Mapping[str, str]) -> None:
         redaction.hide(secrets_of(environment.get(name, "")))
     redaction.hide(forms_of(environment.get("JANGTEO_PLATFORM_SECRET", "")))
     redaction.hide([environment.get("PGPASSWORD", "")])
+
+
+def hide_secrets_in(arguments: Iterable[str]) -> None:
+    """Hide the secrets in a command line, also where they don't belong: a wrong argument is quoted."""
+    for argument in arguments:
+        text = argument.partition("=")[2] if argument.startswith("-") and "=" in argument else argument
+        if "://" in text:
+            redaction.hide(secrets_of(text))
+        elif text.startswith(PREFIX):
+            redaction.hide(forms_of(text))
 
 
 def say(text: str, *, error: bool = False) -> None:

@@ -66,7 +66,8 @@ class RelayLease:
         while True:
             try:
                 # A request without an answer within the ttl is repeated: the lease it may have got has expired by then.
-                expires_at = await asyncio.wait_for(self._request(), LEASE_TTL_S)
+                async with asyncio.timeout(LEASE_TTL_S):
+                    expires_at = await self._request()
             except Stopped:
                 return
             except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt may succeed

@@ -73,7 +73,8 @@ class Relay:
                 log.error("platform hangs, relay not closed")
                 return
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._publisher.finish(), SHUTDOWN_TIMEOUT_S)
+            async with asyncio.timeout(SHUTDOWN_TIMEOUT_S):
+                await self._publisher.finish()
         await self._sender.close()
 
     async def _run(self, loop: Loop) -> None:

@@ -160,7 +160,8 @@ async def apply(commands: Commands, command: RefreshBestSellers) -> bool:
 async def pause(closing: asyncio.Event, seconds: float) -> None:
     """Wait for `seconds`, or until `closing` is set."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(closing.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await closing.wait()
 
 
 def reason_of(error: Exception) -> str:

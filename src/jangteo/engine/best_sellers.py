@@ -20,7 +20,7 @@ from jangteo.engine.reads import Reads
 from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.storage.best_sellers.query import BestSellersView, count_best_sellers
 from jangteo.storage.best_sellers.refresh import plan_refresh
-from jangteo.storage.errors import Unavailable, Unusable
+from jangteo.storage.errors import Unavailable, Unreachable, Unusable
 from jangteo.storage.port import AsOf, Query
 
 log = structlog.get_logger()
@@ -106,7 +106,8 @@ class BestSellers:
             except Unusable:
                 # It has been logged once.
                 delay_s = RETRY_AFTER_S
-            except Overloaded as error:
+            except (Overloaded, Unreachable) as error:
+                # Nothing was tried, so nothing says that the next refresh would fail, too.
                 log.warning("refresh failed", reason=reason_of(error))
                 delay_s = RETRY_AFTER_S
             except Exception as error:  # noqa: BLE001 - whatever it is, it is logged, and the next refresh may succeed

@@ -78,4 +78,5 @@ class Commands:
     async def wait_for_events(self, timeout_s: float) -> None:
         """Wait until `notify` is called, if it wasn't since the notification was cleared; at most the timeout."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._events_committed.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._events_committed.wait()

@@ -7,6 +7,7 @@ import resource
 import socket
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -219,6 +220,21 @@ def test_a_server_that_is_full_of_requests_refuses_a_new_connection(serve: Serve
         for client in (one, another):
             receive(client, b"/slow ")
     assert served.exchange(LAST).startswith(b"HTTP/1.1 200 ")
+
+
+def test_refused_connections_that_stay_open_make_no_room_for_more_than_there_may_be(serve: Serve) -> None:
+    served = serve(most=2)
+    with ExitStack() as open_ones:
+        for _ in range(2):
+            busy = open_ones.enter_context(served.connect())
+            busy.sendall(SLOW)
+            assert served.application.slow_asked.acquire(timeout=30)
+        for _ in range(5):
+            refused = open_ones.enter_context(served.connect())
+            refused.sendall(GET)
+            assert refused.recv(65_536).startswith(b"HTTP/1.1 503 ")
+        served.application.allow_slow()
+    assert served.application.asked == ["/slow", "/slow"]
 
 
 def test_a_request_that_arrives_when_the_server_ends_is_closed_and_one_being_answered_is_answered(serve: Serve) -> None:

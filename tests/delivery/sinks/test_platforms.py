@@ -149,7 +149,8 @@ def test_an_address_has_decoded_credentials_and_does_not_show_them() -> None:
         ("tls://ann:pa55@one,ann:pa55@two/orders", "tls://ann:***@one,ann:***@two/orders"),
         ("nats://ann:pa,55@one/orders", "nats://***"),
         ("nats://ann:5,pa55@one/orders", "nats://***"),
-        ("https://host/hooks/T024/pa55word", "https://host/hooks/***/***"),
+        ("https://host/hooks/T024/pa55word", "https://host/hooks/***/***#47b8"),
+        ("https://host/hooks/T024/pa55other", "https://host/hooks/***/***#bb38"),
         ("https://ann:@host/events", "https://***:@host/events"),
         (
             "kafka://ann:pa55@one:1/orders?security=sasl_ssl&x=pa55",

@@ -63,17 +63,20 @@ class Connections:
         """Answered for the last time; what still comes is dropped."""
 
     def admit(self, connection: Connection) -> bool:
-        """Count a new connection in. False: all there are have requests that are being answered."""
-        if len(self._all) >= self._most:
+        """Count a new connection in. False: all there are have requests that are being answered.
+
+        It is counted even then, until it is closed, which it is before others if more come.
+        """
+        self._all.add(connection)
+        if not self._is_sweeping:
+            self._is_sweeping = True
+            self._loop.call_later(_SWEEP_S, self.sweep)
+        while len(self._all) > self._most:
             waiting = self.closing.oldest() or self.idle.oldest() or self.arriving.oldest()
             if waiting is None:
                 return False
             self._all.discard(waiting)
             waiting.abort()
-        self._all.add(connection)
-        if not self._is_sweeping:
-            self._is_sweeping = True
-            self._loop.call_later(_SWEEP_S, self.sweep)
         return True
 
     def remove(self, connection: Connection) -> None:

@@ -8,28 +8,28 @@ from typing import Final
 
 from jangteo.delivery.sinks.base import InvalidPlatform
 
-_PREFIX: Final = "whsec_"
+PREFIX: Final = "whsec_"
 _URL_SAFE: Final = str.maketrans("+/", "-_")
 
 
 def read_secret(text: str) -> bytes:
     """Return the key in `whsec_<base64>`; its padding is optional. Raises InvalidPlatform, which doesn't quote it."""
     try:
-        encoded = text.removeprefix(_PREFIX).rstrip("=")
+        encoded = text.removeprefix(PREFIX).rstrip("=")
         key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except ValueError:
         key = b""
-    if not key or not text.startswith(_PREFIX):
+    if not key or not text.startswith(PREFIX):
         raise InvalidPlatform(
-            f"the secret must be {_PREFIX} and the base64 of some random bytes; make one: "
-            f'echo "{_PREFIX}$(openssl rand -base64 32)"'
+            f"the secret must be {PREFIX} and the base64 of some random bytes; make one: "
+            f'echo "{PREFIX}$(openssl rand -base64 32)"'
         )
     return key
 
 
 def forms_of(secret: str) -> Iterator[str]:
     """Yield the forms in which a secret may appear, whether or not it is well-formed."""
-    encoded = secret.removeprefix(_PREFIX)
+    encoded = secret.removeprefix(PREFIX)
     yield from (encoded, encoded.rstrip("="), encoded.translate(_URL_SAFE))
 
 

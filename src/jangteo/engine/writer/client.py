@@ -87,7 +87,8 @@ class WriterClient(asyncio.Protocol):
         if self._unanswered and self._transport is not None:
             self._all_answered.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._all_answered.wait(), timeout_s - END_TIMEOUT_S)
+                async with asyncio.timeout(timeout_s - END_TIMEOUT_S):
+                    await self._all_answered.wait()
         self._deadlines.stop()
         self._fail_unanswered(NO_ANSWER)
         if self._transport is not None:
