@@ -13,8 +13,11 @@ import pytest
 
 from jangteo.core.relay import MarkSent
 from jangteo.delivery import backoff, relay
+from jangteo.delivery.backoff import Backoff
 from jangteo.delivery.sinks.json_lines import JsonLines
 from jangteo.engine.worker_pool import Overloaded
+from jangteo.storage import outbox
+from jangteo.storage.port import Query
 from tests.faults.customers import local_id
 from tests.serving import ServedShop
 
@@ -155,6 +158,29 @@ def test_a_closing_shop_sends_what_is_left(watched: list[Watched], shop: ServedS
         shop.http.order(user, (product, 1))
     shop.close()
     assert watched[0].facts == [f"order-{number}-paid" for number in range(1, 10)]
+
+
+def test_a_closing_shop_whose_queues_are_full_sends_what_is_left(
+    watched: list[Watched], shop: ServedShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, product = shop.http.user(balance=9_000), shop.http.product()
+    shop.http.order(user, (product, 1))
+    watched[0].wait_for(1)
+    run, refused = shop.shop.reads.run, iter(range(5))
+
+    async def often_full(query: Query[Any]) -> Any:
+        if query.read is outbox.read_waiting and next(refused, None) is not None:
+            raise Overloaded
+        return await run(query)
+
+    monkeypatch.setattr(shop.shop.reads, "run", often_full)
+    # Before it closes, the relay asks once: the other refusals come while it does.
+    monkeypatch.setattr(Backoff, "next_delay_s", lambda *_: 60.0)
+    for _ in range(3):
+        shop.http.order(user, (product, 1))
+    shop.close()
+    assert watched[0].facts == [f"order-{number}-paid" for number in range(1, 5)]
+    assert next(refused, None) is None
 
 
 def test_a_full_command_queue_sends_no_event_twice(

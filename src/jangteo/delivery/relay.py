@@ -28,6 +28,8 @@ log = structlog.get_logger()
 
 SHUTDOWN_TIMEOUT_S: Final = 2.0
 """How long a closing relay waits for the loops to send what is left; and, once they are cancelled, to end."""
+FULL_QUEUE_PAUSE_S: Final = 0.02
+"""The pause of a closing relay before it asks again after it was refused by a full queue."""
 
 
 class Loop(Protocol):
@@ -96,9 +98,13 @@ class Relay:
                     return
                 await self._until_closing(self._sender.wait_for_lease())
             except Exception as error:  # noqa: BLE001 - a defect delays events and is logged; it doesn't end the relay
-                if closing:
+                if not closing:
+                    await self._back_off(error, backoff)
+                elif isinstance(error, Overloaded):
+                    # The queues empty while the shop closes.
+                    await asyncio.sleep(FULL_QUEUE_PAUSE_S)
+                else:
                     return
-                await self._back_off(error, backoff)
 
     async def _back_off(self, error: Exception, backoff: Backoff) -> None:
         """Log and report the error, then wait. Never raises."""

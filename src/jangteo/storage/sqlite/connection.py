@@ -29,9 +29,9 @@ from jangteo.storage.sqlite.statements import (
 
 BUSY_TIMEOUT_MS: Final = 5_000
 _CACHED_STATEMENTS: Final = 256
-_WRITING_CACHE_KIB: Final = 65_536
+_WRITING_CACHE_KIB: Final = 8_192
 """For a connection that commits: no other one does, so what it has read stays valid."""
-_READING_CACHE_KIB: Final = 4_096
+_READING_CACHE_KIB: Final = 2_048
 """For the others: each commit empties it, so it serves one snapshot only. A large one is filled by every long query."""
 _WRITE: Final = "BEGIN IMMEDIATE"
 _SWITCH_PAUSE_S: Final = 0.01
