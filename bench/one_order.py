@@ -6,7 +6,6 @@
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -24,6 +23,7 @@ from jangteo.core.orders import PlaceOrder, RequestedItem
 from jangteo.engine import gc_tuning
 from jangteo.engine.batch import Submission, apply
 from jangteo.engine.writer.protocol import Frames, commands_frame, pack
+from jangteo.engine.writer.start import WriterStart, writer_command
 from jangteo.settings import DATABASE_VARIABLE
 from jangteo.storage.urls import open_storage
 
@@ -99,10 +99,9 @@ def _over_socket(database: str) -> float:
     """The median time of an order sent to a writer process over its socket, in microseconds."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        arguments = (str(theirs.fileno()), "256", "10", "5", open_storage(database).identity())
-        command = [sys.executable, "-m", "jangteo.engine.writer", *arguments]
+        start = WriterStart(256, 10, 5, open_storage(database).identity(), client=theirs.fileno())
         with subprocess.Popen(
-            command, env={**os.environ, DATABASE_VARIABLE: database}, pass_fds=(theirs.fileno(),)
+            writer_command(start), env={**os.environ, DATABASE_VARIABLE: database}, pass_fds=(theirs.fileno(),)
         ) as writer:
             theirs.close()
             times = [_round_trip_s(ours, commands_frame(monotonic(), [pack(order)])) for order in _orders()]

@@ -11,9 +11,9 @@ from unittest.mock import patch
 
 from jangteo import app
 from jangteo.cli.main import main as run_command
-from jangteo.engine.best_sellers import BestSellers
+from jangteo.engine.refresher import Refresher
 from jangteo.engine.writer import __main__
-from jangteo.engine.writer.client import WriterProcess
+from jangteo.engine.writer.process import WriterProcess
 from jangteo.storage.best_sellers import deltas
 
 _WRITER = "jangteo.engine.writer"
@@ -37,7 +37,7 @@ def main() -> None:
     """Serve, or be the writer process of a server."""
     with (
         patch.object(deltas, "save", _nothing),
-        patch.object(BestSellers, "start", _nothing),
+        patch.object(Refresher, "start", _nothing),
         patch.object(app, "WriterProcess", _WriterWithoutDeltas),
     ):
         if sys.argv[1:2] == ["writer"]:

@@ -1,9 +1,9 @@
 """The composition root: builds a running shop from its settings. The only module that knows all packages."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from pathlib import Path
@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any, Final
 
 import structlog
+from msgspec.structs import replace
 
 from jangteo import __version__
 from jangteo.api.application import Api
@@ -26,8 +27,10 @@ from jangteo.engine.best_sellers import BestSellers
 from jangteo.engine.commands import Commands, Writer
 from jangteo.engine.deadlines import SHUTDOWN_TIMEOUT_S, Timeouts
 from jangteo.engine.reads import Reads
-from jangteo.engine.writer.client import WriterProcess
-from jangteo.engine.writer.pool import WriterPool
+from jangteo.engine.refresher import Refresher
+from jangteo.engine.writer.pool import pooled
+from jangteo.engine.writer.process import WriterProcess
+from jangteo.engine.writer.start import WriterStart, writer_command, writer_start
 from jangteo.engine.writer.thread import WriterThread
 from jangteo.settings import DATABASE_VARIABLE, Settings
 from jangteo.storage.port import Storage
@@ -83,6 +86,11 @@ def reads_of(settings: Settings, storage: Storage, clock: Clock) -> Reads:
     )
 
 
+def writer_start_of(settings: Settings, storage: Storage) -> WriterStart:
+    """Return what the writer processes of a shop are started with, but for their descriptors."""
+    return writer_start(settings.batch_max, timeouts_of(settings), storage.identity())
+
+
 async def close(upkeep: Sequence[Callable[[], Awaitable[None]]], commands: Commands, reads: Reads) -> bool:
     """Stop the upkeep, then the writer, then the reads, within SHUTDOWN_TIMEOUT_S; whether the writer ended in time.
 
@@ -102,19 +110,64 @@ async def close(upkeep: Sequence[Callable[[], Awaitable[None]]], commands: Comma
     return writer_ended
 
 
+class Keeper:
+    """Does what a shop needs beside its orders: sends its events and keeps its best sellers up to date.
+
+    One on each host is enough.
+    """
+
+    def __init__(self, settings: Settings, storage: Storage, commands: Commands, reads: Reads) -> None:
+        """Raises InvalidPlatform if the platform can't be used as named."""
+        self._refresher = Refresher(commands, reads)
+        self._relay = relay_of(settings, commands, reads, others_commit=storage.shared) if settings.relay else None
+        self.request_window = self._refresher.request_window
+
+    def start(self) -> None:
+        """Start. Called on the event loop, once commands and queries can be executed."""
+        self._refresher.start()
+        if self._relay is not None:
+            self._relay.start()
+
+    @property
+    def upkeep(self) -> list[Callable[[], Awaitable[None]]]:
+        """What stops its parts."""
+        return [self._refresher.stop] if self._relay is None else [self._relay.stop, self._refresher.stop]
+
+
+@dataclass(frozen=True)
+class SharedHost:
+    """What other processes of the host do for a shop that only serves HTTP."""
+
+    storage: Storage
+    writer: Writer
+    request_window: Callable[[int], None]
+    """Passes on to the keeper the days of a window that a client has requested."""
+
+
 class Shop:
     """One shop in one process."""
 
-    def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
-        """Raises CannotOpen or InvalidPlatform if the database or the platform can't be used as named."""
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock = system_clock,
+        host: SharedHost | None = None,
+    ) -> None:
+        """Without `host` this process also starts the shop's writer, and is its keeper.
+
+        Raises CannotOpen or InvalidPlatform if the database or the platform can't be used as named.
+        """
         self.settings = settings
-        self.storage = open_storage(settings.database)
-        self.commands = Commands(self._writer(clock))
+        self.storage = open_storage(settings.database) if host is None else host.storage
+        self.commands = Commands(self._writer(clock) if host is None else host.writer)
         self.reads = reads_of(settings, self.storage, clock)
-        self._relay = (
-            relay_of(settings, self.commands, self.reads, others_commit=self.storage.shared) if settings.relay else None
-        )
-        self._best_sellers = BestSellers(self.commands, self.reads)
+        self._keeper: Keeper | None = None
+        request_window: Callable[[int], None]
+        if host is None:
+            self._keeper = Keeper(settings, self.storage, self.commands, self.reads)
+            request_window = self._keeper.request_window
+        else:
+            request_window = host.request_window
         self.drain = Drain(settings.drain_s)
         self.writer_ended = True
         """Whether the writer ended in time, once the shop is closed."""
@@ -123,7 +176,7 @@ class Shop:
             pages(ROUTES, __version__),
             self.commands,
             self.reads,
-            self._best_sellers,
+            BestSellers(self.reads, request_window),
             drain=self.drain,
         )
         self.bounds = Bounds(body_max_bytes=settings.body_max_bytes)
@@ -132,8 +185,7 @@ class Shop:
     def _writer(self, clock: Clock) -> Writer:
         count = self.settings.writers
         queue_max = ceil(self.settings.queue_max / count)
-        writers = [self._one_writer(clock, queue_max) for _ in range(count)]
-        return writers[0] if count == 1 else WriterPool(writers)
+        return pooled([self._one_writer(clock, queue_max) for _ in range(count)])
 
     def _one_writer(self, clock: Clock, queue_max: int) -> Writer:
         settings, timeouts = self.settings, timeouts_of(self.settings)
@@ -142,16 +194,7 @@ class Shop:
                 self.storage, clock, batch_max=settings.batch_max, queue_max=queue_max, timeouts=timeouts
             )
         return WriterProcess(
-            lambda descriptor: (
-                sys.executable,
-                "-m",
-                "jangteo.engine.writer",
-                str(descriptor),
-                str(settings.batch_max),
-                str(timeouts.database_s),
-                str(timeouts.hold_s),
-                self.storage.identity(),
-            ),
+            lambda descriptor: writer_command(replace(writer_start_of(settings, self.storage), client=descriptor)),
             environment={DATABASE_VARIABLE: settings.database},
             kept_files=self.storage.kept_files,
             queue_max=queue_max,
@@ -163,13 +206,12 @@ class Shop:
         """Serve requests until the end of the block; then commit and answer everything accepted, and stop."""
         await self.commands.start()
         self.reads.start()
-        self._best_sellers.start()
-        if self._relay is not None:
-            self._relay.start()
+        if self._keeper is not None:
+            self._keeper.start()
         try:
             yield
         finally:
-            upkeep = [self._best_sellers.stop] if self._relay is None else [self._relay.stop, self._best_sellers.stop]
+            upkeep = [] if self._keeper is None else self._keeper.upkeep
             self.writer_ended = await close(upkeep, self.commands, self.reads)
 
     async def __call__(

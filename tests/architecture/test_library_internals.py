@@ -21,11 +21,10 @@ from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq.abc import PGconn
 from uvicorn.server import ServerState
-from uvicorn.supervisors import Multiprocess, multiprocess
 
 from jangteo.api.http.connection import HttpConnection
 from jangteo.api.http.parsing import RequestParser
-from jangteo.api.http.server import _Supervisor, config
+from jangteo.api.http.server import config
 
 SOURCE = Path(__file__).parents[2] / "src/jangteo"
 OWNERS = {
@@ -70,19 +69,10 @@ def test_httptools_calls_only_what_the_parser_implements() -> None:
     assert not issubclass(httptools.HttpParserUpgrade, httptools.HttpParserError)
 
 
-def test_uvicorns_server_and_supervisor_are_as_used() -> None:
+def test_uvicorns_server_is_as_used() -> None:
     assert parameters(uvicorn.Server) == ["config"]
     assert parameters(uvicorn.Server.run) == ["sockets"]
-    assert parameters(Multiprocess) == ["config", "sockets"]
-    for method in ("run", "handle_signals", "handle_term", "keep_subprocess_alive", "terminate_all"):
-        assert parameters(getattr(Multiprocess, method)) == [], method
-    assert "while not self.should_exit.wait(" in inspect.getsource(Multiprocess.run)
-    assert {"should_exit", "processes"} <= set(re.findall(r"self\.(\w+)[^\n(]* = ", inspect.getsource(Multiprocess)))
-    assert "self.process = " in inspect.getsource(multiprocess.Process)
-    # _Supervisor's own attributes must not be uvicorn's.
-    ours = set(re.findall(r"self\.(\w+) = ", inspect.getsource(_Supervisor)))
-    assert not ours & set(re.findall(r"self\.(\w+)", inspect.getsource(Multiprocess)))
-    used = {name for name in re.findall(r"\b(\w+)=", inspect.getsource(config)) if name != "workers"}
+    used = set(re.findall(r"\b(\w+)=", inspect.getsource(config)))
     assert used <= set(parameters(uvicorn.Config))
 
 

@@ -16,9 +16,9 @@ from jangteo.core.best_sellers import DEFAULT_DAYS, HEARTBEAT_TIMEOUT, RefreshBe
 from jangteo.core.entities import Window
 from jangteo.engine import backfill as engine
 from jangteo.engine.backfill import Backfill, BackfillAborted
-from jangteo.engine.best_sellers import BestSellers
 from jangteo.engine.commands import Commands
 from jangteo.engine.reads import Reads
+from jangteo.engine.refresher import Refresher
 from jangteo.engine.writer.thread import WriterThread
 from jangteo.storage.best_sellers import refresh, sold_units
 from jangteo.storage.best_sellers.backfill import WindowRetired, plan_start, scan_orders
@@ -67,13 +67,13 @@ def clock() -> Clock:
 
 
 @asynccontextmanager
-async def running(shop: Shop, clock: Clock) -> AsyncIterator[tuple[Backfill, BestSellers]]:
+async def running(shop: Shop, clock: Clock) -> AsyncIterator[tuple[Backfill, Refresher]]:
     storage = open_storage(shop.database)
     commands = Commands(WriterThread(storage, clock, batch_max=9, queue_max=99))
     reads = Reads(storage, clock, threads=1, batch_max=9, queue_max=99)
     await commands.start()
     reads.start()
-    yield Backfill(commands, reads), BestSellers(commands, reads)
+    yield Backfill(commands, reads), Refresher(commands, reads)
     await commands.stop()
     await reads.stop()
 
@@ -218,11 +218,11 @@ def test_a_closing_server_retires_the_window_it_backfills(
     monkeypatch.setattr(engine, "scan_orders", scan_blocked)
 
     async def run() -> None:
-        async with running(shop, clock) as (_, best_sellers):
-            best_sellers.start()
+        async with running(shop, clock) as (_, refresher):
+            refresher.start()
             assert await asyncio.to_thread(blocked.arrived.wait, 30)
             assert states(shop) == [(1, "backfilling")]
-            stopping = asyncio.create_task(best_sellers.stop())
+            stopping = asyncio.create_task(refresher.stop())
             await asyncio.sleep(0)
             blocked.go_on.set()
             await stopping

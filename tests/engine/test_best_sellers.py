@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
+from typing import NamedTuple
 
 import pytest
 
 from jangteo.core import best_sellers as policy
-from jangteo.engine import best_sellers as engine
+from jangteo.engine import refresher as engine
 from jangteo.engine.backfill import RETRY_AFTER_S, Backfill
-from jangteo.engine.best_sellers import MAX_RETRY_AFTER_S, REFRESH_EVERY_S, BestSellers, BestSellersRequest
+from jangteo.engine.best_sellers import BestSellers, BestSellersRequest
 from jangteo.engine.commands import Commands
 from jangteo.engine.reads import Reads
+from jangteo.engine.refresher import MAX_RETRY_AFTER_S, REFRESH_EVERY_S, Refresher
 from jangteo.engine.worker_pool import Overloaded
 from jangteo.engine.writer.thread import WriterThread
 from jangteo.storage.best_sellers import query, refresh
@@ -40,16 +42,22 @@ def now() -> datetime:
     return NOW
 
 
-def play(shop: BestSellersShop, test: Callable[[BestSellers, Backfill], Awaitable[None]]) -> None:
+class Parts(NamedTuple):
+    best_sellers: BestSellers
+    refresher: Refresher
+    backfill: Backfill
+
+
+def play(shop: BestSellersShop, test: Callable[[Parts], Awaitable[None]]) -> None:
     async def run() -> None:
         storage = open_storage(shop.database)
         commands = Commands(WriterThread(storage, now, batch_max=9, queue_max=9))
         reads = Reads(storage, now, threads=1, batch_max=9, queue_max=9)
         await commands.start()
         reads.start()
-        best_sellers = BestSellers(commands, reads)
-        await test(best_sellers, Backfill(commands, reads))
-        await best_sellers.stop()
+        refresher = Refresher(commands, reads)
+        await test(Parts(BestSellers(reads, refresher.request_window), refresher, Backfill(commands, reads)))
+        await refresher.stop()
         await reads.stop()
         await commands.stop()
 
@@ -57,10 +65,10 @@ def play(shop: BestSellersShop, test: Callable[[BestSellers, Backfill], Awaitabl
 
 
 def test_a_refresh_is_applied_and_then_there_is_nothing_to_do(shop: BestSellersShop) -> None:
-    async def test(best_sellers: BestSellers, _: Backfill) -> None:
-        assert await best_sellers.refresh() == REFRESH_EVERY_S
+    async def test(parts: Parts) -> None:
+        assert await parts.refresher.refresh() == REFRESH_EVERY_S
         assert shop.ids("sales_deltas") == []
-        assert await best_sellers.refresh() == REFRESH_EVERY_S
+        assert await parts.refresher.refresh() == REFRESH_EVERY_S
         assert shop.rows("SELECT version FROM best_seller_version") == [(1,)]
 
     play(shop, test)
@@ -72,8 +80,8 @@ def test_with_more_to_do_the_next_refresh_follows_at_once(
     monkeypatch.setattr(refresh, "DELTAS_PER_REFRESH", 1)
     shop.buy((1, 1), at=NOW)
 
-    async def test(best_sellers: BestSellers, _: Backfill) -> None:
-        assert [await best_sellers.refresh() for _ in range(3)] == [0, 0, REFRESH_EVERY_S]
+    async def test(parts: Parts) -> None:
+        assert [await parts.refresher.refresh() for _ in range(3)] == [0, 0, REFRESH_EVERY_S]
         assert shop.best(NOW) == [(1, 4)]
 
     play(shop, test)
@@ -90,12 +98,12 @@ def test_after_a_conflict_it_waits_and_keeps_the_requested_windows(
         seen.append(requested)
         return planned
 
-    async def test(best_sellers: BestSellers, _: Backfill) -> None:
-        await best_sellers.read(BestSellersRequest(5, 7, "summary"))
+    async def test(parts: Parts) -> None:
+        await parts.best_sellers.read(BestSellersRequest(5, 7, "summary"))
         monkeypatch.setattr(engine, "plan_refresh", plan)
         shop.refresh(NOW)
         for _attempt in range(2):
-            assert await best_sellers.refresh() == RETRY_AFTER_S
+            assert await parts.refresher.refresh() == RETRY_AFTER_S
         assert seen == [frozenset({7})] * 2
 
     play(shop, test)
@@ -104,12 +112,12 @@ def test_after_a_conflict_it_waits_and_keeps_the_requested_windows(
 def test_a_window_is_rebuilt_and_the_old_one_removed(shop: BestSellersShop) -> None:
     reported: list[float] = []
 
-    async def test(best_sellers: BestSellers, backfill: Backfill) -> None:
-        await best_sellers.refresh()
+    async def test(parts: Parts) -> None:
+        await parts.refresher.refresh()
         shop.change("UPDATE best_seller_buckets SET units = '[0,9]', max_units = 9")
-        await backfill.rebuild(3, reported.append)
+        await parts.backfill.rebuild(3, reported.append)
         assert shop.best(NOW) == [(1, 3)]
-        await backfill.remove_retired()
+        await parts.backfill.remove_retired()
         assert shop.states() == [(2, 3, "active")]
         assert len(shop.ids("best_seller_buckets")) == 1
 
@@ -132,8 +140,10 @@ def test_without_an_active_window_the_orders_answer(
 
     monkeypatch.setattr(Reads, "run", recorded)
 
-    async def test(best_sellers: BestSellers, _: Backfill) -> None:
-        answer = await best_sellers.read(BestSellersRequest(5, days, "direct" if method == "direct" else "summary"))
+    async def test(parts: Parts) -> None:
+        answer = await parts.best_sellers.read(
+            BestSellersRequest(5, days, "direct" if method == "direct" else "summary")
+        )
         assert (answer.timestamp, [(each.id, each.sold) for each in answer.value]) == (NOW, [(1, 3)])
 
     play(shop, test)
@@ -141,12 +151,12 @@ def test_without_an_active_window_the_orders_answer(
 
 
 def test_only_windows_requested_from_the_view_are_started(shop: BestSellersShop) -> None:
-    async def test(best_sellers: BestSellers, _: Backfill) -> None:
-        await best_sellers.read(BestSellersRequest(5, 7, "direct"))
-        await best_sellers.refresh()
+    async def test(parts: Parts) -> None:
+        await parts.best_sellers.read(BestSellersRequest(5, 7, "direct"))
+        await parts.refresher.refresh()
         assert shop.states() == [(1, 3, "active")]
-        await best_sellers.read(BestSellersRequest(5, 7, "summary"))
-        await best_sellers.refresh()
+        await parts.best_sellers.read(BestSellersRequest(5, 7, "summary"))
+        await parts.refresher.refresh()
         assert [days for _, days, _ in shop.states()] == [3, 7]
 
     play(shop, test)
@@ -164,8 +174,8 @@ def test_direct_queries_of_one_snapshot_run_once_whatever_their_limits(
 
     monkeypatch.setattr(Reads, "run", recorded)
 
-    async def test(best_sellers: BestSellers, _: Backfill) -> None:
-        answers = [await best_sellers.read(BestSellersRequest(limit, 3, "direct")) for limit in (1, 2, 100)]
+    async def test(parts: Parts) -> None:
+        answers = [await parts.best_sellers.read(BestSellersRequest(limit, 3, "direct")) for limit in (1, 2, 100)]
         assert [len(answer.value) for answer in answers] == [1, 2, 3]
 
     play(shop, test)
@@ -190,7 +200,7 @@ def test_a_refresh_that_keeps_failing_backs_off(
 ) -> None:
     seen, left, all_seen = list[float](), iter(outcomes), asyncio.Event()
 
-    async def refresh_or_fail(_: BestSellers) -> float:
+    async def refresh_or_fail(_: Refresher) -> float:
         outcome = next(left)
         if isinstance(outcome, Exception):
             raise outcome
@@ -202,11 +212,11 @@ def test_a_refresh_that_keeps_failing_backs_off(
             closing.set()
             all_seen.set()
 
-    monkeypatch.setattr(BestSellers, "refresh", refresh_or_fail)
+    monkeypatch.setattr(Refresher, "refresh", refresh_or_fail)
     monkeypatch.setattr(engine, "pause", record)
 
-    async def test(best_sellers: BestSellers, _: Backfill) -> None:
-        best_sellers.start()
+    async def test(parts: Parts) -> None:
+        parts.refresher.start()
         await all_seen.wait()
 
     with best_sellers_shop(sqlite_database) as shop:

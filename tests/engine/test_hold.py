@@ -17,6 +17,7 @@ from jangteo.core.wallets import RegisterUser
 from jangteo.engine.batch import Submission
 from jangteo.engine.deadlines import Timeouts
 from jangteo.engine.worker_pool import WorkerPool
+from jangteo.engine.writer.channels import Channels
 from jangteo.engine.writer.loop import commit_until_closed
 from jangteo.engine.writer.protocol import Frames, commands_frame, pack, read_outcomes
 from jangteo.storage.errors import Unreachable
@@ -70,7 +71,7 @@ class Writer:
         self.connection = Interrupted(self._storage.connect())
         self.opened.set()
         with self._other:
-            commit_until_closed(self._other, self.connection, system_clock, 256, self._timeouts)
+            commit_until_closed(Channels([self._other]), self.connection, system_clock, 256, self._timeouts)
 
     def submit(self, count: int, age_s: float = 0.0) -> None:
         commands = [pack(Submission(RegisterUser(None))) for _ in range(count)]

@@ -11,7 +11,7 @@ from jangteo.core.wallets import RegisterUser
 from jangteo.engine.batch import Submission
 from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.engine.writer import client
-from jangteo.engine.writer.client import WriterProcess
+from jangteo.engine.writer.process import WriterProcess
 from jangteo.storage.errors import Unavailable
 
 SUBMISSION = Submission(RegisterUser(None))

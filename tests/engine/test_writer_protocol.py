@@ -31,6 +31,7 @@ from jangteo.engine.writer.protocol import (
     pack,
     read_outcomes,
     read_submissions,
+    watch_frame,
 )
 from tests.core.books import NOW
 
@@ -69,10 +70,17 @@ SUBMISSIONS = [
 def test_every_command_is_decoded_as_it_was_encoded() -> None:
     sent = commands_frame(12.5, [pack(each) for each in SUBMISSIONS])
     (content,) = Frames().receive(sent)
-    sent_at, received = read_submissions(content)
+    decoded = read_submissions(content)
+    assert decoded is not None
+    sent_at, received = decoded
     assert sent_at == 12.5
     # A tuple may be decoded as a list; nothing else may differ.
     assert repr(received).replace("[", "(").replace("]", ")") == repr(SUBMISSIONS).replace("[", "(").replace("]", ")")
+
+
+def test_a_watch_frame_holds_no_commands() -> None:
+    (content,) = Frames().receive(watch_frame())
+    assert read_submissions(content) is None
 
 
 def test_the_refresh_that_arrives_has_every_field() -> None:

@@ -1,14 +1,18 @@
 """`jangteo serve`: open the shop and serve it until a signal ends it."""
 
+import asyncio
 import errno
 import signal
 import socket
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Final, Literal
 
 import typer
 
 from jangteo import demo, logs
 from jangteo.api.http import server
+from jangteo.api.http.shutdown import Shutdown
 from jangteo.app import Shop, system_clock
 from jangteo.cli.options import (
     Database,
@@ -22,8 +26,8 @@ from jangteo.cli.output import say
 from jangteo.cli.start_lines import start_lines
 from jangteo.doctor import log_durability
 from jangteo.engine import gc_tuning
+from jangteo.host.supervisor import Supervisor
 from jangteo.settings import LOOPBACK, Settings
-from jangteo.workers import run as run_workers
 
 _BACKLOG: Final = 2048
 LOST: Final = 1
@@ -137,8 +141,8 @@ def serve(
     logs.configure()
     listening = _listen(host, port)
     shop = Shop(settings)
-    if workers > 1 and not shop.storage.shared:
-        raise typer.BadParameter("--workers above 1 needs PostgreSQL; SQLite is served by one process")
+    if workers > 1 and writer == "thread":
+        raise typer.BadParameter("--workers above 1 needs --writer process: the workers share it")
     if writers > 1 and not shop.storage.shared:
         raise typer.BadParameter("--writers above 1 needs PostgreSQL; SQLite runs one write transaction at a time")
     for notice in shop.storage.prepare():
@@ -150,20 +154,45 @@ def serve(
         for line in start_lines(settings, shop.storage, listening.getsockname()[1], filled=filled):
             say(line)
         if workers > 1:
-            run_workers(settings, workers, listening, lambda: signals.received)
+            writer_ended = _serve_with(workers, shop, listening, signals)
         else:
-            gc_tuning.tune_gc()
-            server.serve(shop, listening, lambda: signals.received)
-        _close(shop)
+            writer_ended = _serve_alone(shop, listening, signals)
+        _close(shop, writer_ended=writer_ended)
     finally:
         shop.storage.close()
 
 
-def _close(shop: Shop) -> None:
+def _serve_alone(shop: Shop, listening: socket.socket, signals: "_StopSignals") -> bool:
+    """Serve in this process; return whether the writer ended in time."""
+
+    def make() -> Shop:
+        Shutdown(shop.drain)
+        # Those that arrived before the handlers were set.
+        for each in signals.received:
+            signal.raise_signal(each)
+        return shop
+
+    gc_tuning.tune_gc()
+    server.serve(make, listening)
+    return shop.writer_ended
+
+
+def _serve_with(front_ends: int, shop: Shop, listening: socket.socket, signals: "_StopSignals") -> bool:
+    """Serve with several processes; return whether the writers ended in time."""
+
+    async def supervise(folder: str) -> bool:
+        supervisor = Supervisor(shop.settings, front_ends, listening, shop.storage, Path(folder))
+        return await supervisor.run(lambda: signals.received)
+
+    with TemporaryDirectory(prefix="jangteo-", ignore_cleanup_errors=True) as folder:
+        return asyncio.run(supervise(folder))
+
+
+def _close(shop: Shop, *, writer_ended: bool) -> None:
     """Close the storage and say what became of the shop. Raises Exit where an acknowledged change may be lost."""
     loss = shop.storage.loss()
     shop.storage.close()
-    if not shop.writer_ended:
+    if not writer_ended:
         fate = "was killed" if shop.settings.writer == "process" else "ends now"
         say(f"The writer stood still and {fate}: whether what it had not answered is committed is not known.")
     if loss is not None:

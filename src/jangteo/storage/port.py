@@ -196,8 +196,11 @@ class Storage(Protocol):
     def identity(self) -> str:
         """Return what identifies the files of a database that was prepared or taken; "" where it has none here."""
 
-    def expect(self, identity: str) -> None:
-        """Use only the files that another process of the server has named (`identity`), and leave logging to it."""
+    def expect(self, identity: str, *, logs: bool = False) -> None:
+        """Use only the files that another process of the server has named (`identity`).
+
+        `logs`: this process logs that they are lost; otherwise another one does.
+        """
 
     def loss(self) -> str | None:
         """Return in one line what became of a database file that is lost, with all that is in it; None if it isn't."""

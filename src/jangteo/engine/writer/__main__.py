@@ -1,6 +1,7 @@
-"""The composition root of the writer process: `python -m jangteo.engine.writer ARGUMENTS`, see `main`.
+"""The composition root of the writer process: `python -m jangteo.engine.writer WRITER`, see `WriterStart`.
 
-The serving process starts it, with the database's URL in JANGTEO_DATABASE. It is not meant to be started by hand.
+A serving process or a supervisor starts it, with the database's URL in JANGTEO_DATABASE. It is not meant to be started
+by hand.
 """
 
 import os
@@ -9,28 +10,43 @@ import socket
 import sys
 from datetime import UTC, datetime
 
+import msgspec
+
 from jangteo import logs
 from jangteo.engine import gc_tuning
 from jangteo.engine.deadlines import Timeouts
+from jangteo.engine.writer.channels import Channels
 from jangteo.engine.writer.loop import commit_until_closed
+from jangteo.engine.writer.start import WriterStart
+from jangteo.lifeline import Lifeline
 from jangteo.settings import DATABASE_VARIABLE
 from jangteo.storage.urls import storage_of
 
 
 def main() -> None:
-    """Commit batches until the serving process closes its end of the socket."""
+    """Commit batches until no client is left and none can come."""
     for stop_signal in (signal.SIGINT, signal.SIGTERM):
-        # The serving process handles them; this process ends when its socket is closed.
+        # The process that started this one handles them, and ends this one by its sockets.
         signal.signal(stop_signal, signal.SIG_IGN)
-    descriptor, batch_max, timeout_s, hold_s, identity = sys.argv[1:]
-    timeouts = Timeouts(float(timeout_s), float(hold_s))
+    start = msgspec.json.decode(sys.argv[1], type=WriterStart)
+    timeouts = Timeouts(start.database_timeout_s, start.hold_s)
     logs.configure()
     storage = storage_of(os.environ[DATABASE_VARIABLE])
-    storage.expect(identity)
+    storage.expect(start.identity)
     connection = storage.connect(timeouts.database_s)
     gc_tuning.tune_gc()
-    with socket.socket(fileno=int(descriptor)) as channel:
-        commit_until_closed(channel, connection, lambda: datetime.now(UTC), int(batch_max), timeouts)
+    channels = _channels(start)
+    commit_until_closed(channels, connection, lambda: datetime.now(UTC), start.batch_max, timeouts)
+    channels.remove_socket()
+
+
+def _channels(start: WriterStart) -> Channels:
+    connections = [] if start.client is None else [socket.socket(fileno=start.client)]
+    if start.listening is None or start.lifeline is None:
+        return Channels(connections)
+    lifeline = Lifeline(start.lifeline)
+    lifeline.start_beating()
+    return Channels(connections, listening=socket.socket(fileno=start.listening), closing=lifeline.socket)
 
 
 if __name__ == "__main__":

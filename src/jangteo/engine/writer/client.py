@@ -1,15 +1,13 @@
-"""The serving process's client of its writer: it sends commands and receives outcomes in the same order.
+"""The client of a writer: it sends commands and receives outcomes in the same order.
 
 The commands submitted within one iteration of the event loop are sent as one frame. What reaches the writer while it
 commits a batch is its next batch. A command that is not answered in time fails; its outcome is dropped when it comes.
 """
 
 import asyncio
-import os
 import socket
-import subprocess
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Final
@@ -18,7 +16,7 @@ import msgspec
 import structlog
 
 from jangteo.engine.batch import Submission
-from jangteo.engine.deadlines import DEFAULT_TIMEOUTS, NO_ANSWER, SHUTDOWN_TIMEOUT_S, Deadlines, Timeouts, Waiting
+from jangteo.engine.deadlines import NO_ANSWER, SHUTDOWN_TIMEOUT_S, Deadlines, Timeouts, Waiting
 from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.engine.writer.protocol import Frames, Outcomes, commands_frame, pack, read_outcomes
@@ -34,9 +32,9 @@ RESTART_PAUSE_S: Final = 0.5
 
 
 class WriterClient(asyncio.Protocol):
-    """A writer at the other end of a socket pair. One that ends is replaced; its unanswered commands fail.
+    """A writer at the other end of a socket. One that ends is replaced; its unanswered commands fail.
 
-    Subclasses say what a writer is: a process or a thread.
+    Subclasses say what a writer is: a process or a thread of this process's own, or one that it shares with others.
     """
 
     def __init__(self, *, queue_max: int, timeouts: Timeouts) -> None:
@@ -127,9 +125,12 @@ class WriterClient(asyncio.Protocol):
             log.error("writer lost, restarting", unanswered=failed)
             self._restart = self._loop.create_task(self._restart_writer(self._loop))
 
-    def _launch(self, channel: socket.socket) -> None:
-        """Start a writer at the channel, which is closed here afterwards. Raises OSError if that fails."""
+    def _open(self) -> socket.socket:
+        """Return this end of a connection to a writer that runs, or is about to. Raises OSError if there is none."""
         raise NotImplementedError
+
+    def _greet(self, transport: asyncio.Transport) -> None:
+        """Send what the writer is to know before the first command."""
 
     def _end(self, timeout_s: float) -> bool:
         """Wait until the writer has ended whose channel was closed, and return whether it has.
@@ -159,11 +160,10 @@ class WriterClient(asyncio.Protocol):
                 log.warning("writer not started", reason=str(error))
 
     async def _start_writer(self, loop: asyncio.AbstractEventLoop) -> None:
-        own_end, writers_end = socket.socketpair()
-        with writers_end:
-            self._launch(writers_end)
+        own_end = self._open()
         self._frames = Frames()
         self._transport, _ = await loop.create_connection(lambda: self, sock=own_end)
+        self._greet(self._transport)
         self._send()
 
     def _send(self) -> None:
@@ -185,51 +185,3 @@ class WriterClient(asyncio.Protocol):
             self._on_events()
         if not self._unanswered:
             self._all_answered.set()
-
-
-class WriterProcess(WriterClient):
-    """A writer in a child process."""
-
-    def __init__(
-        self,
-        command: Callable[[int], Sequence[str]],
-        *,
-        environment: Mapping[str, str],
-        kept_files: Callable[[], Sequence[int]],
-        queue_max: int,
-        timeouts: Timeouts = DEFAULT_TIMEOUTS,
-    ) -> None:
-        """`command` is the command line of the process, given the file descriptor of its end of a socket pair.
-
-        The process inherits the descriptors of `kept_files`, and `environment` in addition to this process's: that is
-        the place for secrets, since command lines can be read by every user of the machine.
-        """
-        super().__init__(queue_max=queue_max, timeouts=timeouts)
-        self._command = command
-        self._environment = environment
-        self._kept_files = kept_files
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def _launch(self, channel: socket.socket) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - our own program, started in a millisecond
-            self._command(channel.fileno()),
-            env={**os.environ, **self._environment},
-            pass_fds=(channel.fileno(), *self._kept_files()),
-            # Ctrl-C is for the serving process only; the writer process ends when its socket is closed.
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
-        )
-
-    def _end(self, timeout_s: float) -> bool:
-        ended, self._process = self._process, None
-        if ended is None:
-            return True
-        try:
-            ended.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            # It stands still. What it was executing is as unknown as after a crash.
-            log.error("writer process killed, it did not end", process_id=ended.pid)  # noqa: TRY400 - no traceback
-            ended.kill()
-            ended.wait()
-            return False
-        return True

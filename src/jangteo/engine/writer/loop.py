@@ -1,52 +1,50 @@
-"""The loop of a writer: it receives commands, commits those that arrived as one batch, and sends outcomes.
+"""The loop of a writer: it receives its clients' commands, commits those that arrived as one batch, and sends outcomes.
 
-A writer process has its own interpreter, so deciding commands and serving HTTP don't wait for each other. When the
-serving process is gone, it commits what it has received and ends.
+A writer process has its own interpreter, so deciding commands and serving HTTP don't wait for each other. What a client
+sent before it was gone is committed.
 """
 
-import socket
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from itertools import islice, takewhile
-from select import POLLIN, poll
-from time import monotonic, sleep
+from time import monotonic
 from typing import Final, NamedTuple
 
 import structlog
+from msgspec.structs import replace
 
 from jangteo.engine.batch import BatchResult, Failed, Submission, commit
 from jangteo.engine.deadlines import HOLD_PAUSE_S, Timeouts
-from jangteo.engine.writer.protocol import Frames, Outcomes, outcomes_frame, read_submissions
+from jangteo.engine.outcomes import SerializedOutcome
+from jangteo.engine.writer.channels import Channel, Channels
+from jangteo.engine.writer.protocol import Outcomes, outcomes_frame, read_submissions
 from jangteo.storage.port import Connection
 
 log = structlog.get_logger()
 
 TOO_LATE: Final = "the database has not answered earlier commands in time; nothing was done"
-_RECEIVE_BYTES: Final = 2**20
 
 
 class _Held(NamedTuple):
+    channel: Channel
     submission: Submission
     since: float
     """When it was submitted, by the monotonic clock, which all processes of a machine share."""
 
 
 def commit_until_closed(
-    channel: socket.socket,
+    channels: Channels,
     connection: Connection,
     clock: Callable[[], datetime],
     batch_max: int,
     timeouts: Timeouts,
 ) -> None:
-    """Commit batches of at most `batch_max` commands until the other end closes the channel."""
-    loop = _WriterLoop(channel, connection, clock, batch_max, timeouts)
+    """Commit batches of at most `batch_max` commands until no client is left and none can come."""
+    loop = _WriterLoop(channels, connection, clock, batch_max, timeouts)
     try:
         while loop.receive():
             loop.commit_next()
-    except OSError:
-        # The serving process is gone, and with it everyone who waited for outcomes.
-        return
     finally:
         connection.close()
 
@@ -64,37 +62,32 @@ def to_outcomes(result: BatchResult) -> Outcomes:
 class _WriterLoop:
     def __init__(
         self,
-        channel: socket.socket,
+        channels: Channels,
         connection: Connection,
         clock: Callable[[], datetime],
         batch_max: int,
         timeouts: Timeouts,
     ) -> None:
-        self._channel = channel
+        self._channels = channels
         self._connection = connection
         self._clock = clock
         self._batch_max = batch_max
         self._timeouts = timeouts
-        self._frames = Frames()
         self._held: deque[_Held] = deque()
-        """Received and not yet answered, in order."""
+        """Received and not yet answered, in order of arrival."""
         self._is_unreachable = False
-        self._open = True
-        self._arrivals = poll()
-        self._arrivals.register(channel, POLLIN)
 
     def receive(self) -> bool:
         """Wait for commands; while some are held, only take what has arrived. False: all is answered, and none come."""
-        if self._held and not self._has_arrivals():
-            return True
-        data = self._channel.recv(_RECEIVE_BYTES)
-        if not data:
-            self._open = False
-            return bool(self._held)
-        for frame in self._frames.receive(data):
-            sent_at, submissions = read_submissions(frame)
-            self._held.extend(_Held(each, sent_at) for each in submissions)
-        return True
+        while True:
+            for channel, frame in self._channels.receive(self._patience_s()):
+                submissions = read_submissions(frame)
+                if submissions is None:
+                    channel.watches = True
+                else:
+                    self._held.extend(_Held(channel, each, submissions[0]) for each in submissions[1])
+            if self._held or not self._channels.are_open:
+                return bool(self._held)
 
     def commit_next(self) -> None:
         """Commit the next batch of the held commands, and refuse those that have been held too long."""
@@ -108,12 +101,10 @@ class _WriterLoop:
             self._refuse(self._timeouts.hold_s, result.not_begun)
         self._note(result.not_begun)
 
-    def _has_arrivals(self) -> bool:
-        pause_s = HOLD_PAUSE_S if self._is_unreachable else 0.0
-        if self._open:
-            return bool(self._arrivals.poll(pause_s * 1000))
-        sleep(pause_s)
-        return False
+    def _patience_s(self) -> float | None:
+        if not self._held:
+            return None
+        return HOLD_PAUSE_S if self._is_unreachable else 0.0
 
     def _note(self, not_begun: str | None) -> None:
         is_unreachable = not_begun is not None
@@ -131,8 +122,13 @@ class _WriterLoop:
             log.warning("commands refused", commands=late, reason=reason)
             self._answer(to_outcomes(BatchResult([Failed(reason)] * late, has_events=False)))
 
-    def _answer(self, outcomes: Outcomes) -> None:
-        if outcomes.outcomes:
-            self._channel.sendall(outcomes_frame(outcomes))
-        for _ in outcomes.outcomes:
-            self._held.popleft()
+    def _answer(self, all_outcomes: Outcomes) -> None:
+        """Send each client the outcomes of its own commands, in their order."""
+        clients: dict[Channel, list[SerializedOutcome | None]] = {}
+        for outcome in all_outcomes.outcomes:
+            clients.setdefault(self._held.popleft().channel, []).append(outcome)
+        if all_outcomes.has_events:
+            for channel in self._channels.watching:
+                clients.setdefault(channel, [])
+        for channel, outcomes in clients.items():
+            self._channels.send(channel, outcomes_frame(replace(all_outcomes, outcomes=outcomes)))

@@ -39,6 +39,11 @@ class WriterPool:
         return min(self._writers, key=_load).submit(submission)
 
 
+def pooled(writers: Sequence[Writer]) -> Writer:
+    """Return one writer that stands for all of them."""
+    return writers[0] if len(writers) == 1 else WriterPool(writers)
+
+
 def _load(writer: Writer) -> tuple[bool, int]:
     # A writer that has died has no unanswered commands: without the first item it would get all new ones.
     return not writer.is_up, writer.unanswered

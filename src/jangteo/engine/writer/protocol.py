@@ -1,4 +1,4 @@
-"""The protocol between the serving process and its writer process: frames of MessagePack.
+"""The protocol between a writer and its clients: frames of MessagePack.
 
 A frame is a length (4 bytes, little-endian) and that many bytes. Outcomes come back in the order of the commands.
 """
@@ -15,7 +15,7 @@ from jangteo.engine.outcomes import SerializedOutcome
 
 _LENGTH: Final = Struct("<I")
 _encode = msgspec.msgpack.Encoder().encode
-_read_submissions = msgspec.msgpack.Decoder(tuple[float, list[tuple[AnyCommand, str | None]]]).decode
+_read_submissions = msgspec.msgpack.Decoder(tuple[float, list[tuple[AnyCommand, str | None]]] | None).decode
 
 
 class Outcomes(msgspec.Struct, array_like=True):
@@ -42,6 +42,11 @@ def commands_frame(sent_at: float, commands: Sequence[msgspec.Raw]) -> bytes:
     return _frame(_encode((sent_at, commands)))
 
 
+def watch_frame() -> bytes:
+    """Make the frame by which a client asks to be told of every batch that wrote events, whoever's it was."""
+    return _frame(_encode(None))
+
+
 def outcomes_frame(outcomes: Outcomes) -> bytes:
     """Make a frame of a batch's outcomes."""
     return _frame(_encode(outcomes))
@@ -65,9 +70,12 @@ class Frames:
             yield frame
 
 
-def read_submissions(frame: bytes) -> tuple[float, list[Submission]]:
-    """Decode a frame of commands, and when they were submitted."""
-    sent_at, submissions = _read_submissions(frame)
+def read_submissions(frame: bytes) -> tuple[float, list[Submission]] | None:
+    """Decode a frame of commands, and when they were submitted; None if it is a watch frame."""
+    decoded = _read_submissions(frame)
+    if decoded is None:
+        return None
+    sent_at, submissions = decoded
     return sent_at, [Submission(command, key) for command, key in submissions]
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from threading import Thread
 
 from jangteo.engine.deadlines import DEFAULT_TIMEOUTS, Timeouts
+from jangteo.engine.writer.channels import Channels
 from jangteo.engine.writer.client import WriterClient
 from jangteo.engine.writer.loop import commit_until_closed
 from jangteo.storage.port import Storage
@@ -29,14 +30,16 @@ class WriterThread(WriterClient):
         self._batch_max = batch_max
         self._thread: Thread | None = None
 
-    def _launch(self, channel: socket.socket) -> None:
-        self._thread = Thread(target=self._run, args=(channel.dup(),), name="commit", daemon=True)
+    def _open(self) -> socket.socket:
+        own_end, writers_end = socket.socketpair()
+        self._thread = Thread(target=self._run, args=(writers_end,), name="commit", daemon=True)
         self._thread.start()
+        return own_end
 
     def _run(self, channel: socket.socket) -> None:
         with channel:
             connection = self._storage.connect(self._timeouts.database_s)
-            commit_until_closed(channel, connection, self._clock, self._batch_max, self._timeouts)
+            commit_until_closed(Channels([channel]), connection, self._clock, self._batch_max, self._timeouts)
 
     def _end(self, timeout_s: float) -> bool:
         thread, self._thread = self._thread, None

@@ -121,7 +121,7 @@ class PostgresStorage:
         """Return nothing: the files are PostgreSQL's own business."""
         return ""
 
-    def expect(self, identity: str) -> None:
+    def expect(self, identity: str, *, logs: bool = False) -> None:
         """Do nothing."""
 
     def loss(self) -> None:

@@ -92,9 +92,9 @@ class SqliteStorage:
         """Return the identities of the files."""
         return self._files.to_text()
 
-    def expect(self, identity: str) -> None:
+    def expect(self, identity: str, *, logs: bool = False) -> None:
         """Use only these files."""
-        self._files.expect(identity)
+        self._files.expect(identity, logs=logs)
 
     def loss(self) -> str | None:
         """Look whether the database's path still leads to the file that was opened."""

@@ -95,10 +95,10 @@ class ShopFiles:
         """Return the expected identities for another process, which passes them to `expect`."""
         return msgspec.json.encode(self._expected).decode()
 
-    def expect(self, text: str) -> None:
-        """Expect what another process has recorded, and log nothing: that process does."""
+    def expect(self, text: str, *, logs: bool) -> None:
+        """Expect what another process has recorded. Of all processes one `logs` what is lost."""
         self._expected = msgspec.json.decode(text, type=dict[str, FileIdentity])
-        self._logs = False
+        self._logs = logs
 
     def _compare(self, paths: Iterable[str]) -> None:
         for path in paths:
