@@ -12,7 +12,7 @@ import pytest
 
 from jangteo.settings import Settings
 from jangteo.storage.port import Cost
-from tests.serving import serve_in_thread
+from tests.serving import Http, serve_in_process, serve_in_thread
 
 PAGE = (Path(__file__).parents[2] / "docs/operations.md").read_text()
 DEADLINE_S = 30
@@ -63,4 +63,27 @@ def test_a_served_shop_opens_as_many_connections_as_documented(
         assert connections_of(postgres_database) == expected
     finally:
         shop.close()
-    assert "at most 7 for each worker" in PAGE.replace("\n", " ")
+    assert "which is 7 with the defaults" in PAGE
+
+
+@pytest.mark.long
+def test_a_host_of_several_workers_opens_as_many_connections_as_documented(
+    postgres_database: str, tmp_path: Path
+) -> None:
+    assert "    writers + workers × (readers + 2) + 3\n" in PAGE
+    workers = 2
+    expected = Settings.writers + workers * (Settings.readers + 2) + 3
+    options = ("--workers", str(workers), "--platform", f"file:{tmp_path / 'events.jsonl'}")
+    server = serve_in_process(postgres_database, *options)
+    with Http(base_url=server.address, timeout=60) as http:
+        user, product = http.user(balance=10_000), http.product(price=1)
+    deadline = monotonic() + 2 * DEADLINE_S
+    while (opened := connections_of(postgres_database)) < expected:
+        assert monotonic() < deadline, f"{opened} of {expected} connections"
+        # By a new connection each time, which either front end may take.
+        with Http(base_url=server.address, timeout=60) as http:
+            http.order(user, (product, 1))
+            for path in ("/products", f"/users/{user}/balance", "/products/top?days=7", "/products/top?method=direct"):
+                http.get(path)
+    assert connections_of(postgres_database) == expected
+    assert server.interrupt()[0] == 0

@@ -80,7 +80,7 @@ class _WriterLoop:
     def receive(self) -> bool:
         """Wait for commands; while some are held, only take what has arrived. False: all is answered, and none come."""
         while True:
-            for channel, frame in self._channels.receive(self._patience_s()):
+            for channel, frame in self._channels.receive(self._timeout_s()):
                 submissions = read_submissions(frame)
                 if submissions is None:
                     channel.watches = True
@@ -101,7 +101,7 @@ class _WriterLoop:
             self._refuse(self._timeouts.hold_s, result.not_begun)
         self._note(result.not_begun)
 
-    def _patience_s(self) -> float | None:
+    def _timeout_s(self) -> float | None:
         if not self._held:
             return None
         return HOLD_PAUSE_S if self._is_unreachable else 0.0
