@@ -24,6 +24,7 @@ from jangteo.storage.sqlite.statements import (
     join_texts,
     largest_ids,
     set_cache_size,
+    with_id,
     with_ids,
 )
 
@@ -128,6 +129,13 @@ class SqliteSnapshot:
     def find(self, sql: str, ids: Collection[int]) -> list[Row]:
         """Fetch rows by ids."""
         return self._raw.execute(with_ids(sql), {"ids": _as_json(ids)}).fetchall()
+
+    def look_up(self, sql: str, key: int) -> list[Row]:
+        """Fetch rows by one id."""
+        return self._raw.execute(with_id(sql), {"id": key}).fetchall()
+
+    def finish(self) -> None:
+        """Do nothing: all rows have been fetched."""
 
     def lines(self, sql: str, ids: Collection[int]) -> str:
         """Fetch texts by ids, one per line.
