@@ -88,9 +88,21 @@ class _Reader:
             # The pool tries again, for as long as queries are held.
             raise
         except Exception as error:
+            if len(jobs) > 1 and not isinstance(error, Unavailable | Conflict):
+                # One of them has a defect: halves until it is alone.
+                middle = len(jobs) // 2
+                return [*self._answered(jobs[:middle]), *self._answered(jobs[middle:])]
             log.warning("queries failed", queries=len(jobs), reason=repr(error))
             raise Unavailable(str(error)) from error
         return [answers[query] for query in jobs]
+
+    def _answered(self, jobs: Sequence[Query[Any]]) -> Sequence[Any]:
+        try:
+            return self.work(jobs)
+        except Unreachable:
+            raise
+        except Unavailable as error:
+            return [error] * len(jobs)
 
     def _answers(self, queries: Sequence[Query[Any]]) -> dict[Query[Any], Any]:
         try:

@@ -1,13 +1,13 @@
 """The port's `Snapshot` on PostgreSQL: queries that are sent together take one round trip.
 
-Queries by id that are equal but for the id become one statement. A snapshot that turns out to be one statement needs no
-transaction: a statement sees one consistent view by itself.
+A snapshot that turns out to be one statement needs no transaction: a statement sees one consistent view by itself.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
+from jangteo.storage.lookups import Lookups
 from jangteo.storage.port import Row, TableIds, Value
 from jangteo.storage.postgres.pipeline import PendingRows, Pipeline
 from jangteo.storage.postgres.sequences import read_sequences
@@ -25,8 +25,8 @@ class PostgresSnapshot:
         self.now = now
         self.connection_id = connection_id
         self._rows_before = pipeline.rows_read
-        self._lookups: dict[str, _Lookup] = {}
-        """Those that have not been sent, by their SQL."""
+        self._lookups = Lookups(self.find)
+        self._is_one_statement = False
         self._has_begun = False
 
     def rows(self, sql: str, **values: Value) -> list[Row]:
@@ -46,10 +46,7 @@ class PostgresSnapshot:
 
     def look_up(self, sql: str, key: int) -> Iterable[Row]:
         """Collect a query by one id; all that were collected are sent when rows of one of them are iterated."""
-        lookup = self._lookups.get(sql)
-        if lookup is None:
-            lookup = self._lookups[sql] = _Lookup(self)
-        return lookup.add(key)
+        return self._lookups.add(sql, key)
 
     def lines(self, sql: str, ids: Collection[int]) -> str:
         """Fetch texts by ids, one per line."""
@@ -59,11 +56,6 @@ class PostgresSnapshot:
         """Fetch what the sequences gave last."""
         return read_sequences(self.rows)
 
-    def send_lookups(self) -> None:
-        """Send the queries by id that were collected."""
-        self._begin()
-        self._send_lookups()
-
     def finish(self) -> None:
         """End the transaction, and await all rows in the same round trip.
 
@@ -71,58 +63,26 @@ class PostgresSnapshot:
         """
         if self._pipeline.has_standbys:
             return
-        if self._has_begun or len(self._lookups) > 1:
-            self.send_lookups()
-            self._pipeline.send(COMMIT)
-            self._has_begun = False
-        else:
-            self._send_lookups()
-        self._pipeline.sync_commit()
+        self._is_one_statement = not self._has_begun and len(self._lookups) == 1
+        self._lookups.send()
+        self._commit()
 
     def close(self) -> None:
         """End the transaction. Where there are synchronous standbys, they have every row that was read by then."""
-        if not self._has_begun:
-            return
-        if self._pipeline.has_standbys and self._pipeline.rows_read > self._rows_before:
+        if self._has_begun and self._pipeline.has_standbys and self._pipeline.rows_read > self._rows_before:
             self._pipeline.send(CONFIRM)
-        self._pipeline.send(COMMIT)
-        self._pipeline.sync_commit()
+        self._commit()
 
     def _begin(self) -> None:
-        if not self._has_begun:
+        if not self._has_begun and not self._is_one_statement:
             self._has_begun = True
             self._pipeline.send(_BEGIN)
 
-    def _send_lookups(self) -> None:
-        lookups, self._lookups = self._lookups, {}
-        for sql, lookup in lookups.items():
-            lookup.rows = self._pipeline.send(with_ids(sql), [sorted(lookup.ids)])
-
-
-class _Lookup:
-    """A query by ids: several queries by one id in one statement."""
-
-    def __init__(self, snapshot: PostgresSnapshot) -> None:
-        self._snapshot = snapshot
-        self.ids: set[int] = set()
-        self.rows: PendingRows | None = None
-        """Once it has been sent."""
-        self._by_id: dict[int, list[Row]] | None = None
-
-    def add(self, key: int) -> Iterator[Row]:
-        """Look for an id, too; iterating awaits its rows."""
-        self.ids.add(key)
-        return self._rows_of(key)
-
-    def _rows_of(self, key: int) -> Iterator[Row]:
-        if self._by_id is None:
-            self._by_id = self._read()
-        yield from self._by_id.get(key, ())
-
-    def _read(self) -> dict[int, list[Row]]:
-        if self.rows is None:
-            self._snapshot.send_lookups()
-        by_id: dict[int, list[Row]] = {}
-        for row in self.rows or ():
-            by_id.setdefault(row[0], []).append(row)
-        return by_id
+    def _commit(self) -> None:
+        if self._has_begun:
+            self._has_begun = False
+            self._pipeline.send(COMMIT)
+        elif not self._is_one_statement:
+            return
+        self._is_one_statement = False
+        self._pipeline.sync_commit()
