@@ -6,6 +6,7 @@ A snapshot is opened after its queries have arrived, so an answer is never older
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, TypeVar, cast, get_args
 
 import structlog
@@ -15,6 +16,7 @@ from jangteo.engine.worker_pool import WorkerPool
 from jangteo.storage import port
 from jangteo.storage.errors import Conflict, Unavailable, Unreachable, Unusable
 from jangteo.storage.port import Cost, Query, QueryRefused, Snapshot, Storage
+from jangteo.storage.shared_reads import SharedRead
 
 log = structlog.get_logger()
 Answer = TypeVar("Answer")
@@ -86,9 +88,21 @@ class _Reader:
             # The pool tries again, for as long as queries are held.
             raise
         except Exception as error:
+            if len(jobs) > 1 and not isinstance(error, Unavailable | Conflict):
+                # One of them has a defect: halves until it is alone.
+                middle = len(jobs) // 2
+                return [*self._answered(jobs[:middle]), *self._answered(jobs[middle:])]
             log.warning("queries failed", queries=len(jobs), reason=repr(error))
             raise Unavailable(str(error)) from error
         return [answers[query] for query in jobs]
+
+    def _answered(self, jobs: Sequence[Query[Any]]) -> Sequence[Any]:
+        try:
+            return self.work(jobs)
+        except Unreachable:
+            raise
+        except Unavailable as error:
+            return [error] * len(jobs)
 
     def _answers(self, queries: Sequence[Query[Any]]) -> dict[Query[Any], Any]:
         try:
@@ -99,14 +113,24 @@ class _Reader:
 
     def _read(self, queries: Sequence[Query[Any]]) -> dict[Query[Any], Any]:
         with self._connection.snapshot(self._clock()) as snapshot:
-            return {query: _answer(query, snapshot) for query in queries}
+            sent = {query: _send(query, snapshot) for query in queries}
+            if all(isinstance(query.read, SharedRead) for query in queries):
+                snapshot.finish()
+            return {query: _answer(await_answer) for query, await_answer in sent.items()}
 
     def close(self) -> None:
         self._connection.close()
 
 
-def _answer(query: Query[Any], snapshot: Snapshot) -> Any:
+def _send(query: Query[Any], snapshot: Snapshot) -> Callable[[], Any]:
+    """Send what the query's answer needs, if it is a shared read; any other one begins when its answer is awaited."""
+    if isinstance(query.read, SharedRead):
+        return query.read.send(snapshot, *query.arguments)
+    return partial(query.read, snapshot, *query.arguments)
+
+
+def _answer(await_answer: Callable[[], Any]) -> Any:
     try:
-        return query.answer(snapshot)
+        return await_answer()
     except QueryRefused as refused:
         return refused

@@ -11,8 +11,9 @@ from jangteo.storage import schema
 from jangteo.storage.errors import Conflict
 from jangteo.storage.pagination import paginate
 from jangteo.storage.port import GuardedChange, Insert, Page, Row, Session, Snapshot
+from jangteo.storage.shared_reads import SharedRead, Steps
 from jangteo.storage.timestamps import from_micros, from_micros_or_none, to_micros, to_micros_or_none
-from jangteo.storage.wallets import user_exists
+from jangteo.storage.wallets import find_user
 
 _NEW_CAMPAIGNS = Insert(
     schema.campaigns,
@@ -134,30 +135,35 @@ def save(session: Session, book: Book) -> None:
         )
 
 
-def read_campaign(snapshot: Snapshot, campaign_id: int) -> CampaignStanding | CampaignNotFound:
+@SharedRead
+def read_campaign(snapshot: Snapshot, campaign_id: int) -> Steps[CampaignStanding | CampaignNotFound]:
     """Read one campaign."""
-    rows = snapshot.rows(
-        f"SELECT {_CAMPAIGN_COLUMNS} FROM campaigns WHERE id = :campaign_id",
-        campaign_id=campaign_id,
-    )
-    return standing_of(_campaign(rows[0])) if rows else CampaignNotFound(campaign_id)
+    found = snapshot.look_up(f"SELECT {_CAMPAIGN_COLUMNS} FROM campaigns WHERE id IN (:ids)", campaign_id)
+    yield
+    for row in found:
+        return standing_of(_campaign(row))
+    return CampaignNotFound(campaign_id)
 
 
-def read_campaigns(snapshot: Snapshot, limit: int, after: int | None) -> Page[CampaignStanding]:
+@SharedRead
+def read_campaigns(snapshot: Snapshot, limit: int, after: int | None) -> Steps[Page[CampaignStanding]]:
     """Read a page of campaigns, by id, starting after `after`."""
-    rows = snapshot.rows(
+    rows = snapshot.send(
         f"SELECT {_CAMPAIGN_COLUMNS} FROM campaigns WHERE id > :after ORDER BY id LIMIT :count",
         after=after or 0,
         count=limit + 1,
     )
-    return paginate(rows, limit, lambda row: standing_of(_campaign(row)))
+    yield
+    return paginate(list(rows), limit, lambda row: standing_of(_campaign(row)))
 
 
-def read_coupons_of(snapshot: Snapshot, user_id: int, limit: int, after: int | None) -> Page[HeldCoupon] | UserNotFound:
+@SharedRead
+def read_coupons_of(
+    snapshot: Snapshot, user_id: int, limit: int, after: int | None
+) -> Steps[Page[HeldCoupon] | UserNotFound]:
     """Read a page of a user's coupons in the order of their claims, starting after the coupon `after`."""
-    if not user_exists(snapshot, user_id):
-        return UserNotFound(user_id)
-    rows = snapshot.rows(
+    users = find_user(snapshot, user_id)
+    rows = snapshot.send(
         f"""
         SELECT {_COUPON_COLUMNS}, orders.discount
         FROM coupons
@@ -170,7 +176,10 @@ def read_coupons_of(snapshot: Snapshot, user_id: int, limit: int, after: int | N
         after=after or 0,
         count=limit + 1,
     )
-    return paginate(rows, limit, lambda row: held_coupon(_coupon(row), snapshot.now, row[10]))
+    yield
+    if not any(users):
+        return UserNotFound(user_id)
+    return paginate(list(rows), limit, lambda row: held_coupon(_coupon(row), snapshot.now, row[10]))
 
 
 def _campaign(row: Row) -> Campaign:

@@ -8,8 +8,9 @@ from jangteo.core.refusals import OrderNotFound, UserNotFound
 from jangteo.storage import schema
 from jangteo.storage.pagination import paginate
 from jangteo.storage.port import GuardedChange, Insert, Page, Row, Session, Snapshot
+from jangteo.storage.shared_reads import SharedRead, Steps
 from jangteo.storage.timestamps import from_micros, from_micros_or_none, to_micros, to_micros_or_none
-from jangteo.storage.wallets import user_exists
+from jangteo.storage.wallets import find_user
 
 _NEW_ORDERS = Insert(
     schema.orders,
@@ -31,6 +32,7 @@ _STATUSES = GuardedChange(schema.orders, ("status", "cancelled_at"), ("status",)
 
 _ORDER_COLUMNS = "id, user_id, status, amount, discount, total, coupon_id, created_at, cancelled_at"
 _ITEM_COLUMNS = "order_items.order_id, product_id, quantity, unit_price"
+_ITEMS_OF = f"SELECT {_ITEM_COLUMNS} FROM order_items WHERE order_id IN (:ids) ORDER BY order_id, position"
 # Every order has a payment in its user's ledger, so the ledger's chain leads to a user's orders without another index.
 _ORDERS_PAID = """
     WITH RECURSIVE chain AS (
@@ -54,10 +56,7 @@ _ORDERS_PAID = """
 def load(session: Session, order_ids: Collection[int]) -> list[tuple[int, Order]]:
     """Load and lock the orders that exist, with their items."""
     rows = session.lock(schema.orders, f"SELECT {_ORDER_COLUMNS} FROM orders WHERE id IN (:ids) ORDER BY id", order_ids)
-    item_rows = session.find(
-        f"SELECT {_ITEM_COLUMNS} FROM order_items WHERE order_id IN (:ids) ORDER BY order_id, position",
-        order_ids,
-    )
+    item_rows = session.find(_ITEMS_OF, order_ids)
     items = _items_by_order(item_rows)
     return [(row[0], _order(row, items)) for row in rows]
 
@@ -105,30 +104,34 @@ def save(session: Session, book: Book) -> None:
         )
 
 
-def read_order(snapshot: Snapshot, order_id: int) -> Order | OrderNotFound:
+@SharedRead
+def read_order(snapshot: Snapshot, order_id: int) -> Steps[Order | OrderNotFound]:
     """Read one order with its items."""
-    rows = snapshot.rows(f"SELECT {_ORDER_COLUMNS} FROM orders WHERE id = :order_id", order_id=order_id)
-    if not rows:
-        return OrderNotFound(order_id)
-    item_rows = snapshot.rows(
-        f"SELECT {_ITEM_COLUMNS} FROM order_items WHERE order_id = :order_id ORDER BY position",
-        order_id=order_id,
-    )
-    return _order(rows[0], _items_by_order(item_rows))
+    found = snapshot.look_up(f"SELECT {_ORDER_COLUMNS} FROM orders WHERE id IN (:ids)", order_id)
+    item_rows = snapshot.look_up(_ITEMS_OF, order_id)
+    yield
+    for row in found:
+        return _order(row, _items_by_order(item_rows))
+    return OrderNotFound(order_id)
 
 
-def read_orders_of(snapshot: Snapshot, user_id: int, limit: int, after: int | None) -> Page[Order] | UserNotFound:
+@SharedRead
+def read_orders_of(
+    snapshot: Snapshot, user_id: int, limit: int, after: int | None
+) -> Steps[Page[Order] | UserNotFound]:
     """Read a page of a user's orders, newest first, starting after the order `after`."""
-    if not user_exists(snapshot, user_id):
-        return UserNotFound(user_id)
+    users = find_user(snapshot, user_id)
     values: dict[str, int | None] = {"user_id": user_id, "after": after, "count": limit + 1}
-    rows = snapshot.rows(f"SELECT {_ORDER_COLUMNS} FROM orders WHERE id IN ({_ORDERS_PAID}) ORDER BY id DESC", **values)
-    item_rows = snapshot.rows(
+    rows = snapshot.send(f"SELECT {_ORDER_COLUMNS} FROM orders WHERE id IN ({_ORDERS_PAID}) ORDER BY id DESC", **values)
+    item_rows = snapshot.send(
         f"SELECT {_ITEM_COLUMNS} FROM order_items WHERE order_id IN ({_ORDERS_PAID}) ORDER BY order_id, position",
         **values,
     )
+    yield
+    if not any(users):
+        return UserNotFound(user_id)
     items = _items_by_order(item_rows)
-    return paginate(rows, limit, lambda row: _order(row, items))
+    return paginate(list(rows), limit, lambda row: _order(row, items))
 
 
 def _items_by_order(rows: Iterable[Row]) -> dict[int, list[OrderItem]]:

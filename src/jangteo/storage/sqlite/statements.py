@@ -14,6 +14,12 @@ def with_ids(sql: str) -> str:
 
 
 @cache
+def with_id(sql: str) -> str:
+    """Replace `IN (:ids)` by a comparison with one id, `:id`."""
+    return sql.replace("IN (:ids)", "= :id")
+
+
+@cache
 def join_texts(texts: str) -> str:
     """Join the texts that a query finds into one, a line each, in order of their ids."""
     return f"""
