@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jangteo.api.http.allowance import Allowance
 from jangteo.api.http.bounds import Bounds
 from jangteo.api.http.messages import Request
 from jangteo.api.http.parsing import RequestParser
@@ -32,7 +33,7 @@ def length(body: bytes) -> bytes:
 
 def parsed(pieces: Iterable[bytes], bounds: Bounds | None = None) -> tuple[list[Request], RequestParser]:
     """Take the requests as a connection does: one at a time, parsing on after each."""
-    parser, requests = RequestParser(bounds or Bounds()), []
+    parser, requests = RequestParser(bounds or Bounds(), Allowance(0)), []
     for piece in pieces:
         parser.feed(piece)
         while parser.requests:
@@ -211,7 +212,7 @@ def test_what_is_refused_ends_the_connection_behind_the_requests_before_it(name:
 
 
 def test_a_pipeline_of_any_length_is_parsed_piece_by_piece() -> None:
-    parser = RequestParser(Bounds())
+    parser = RequestParser(Bounds(), Allowance(0))
     parser.feed(GET * 10_000)
     assert 0 < len(parser.requests) < 1_000
     assert parser.has_unparsed
@@ -231,7 +232,7 @@ def test_bounds_hold_for_each_request_not_for_all_of_a_connection() -> None:
 
 
 def test_a_client_that_expects_to_be_asked_for_its_body_is_noticed_until_the_body_comes() -> None:
-    parser = RequestParser(Bounds())
+    parser = RequestParser(Bounds(), Allowance(0))
     parser.feed(post(b"Expect: 100-continue\r\n", length(b"hello")))
     assert parser.expects_continue
     parser.feed(b"he")
