@@ -30,8 +30,8 @@ Every call on one page. A running server has the details: OpenAPI 3.1 at `/schem
 - **`POST /bulk`** takes up to 1,000 calls, each a POST or PATCH:
   `[{{"call": "POST /orders", "key": "…", "body": {{…}}}}, …]`. They are executed one after the other, and each is
   answered with the status and the body that it would have alone: `[{{"status": 201, "body": {{…}}}}, …]`. A refused
-  or failed one doesn't keep the next from being executed. `key` is the call's Idempotency-Key; `"replayed": true` stands for
-  `Idempotency-Replayed`. The body may have 2 MiB, and that of each call as much as alone.
+  or failed one doesn't keep the next from being executed. `key` is the call's Idempotency-Key; `"replayed": true`
+  stands for `Idempotency-Replayed`. The body may have 2 MiB, and that of each call as much as alone.
 - **Refusals** are problems (RFC 9457). A refused request has changed nothing; the body carries the facts.
 
 ## Calls

@@ -303,3 +303,41 @@ def test_any_pieces_give_the_same_requests_and_another_parser_agrees_with_what_i
         assert len(whole[0]) <= len(agreed) + 1
         return
     assert [(method, body) for method, _, body in whole[0]] == agreed[: len(whole[0])]
+
+
+LARGE = Bounds(body_max_bytes=10, body_max_bytes_by_path={"/a": 100})
+
+
+def feed(allowance: Allowance, *pieces: bytes) -> RequestParser:
+    parser = RequestParser(LARGE, allowance)
+    for piece in pieces:
+        parser.feed(piece)
+    return parser
+
+
+def test_a_large_body_takes_its_bytes_of_the_allowance_until_its_request_is_answered() -> None:
+    allowance = Allowance(100)
+    whole = post(length(b"x" * 60), body=b"x" * 60)
+    first = feed(allowance, whole)
+    second = feed(allowance, whole)
+    assert second.refused is not None
+    assert second.refused.kind.slug == "overloaded"
+    assert feed(allowance, post(length(b"small"), body=b"small")).refused is None, "most bodies need no allowance"
+    first.release(first.requests.popleft())
+    assert feed(allowance, whole).refused is None
+
+
+@pytest.mark.parametrize("end", [60, 59, 30])
+def test_a_connection_that_ends_gives_back_what_its_bodies_took(end: int) -> None:
+    allowance = Allowance(60)
+    feed(allowance, post(length(b"x" * 60), body=b"x" * end)).close()
+    assert allowance.take(60)
+
+
+def test_a_body_above_the_bound_of_its_path_gives_back_what_it_took() -> None:
+    allowance = Allowance(200)
+    chunks = b"50\r\n" + b"x" * 80 + b"\r\n"
+    refused = feed(allowance, post(CHUNKED), chunks, chunks).refused
+    assert refused is not None
+    assert refused.kind.slug == "content-too-large"
+    assert allowance.take(200)
