@@ -20,6 +20,8 @@ from bench.loads import pgbench
 Serving = AbstractContextManager[Server]
 
 
+_BULK_CLIENTS: Final = 16
+"""With 100 orders each, they fill a sixth of the queue."""
 _SETTINGS: Final = (
     (),
     ("--writers", "2"),
@@ -58,6 +60,7 @@ class Bench:
             self._beside_pgbench(echo, compared.POSTGRES_UNIFORM, "orders", contenders.orders)
             self._beside_pgbench(echo, compared.POSTGRES_HOT, "one_product", contenders.one_product)
             self._postgres_claims(echo)
+            self._in_bulk(echo)
         self._reads()
         self.run_deliveries()
         if self._extent.settings:
@@ -142,6 +145,14 @@ class Bench:
                 serving = self._rush(title, self._in_postgres(f"claims_{workers}"), workers)
                 served.append(contenders.claims(_by(workers), stack.enter_context(serving).address, CROWD))
             self._compare(title, contenders.orders(compared.ECHO, echo.address, CROWD), *served)
+
+    def _in_bulk(self, echo: Server) -> None:
+        with ExitStack() as stack:
+            served = []
+            for kind, database in (("SQLite", self._in_sqlite("bulk")), ("PostgreSQL", self._in_postgres("bulk"))):
+                shop = stack.enter_context(self._shop(f"{kind}, {compared.BULK}", database))
+                served.append(contenders.bulk(f"{kind}, {compared.BULK}", shop.address, _BULK_CLIENTS))
+            self._compare(compared.IN_BULK, contenders.orders(compared.ECHO, echo.address, CROWD), *served)
 
     def _reads(self) -> None:
         database = shops.make(self._in_sqlite("list"), shops.for_list())

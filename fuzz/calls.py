@@ -9,11 +9,13 @@ from urllib.parse import urlencode
 from fuzz.known import Known
 from jangteo.api import best_sellers, coupons, orders, products, wallets
 from jangteo.api.bodies import NoBody, OptionalPaging, Paging
+from jangteo.api.bulk import BulkCalls
 from jangteo.api.route import Route
 from jangteo.api.routes import ROUTES
 
 Fields = dict[str, Any]
 
+_COMMANDS: Final = tuple(route for route in ROUTES if route.body not in (None, BulkCalls))
 _REPEATED_KEYS: Final = 0.1
 """The share of calls that repeat an idempotency key."""
 
@@ -24,8 +26,10 @@ class Call(NamedTuple):
     route: Route
     path: str
     query: Fields
-    body: Fields | None
+    body: Any
     key: str | None
+    parts: "tuple[Call, ...]" = ()
+    """The calls of a bulk request."""
 
     @property
     def target(self) -> str:
@@ -71,6 +75,8 @@ class Calls:
         """Make a call of this route; now and then one that was made before, with its key."""
         if self._sent and route.takes_key and self._random.random() < _REPEATED_KEYS:
             return self._random.choice(self._sent)
+        if route.path == "/bulk":
+            return self._bulk(route)
         ids = {name: self._known.pick(name, self._random) for name in route.ids}
         body = None if route.body is None else BODIES[route.body](self._random, self._known)
         query = {} if route.query is None else QUERIES[route.query](self._random)
@@ -89,9 +95,18 @@ class Calls:
         """Make a call of a route of the table, each as often as any other."""
         return self.call(self._random.choice(ROUTES))
 
+    def _bulk(self, route: Route) -> Call:
+        parts = tuple(self.call(self._random.choice(_COMMANDS)) for _ in range(self._random.choice((1, 2, 5, 40))))
+        return Call(route, route.path, {}, [_part(each) for each in parts], None, parts)
+
     def _key(self) -> str | None:
         self._count += 1
         return None if self._random.random() < 0.1 else f"{self._name}-{self._count}"
+
+
+def _part(call: Call) -> Fields:
+    key = {} if call.key is None else {"key": call.key}
+    return {"call": call.title, **key, "body": call.body}
 
 
 def _new_order(random: Random, known: Known) -> Fields:

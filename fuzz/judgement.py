@@ -37,8 +37,19 @@ def judge_valid(call: Call, answer: Answer | None) -> dict[str, Any] | None:
         raise Fault(f"{call.title} is valid, and answered with {answer}")
     if call.route.body is None or answer.status not in _SUCCESS:
         return None
+    if call.parts:
+        _judge_parts(call, _decoded(answer))
+        return None
     result: dict[str, Any] = _decoded(answer)
     return result
+
+
+def _judge_parts(call: Call, answers: list[dict[str, Any]]) -> None:
+    """Judge each call of a bulk request as if it had come alone."""
+    for part, each in zip(call.parts, answers, strict=True):
+        content_type = "application/json" if each["status"] in _SUCCESS else _PROBLEM
+        alone = Answer(each["status"], {"content-type": content_type}, json.dumps(each["body"]).encode())
+        judge_valid(part, alone)
 
 
 def problem_of(answer: Answer) -> dict[str, Any]:

@@ -68,8 +68,13 @@ def wrong_json(random: Random) -> str:
     return random.choice(_NUMBERS)
 
 
-def wrong_body(body: dict[str, Any], random: Random) -> bytes:
+def wrong_body(body: Any, random: Random) -> bytes:
     """Return a body as JSON in which one thing is not as it should be."""
+    if isinstance(body, list):
+        parts = [json.dumps(each).encode() for each in body]
+        wrong = random.randrange(len(body))
+        parts[wrong] = wrong_body(body[wrong], random)
+        return b"[%b]" % b",".join(parts)
     body = json.loads(json.dumps(body))
     name = random.choice((*body, "userId", "total", ""))
     match random.randrange(6):

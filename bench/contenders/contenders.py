@@ -8,6 +8,7 @@ from subprocess import DEVNULL, Popen
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
+from bench.contenders.comparisons import ORDERS_A_REQUEST
 from bench.contenders.postgres import Postgres
 from bench.contenders.rounds import Contender
 from bench.loads import pgbench, wrk
@@ -55,6 +56,19 @@ def reads(name: str, address: str, connections: int) -> Contender:
 def balances(name: str, address: str, connections: int) -> Contender:
     """Reads of random users' balances."""
     return Contender(name, connections, Http(address, "", "balances.lua", connections))
+
+
+def bulk(name: str, address: str, connections: int) -> Contender:
+    """Orders as those of `orders`, many in each request; the figures count orders, and the times are a request's."""
+    run = Http(address, "/bulk", "bulk.lua", connections)
+
+    def count_orders(seconds: int) -> Load:
+        load = run(seconds)
+        return load._replace(
+            requests=load.requests * ORDERS_A_REQUEST, requests_per_s=load.requests_per_s * ORDERS_A_REQUEST
+        )
+
+    return Contender(name, connections, count_orders)
 
 
 def by_pgbench(name: str, postgres: Postgres, database: str, script: str, clients: int) -> Contender:

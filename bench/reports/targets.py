@@ -27,6 +27,7 @@ def targets(measured: Sequence[Comparison]) -> list[Target]:
     """All targets, with what was measured for them."""
     return [
         *_beside_the_echo(measured),
+        *_in_bulk(measured),
         *_beside_pgbench(measured),
         *_latencies(measured),
         *delivery_targets(measured),
@@ -44,6 +45,12 @@ def _beside_the_echo(measured: Sequence[Comparison]) -> Iterator[Target]:
         0.5,
         reads.contender(compared.READS).ratio_to(reads.contender(compared.ECHO_OF_SAME_BYTES)),
     )
+
+
+def _in_bulk(measured: Sequence[Comparison]) -> Iterator[Target]:
+    echo, *served = _titled(measured, compared.IN_BULK).contenders
+    for shop, wanted in zip(served, (1.0, 0.7), strict=True):
+        yield Target(f"{shop.name} / echo", wanted, shop.ratio_to(echo))
 
 
 def _beside_pgbench(measured: Sequence[Comparison]) -> Iterator[Target]:

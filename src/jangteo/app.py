@@ -74,6 +74,12 @@ def timeouts_of(settings: Settings) -> Timeouts:
     return Timeouts(settings.database_timeout_s, settings.hold_s)
 
 
+def bounds_of(settings: Settings) -> Bounds:
+    """Return what each connection may take."""
+    larger = {route.path: route.body_max_bytes for route in ROUTES if route.body_max_bytes is not None}
+    return Bounds(body_max_bytes=settings.body_max_bytes, body_max_bytes_by_path=larger)
+
+
 def reads_of(settings: Settings, storage: Storage, clock: Clock) -> Reads:
     """Build the worker pools that answer a shop's queries."""
     return Reads(
@@ -171,6 +177,7 @@ class Shop:
         self.drain = Drain(settings.drain_s)
         self.writer_ended = True
         """Whether the writer ended in time, once the shop is closed."""
+        self.bounds = bounds_of(settings)
         self._api = Api(
             ROUTES,
             pages(ROUTES, __version__),
@@ -178,8 +185,8 @@ class Shop:
             self.reads,
             BestSellers(self.reads, request_window),
             drain=self.drain,
+            body_max_bytes=settings.body_max_bytes,
         )
-        self.bounds = Bounds(body_max_bytes=settings.body_max_bytes)
         self.respond = self._api.respond
 
     def _writer(self, clock: Clock) -> Writer:

@@ -38,4 +38,4 @@ def test_schemathesis_finds_nothing(shop: ServedShop, tmp_path: Path) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stdout
-    assert "Tested: 21" in result.stdout, result.stdout
+    assert "Tested: 22" in result.stdout, result.stdout

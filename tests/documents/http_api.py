@@ -23,10 +23,15 @@ Every call on one page. A running server has the details: OpenAPI 3.1 at `/schem
 - **Bodies** are JSON with camelCase names, sent with `Content-Type: application/json` and no `Content-Encoding`. Money
   is in the currency's minor unit. Money, quantities and ids are whole numbers below 2^53; timestamps are RFC 3339, in
   UTC. Unknown fields, fields given twice and unknown query parameters are rejected.
-- **`Idempotency-Key`** (optional, on every POST): the request is carried out once. The same request with the same key
-  gets the first answer again, with the header `Idempotency-Replayed: true`.
+- **`Idempotency-Key`** (optional, on every POST but `/bulk`): the request is carried out once. The same request
+  with the same key gets the first answer again, with the header `Idempotency-Replayed: true`.
 - **Paged** lists take `?limit=` and `?after=`; the header `Link` with `rel="next"` names the next page,
   relative to the request: `<?limit=100&after=100>`.
+- **`POST /bulk`** takes up to 1,000 calls, each a POST or PATCH:
+  `[{{"call": "POST /orders", "key": "…", "body": {{…}}}}, …]`. They are executed one after the other, and each is
+  answered with the status and the body that it would have alone: `[{{"status": 201, "body": {{…}}}}, …]`. A refused
+  or failed one doesn't keep the next from being executed. `key` is the call's Idempotency-Key; `"replayed": true`
+  stands for `Idempotency-Replayed`. The body may have 2 MiB, and that of each call as much as alone.
 - **Refusals** are problems (RFC 9457). A refused request has changed nothing; the body carries the facts.
 
 ## Calls
@@ -41,7 +46,7 @@ The `type` of a problem is `/problems/` and its name.
 
 {refusals}
 
-Every POST can answer `idempotency-key-reused`, so the table of calls doesn't repeat it.
+Every POST with a key can answer `idempotency-key-reused`, so the table of calls doesn't repeat it.
 
 ### Any call
 

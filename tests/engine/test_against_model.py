@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import tempfile
@@ -23,7 +24,9 @@ from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct, MoveStock
 from jangteo.core.wallets import ChargeBalance, RegisterUser, UserBalance
 from jangteo.engine.batch import Submission, commit
+from jangteo.engine.commands import Commands
 from jangteo.engine.outcomes import SerializedOutcome
+from jangteo.engine.writer.thread import WriterThread
 from jangteo.storage import orders, outbox, products, wallets
 from jangteo.storage.audit import findings
 from jangteo.storage.best_sellers import query
@@ -113,6 +116,15 @@ class Shops(RuleBasedStateMachine):
         if submissions:
             assert self._outcomes_of(submissions) == [(each, False) for each in expected]
 
+    @rule(batch_max=st.integers(1, 4))
+    def commit_as_bulk(self, batch_max: int) -> None:
+        """Submit together what waits: several batches may be made of it, and the outcomes are those of one by one."""
+        submissions = [Submission(command) for command, _ in self.waiting]
+        expected = [model() for _, model in self.waiting]
+        self.waiting.clear()
+        outcomes = asyncio.run(self._submit_all(submissions, batch_max))
+        assert [self._in_models_form(each.value()) for each in outcomes] == expected
+
     @rule(user=some_user, amount=st.integers(1, 99), copies=st.integers(2, 3), apart=st.booleans())
     def charge_with_one_key(self, user: int, amount: int, copies: int, *, apart: bool) -> None:
         self.commit()
@@ -167,6 +179,13 @@ class Shops(RuleBasedStateMachine):
 
     def _submit(self, command: Command, model: Any) -> None:
         self.waiting.append((command, model))
+
+    async def _submit_all(self, submissions: list[Submission], batch_max: int) -> list[SerializedOutcome]:
+        commands = Commands(WriterThread(self.storage, lambda: self.now, batch_max=batch_max, queue_max=1_000))
+        await commands.start()
+        outcomes = await asyncio.gather(*commands.submit_all(submissions))
+        assert await commands.stop()
+        return outcomes
 
     def _outcomes_of(self, submissions: list[Submission]) -> list[tuple[Any, bool]]:
         """Commit a batch; its outcomes in the model's form, and whether they were replayed."""

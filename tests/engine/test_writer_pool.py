@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -46,6 +46,9 @@ class SilentWriter:
         self.waiting.append(asyncio.get_running_loop().create_future())
         return self.waiting[-1]
 
+    def submit_all(self, submissions: Sequence[Submission]) -> list[asyncio.Future[SerializedOutcome]]:
+        return [self.submit(each) for each in submissions[: 2 - self.unanswered]]
+
 
 def test_commands_go_to_the_least_busy_writer_and_all_are_started_and_stopped() -> None:
     first, second = SilentWriter(), SilentWriter()
@@ -83,3 +86,17 @@ def test_commands_go_to_the_least_busy_writer_and_all_are_started_and_stopped() 
 
     asyncio.run(scenario())
     assert notified == [True, True]
+
+
+def test_commands_that_are_submitted_together_go_to_one_writer() -> None:
+    first, second = SilentWriter(), SilentWriter()
+
+    async def scenario() -> None:
+        writers = WriterPool([first, second])
+        await writers.start(lambda: None)
+        writers.submit(SUBMISSION)
+        accepted = writers.submit_all([SUBMISSION] * 3)
+        assert accepted == second.waiting
+        assert (first.unanswered, second.unanswered) == (1, 2), "the third one has no room, and goes nowhere else"
+
+    asyncio.run(scenario())

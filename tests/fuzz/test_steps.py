@@ -17,6 +17,7 @@ from fuzz.values import wrong_values
 from fuzz.variations import pieces, vary
 from fuzz.wire import Answer, encode
 from jangteo.api import problems
+from jangteo.api.http.allowance import Allowance
 from jangteo.api.http.bounds import Bounds
 from jangteo.api.http.parsing import RequestParser
 from jangteo.api.requests import read_body, read_headers, read_query
@@ -35,7 +36,7 @@ def problem(kind: problems.Kind) -> Answer:
 def test_a_valid_call_is_the_same_request_in_every_variation(seed: int) -> None:
     random = Random(seed)
     call = Calls(random, Known(), "key").any_route()
-    parser = RequestParser(Bounds())
+    parser = RequestParser(Bounds(), Allowance(0))
     for piece in pieces(vary(call, random), random):
         parser.feed(piece)
     assert parser.refused is None

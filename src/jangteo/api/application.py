@@ -1,31 +1,35 @@
 """The application: finds the route, parses the request, runs the command or query, makes the response."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-import structlog
-
 from jangteo.api import problems
+from jangteo.api.bulk import Bulk, BulkRequest
 from jangteo.api.drain import Drain
+from jangteo.api.errors import problem_for
 from jangteo.api.http.messages import Request, Response
-from jangteo.api.rejected_values import shown_bare
-from jangteo.api.requests import Malformed, read_body, read_headers, read_ids, read_query, refuse_query
+from jangteo.api.requests import (
+    read_body,
+    read_headers,
+    read_ids,
+    read_query,
+    refuse_query,
+    unknown_method,
+    unknown_path,
+)
 from jangteo.api.responses import failure, outcome_response, problem_response, result_response
 from jangteo.api.route import Route
-from jangteo.api.router import Router
+from jangteo.api.router import Router, allowed_methods
 from jangteo.core.book import Command
 from jangteo.core.health import CheckWritable
 from jangteo.engine.best_sellers import BestSellers, BestSellersRequest
 from jangteo.engine.commands import Commands
 from jangteo.engine.reads import Reads
-from jangteo.engine.worker_pool import Overloaded, Stopped
-from jangteo.storage.errors import Unavailable
 from jangteo.storage.port import Query
 
 StaticPage = Callable[[Request], Response]
 
-log = structlog.get_logger()
 _ROUTED_AS: Final = {"HEAD": "GET"}
 """The connection sends the response to a HEAD without its body."""
 
@@ -35,19 +39,21 @@ class Api:
 
     def __init__(
         self,
-        routes: Iterable[Route],
+        routes: Sequence[Route],
         pages: Mapping[str, StaticPage],
         commands: Commands,
         reads: Reads,
         best_sellers: BestSellers,
         *,
         drain: Drain,
+        body_max_bytes: int,
     ) -> None:
         self._router = Router(routes)
         self._pages = pages
         self._commands = commands
         self._reads = reads
         self._best_sellers = best_sellers
+        self._bulk = Bulk(routes, commands, body_max_bytes=body_max_bytes)
         self._drain = drain
         self._last_encoded: tuple[object, bytes, Response] | None = None
 
@@ -55,18 +61,8 @@ class Api:
         """Answer one request."""
         try:
             return await self._answer(request)
-        except Malformed as error:
-            return problem_response(problems.problem(error.kind, error.detail, field=error.field))
-        except (Overloaded, Stopped):
-            return failure(problems.OVERLOADED)
-        except asyncio.CancelledError:
-            # The server is closing, and the shutdown timeout has passed before this request was complete.
-            return failure(problems.UNAVAILABLE)
-        except (Unavailable, TimeoutError):
-            return failure(problems.UNAVAILABLE)
-        except Exception:
-            log.exception("request failed", method=request.method, path=request.path)
-            return failure(problems.INTERNAL)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it is, it is answered
+            return problem_response(problem_for(error, method=request.method, path=request.path))
 
     async def _answer(self, request: Request) -> Response:
         match = self._router.find(request.path)
@@ -89,14 +85,16 @@ class Api:
             return self._encode_once(route, request.query, await self._reads.run(asked))
         if isinstance(asked, BestSellersRequest):
             return self._encode_once(route, request.query, await self._best_sellers.read(asked))
-        if not isinstance(asked, Command):
-            return result_response(route, asked)
-        return await self._execute(route, asked, key if route.takes_key else None)
+        if isinstance(asked, Command | BulkRequest):
+            return await self._execute(route, asked, key)
+        return result_response(route, asked)
 
-    async def _execute(self, route: Route, command: Command, key: str | None) -> Response:
+    async def _execute(self, route: Route, command: Command | BulkRequest, key: str | None) -> Response:
+        if isinstance(command, BulkRequest):
+            return await self._bulk.respond(command, key)
         if self._drain.has_begun and isinstance(command, CheckWritable):
             return failure(problems.DRAINING)
-        outcome = self._commands.submit(command, key)
+        outcome = self._commands.submit(command, key if route.takes_key else None)
         if route.timeout_s is None:
             return outcome_response(route, await outcome)
         async with asyncio.timeout(route.timeout_s):
@@ -111,9 +109,7 @@ class Api:
     def _page(self, request: Request) -> Response:
         page = self._pages.get(request.path)
         if page is None:
-            return failure(
-                problems.NOT_FOUND, f"Nothing has the path {shown_bare(request.path)}; /schema lists all paths"
-            )
+            raise unknown_path(request.path)
         if request.method not in ("GET", "HEAD"):
             return _method_not_allowed({"GET"})
         refuse_query(request.query)
@@ -121,6 +117,5 @@ class Api:
 
 
 def _method_not_allowed(methods: Iterable[str]) -> Response:
-    allowed = sorted({*methods, *({"HEAD"} if "GET" in methods else ())})
-    body = problems.problem(problems.METHOD_NOT_ALLOWED)
-    return problem_response(body, (b"allow", ", ".join(allowed).encode()))
+    allowed = allowed_methods(methods)
+    return problem_response(problem_for(unknown_method(allowed)), (b"allow", allowed.encode()))

@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
-from jangteo.api import coupons, orders, products, wallets
+from jangteo.api import bulk, coupons, orders, products, wallets
 from jangteo.api.bodies import NoBody
 from jangteo.api.health import Live
 from jangteo.core import refusals
@@ -18,9 +19,12 @@ from jangteo.core.wallets import CurrentBalance, UserBalance
 _MONDAY: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 _MONTH_LATER: Final = datetime(2026, 12, 23, 9, 0, tzinfo=UTC)
 
+_ORDER: Final = orders.NewOrder(user_id=1, items=(RequestedItem(product_id=1, quantity=1),), coupon_id=1)
+
 BODIES: Final[dict[type, Struct]] = {
     type(example): example
     for example in (
+        bulk.BulkCall(call="POST /orders", key="first-order", body=msgspec.Raw(msgspec.json.encode(_ORDER))),
         NoBody(),
         wallets.NewUser(name="Kim Jangteo"),
         wallets.Charge(amount=50_000),
@@ -29,13 +33,14 @@ BODIES: Final[dict[type, Struct]] = {
         products.StockChange(quantity=30),
         coupons.NewCampaign(name="Opening week", quantity=50, discount=1_000, min_amount=5_000, coupon_valid_days=30),
         coupons.Claim(user_id=1, campaign_id=1),
-        orders.NewOrder(user_id=1, items=(RequestedItem(product_id=1, quantity=1),), coupon_id=1),
+        _ORDER,
     )
 }
 
 RESULTS: Final[dict[Any, Any]] = {
     type(example): example
     for example in (
+        bulk.BulkAnswer(status=201, body={"userId": 1, "balance": 50_000}),
         Live(),
         Ready(),
         UserBalance(user_id=1, balance=50_000),

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document, generated from the table of routes and the types that parse the requests."""
 
-from collections.abc import Iterable
-from typing import Any, Final, get_args
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, get_args, get_origin
 
 import msgspec
 
@@ -16,7 +16,7 @@ _PROBLEM_JSON: Final = "application/problem+json"
 _DESCRIPTION: Final = """\
 A commerce core: prepaid balances, exact stock, first-come coupons, orders paid in one step, best sellers.
 
-Amounts are integers in the currency's minor unit; timestamps are RFC 3339 in UTC. Every POST takes an
+Amounts are integers in the currency's minor unit; timestamps are RFC 3339 in UTC. Every POST but `/bulk` takes an
 `Idempotency-Key`: a request that is repeated with its key is executed once, and answered again with the first answer
 and `Idempotency-Replayed: true`. A refused request has changed nothing.
 """
@@ -72,7 +72,7 @@ def _schemas(routes: Iterable[Route]) -> tuple[dict[Any, Any], dict[str, Any]]:
     schemas, components = msgspec.json.schema_components(unique, ref_template=_REF)
     for kind, example in {**examples.BODIES, **examples.RESULTS}.items():
         if kind.__name__ in components:
-            components[kind.__name__]["examples"] = [msgspec.to_builtins(example)]
+            components[kind.__name__]["examples"] = [_as_json(example)]
     return dict(zip(unique, schemas, strict=True)), components
 
 
@@ -86,7 +86,7 @@ def _operation(route: Route, refs: dict[Any, Any]) -> dict[str, Any]:
         "responses": _responses(route, refs),
     }
     if route.body is not None:
-        example = msgspec.to_builtins(examples.BODIES[route.body])
+        example = _example(route.body, examples.BODIES)
         operation["requestBody"] = {
             "required": not route.body_may_be_empty,
             "content": {"application/json": {"schema": refs[route.body], "example": example}},
@@ -112,7 +112,9 @@ def _parameters(route: Route, refs: dict[Any, Any]) -> list[dict[str, Any]]:
 def _responses(route: Route, refs: dict[Any, Any]) -> dict[str, Any]:
     success: dict[str, Any] = {
         "description": "Done." if route.method != "GET" else "Found.",
-        "content": {"application/json": {"schema": refs[route.result], "example": _example(route.result)}},
+        "content": {
+            "application/json": {"schema": refs[route.result], "example": _example(route.result, examples.RESULTS)}
+        },
     }
     if route.takes_key:
         success["headers"] = {"Idempotency-Replayed": _REPLAYED_HEADER}
@@ -178,10 +180,17 @@ def _problem_example(kind: Kind, refusal: type | None) -> dict[str, Any]:
     return problems.problem(kind)
 
 
-def _example(result: Any) -> Any:
-    inner = get_args(result)
-    example = msgspec.to_builtins(examples.RESULTS[inner[0] if inner else result])
+def _example(kind: Any, of: Mapping[Any, Any]) -> Any:
+    """Return the example of a type, or of a list of it."""
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    inner = get_args(kind)
+    example = _as_json(of[inner[0] if inner else kind])
     return [example] if inner else example
+
+
+def _as_json(example: Any) -> Any:
+    return msgspec.json.decode(msgspec.json.encode(example))
 
 
 def _query_fields(route: Route) -> tuple[msgspec.structs.FieldInfo, ...]:

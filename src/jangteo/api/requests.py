@@ -24,14 +24,31 @@ _OFFSET: Final = re.compile(r"\(byte (?P<bytes>[0-9]+)\)")
 _ID_DIGITS: Final = len(str(LARGEST))
 
 
-class Malformed(Exception):
+class Rejected(Exception):
+    """A request is not executed, because of what it asks for."""
+
+    def __init__(self, kind: Kind, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+
+
+class Malformed(Rejected):
     """A part of the request is not as documented; `field` names it."""
 
     def __init__(self, field: str, detail: str, kind: Kind = problems.INVALID_REQUEST) -> None:
-        super().__init__(detail)
+        super().__init__(kind, detail)
         self.field = field
-        self.detail = detail
-        self.kind = kind
+
+
+def unknown_path(path: str) -> Rejected:
+    """Make the refusal of a path that nothing has."""
+    return Rejected(problems.NOT_FOUND, f"Nothing has the path {shown_bare(path)}; /schema lists all paths")
+
+
+def unknown_method(allowed: str) -> Rejected:
+    """Make the refusal of a method that a path doesn't take."""
+    return Rejected(problems.METHOD_NOT_ALLOWED, f"This path takes {allowed}")
 
 
 def read_ids(names: Iterable[str], segments: Iterable[str]) -> list[int]:
@@ -96,7 +113,7 @@ def read_headers(request: Request) -> str | None:
         if name == b"idempotency-key":
             if key is not None:
                 raise Malformed("Idempotency-Key", "Idempotency-Key must be given once")
-            key = _read_key(value)
+            key = read_key(value.decode("latin-1"))
         elif name == b"content-type":
             names_json = True
         if name in _CHECKS:
@@ -104,6 +121,15 @@ def read_headers(request: Request) -> str | None:
     if request.body and not names_json:
         raise _unsupported("Content-Type", None)
     return key
+
+
+def read_key(text: str) -> str:
+    """Check an idempotency key. Raises Malformed."""
+    if not _IDEMPOTENCY_KEY.fullmatch(text):
+        raise Malformed(
+            "Idempotency-Key", f"Idempotency-Key must be 1 to 255 visible ASCII characters, not {shown(text)}"
+        )
+    return text
 
 
 @cache
@@ -118,15 +144,6 @@ def _read_id(name: str, segment: str) -> int:
         if 1 <= value <= LARGEST:
             return value
     raise Malformed(name, f"`{name}` must be a whole number from 1 to {LARGEST}, not {shown(segment)}")
-
-
-def _read_key(value: bytes) -> str:
-    text = value.decode("latin-1")
-    if not _IDEMPOTENCY_KEY.fullmatch(text):
-        raise Malformed(
-            "Idempotency-Key", f"Idempotency-Key must be 1 to 255 visible ASCII characters, not {shown(text)}"
-        )
-    return text
 
 
 def _unsupported(header: str, value: bytes | None) -> Malformed:

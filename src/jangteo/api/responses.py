@@ -63,8 +63,13 @@ def failure(kind: Kind, detail: str | None = None) -> Response:
     return problem_response(problems.problem(kind, detail))
 
 
+def json_response(status: int, body: bytes) -> Response:
+    """Make the response whose body is this JSON."""
+    return Response(status, [_JSON, *_ALWAYS, (b"content-length", b"%d" % len(body))], body)
+
+
 def _success(route: Route, body: bytes) -> Response:
-    return Response(route.status, [_JSON, *_ALWAYS, (b"content-length", b"%d" % len(body))], body)
+    return json_response(route.status, body)
 
 
 def _page(route: Route, page: Page[Any], query: bytes) -> Response:

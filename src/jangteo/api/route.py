@@ -23,7 +23,7 @@ class Route:
     """One HTTP call.
 
     The endpoint takes the ids of the path, then the fields of the query string, then the body. It returns a command,
-    a query, a request for the best sellers, or the result itself.
+    a query, a request for the best sellers, a bulk request, or the result itself.
     """
 
     method: Literal["GET", "POST", "PATCH"]
@@ -33,12 +33,17 @@ class Route:
     result: Any
     """The type of a success body, for its schema."""
     refusals: tuple[type[Refusal], ...] = ()
-    body: type[Struct] | None = None
+    body: Any = None
+    """The type of the body: a Struct, or a list of them; None for a read."""
+    body_max_bytes: int | None = None
+    """The largest body, where that is another one than most calls have."""
     query: type[Struct] | None = None
     malformed: Mapping[str, type[Refusal]] = field(default_factory=dict)
     """Body fields whose malformed values get the problem of a refusal instead of `invalid-request`."""
     timeout_s: float | None = None
     """A command that takes longer is answered with 503; None waits for it."""
+    takes_key: bool = False
+    """Whether the call takes an Idempotency-Key."""
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
@@ -53,12 +58,10 @@ class Route:
     @cached_property
     def body_may_be_empty(self) -> bool:
         """Whether no field of the body is required."""
-        return self.body is None or not any(each.required for each in msgspec.structs.fields(self.body))
-
-    @cached_property
-    def takes_key(self) -> bool:
-        """Whether the call takes an Idempotency-Key: every POST does."""
-        return self.method == "POST"
+        if self.body is None:
+            return True
+        is_object = isinstance(self.body, type)
+        return is_object and not any(each.required for each in msgspec.structs.fields(self.body))
 
 
 def get(
@@ -83,7 +86,12 @@ def post(
     malformed: Mapping[str, type[Refusal]] | None = None,
 ) -> Route:
     """Make the route of a command that is executed once for each Idempotency-Key."""
-    return Route("POST", path, endpoint, status, result, refusals, body, malformed=malformed or {})
+    return Route("POST", path, endpoint, status, result, refusals, body, malformed=malformed or {}, takes_key=True)
+
+
+def many(path: str, endpoint: Endpoint, body: Any, result: Any, *, body_max_bytes: int) -> Route:
+    """Make the route of a request that executes other calls, which have keys of their own."""
+    return Route("POST", path, endpoint, 200, result, body=body, body_max_bytes=body_max_bytes)
 
 
 def patch(path: str, endpoint: Endpoint, body: type[Struct], result: Any, *refusals: type[Refusal]) -> Route:

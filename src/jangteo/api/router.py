@@ -13,6 +13,12 @@ class Match(NamedTuple):
     ids: list[str]
 
 
+def allowed_methods(by_method: Iterable[str]) -> str:
+    """Return the methods that a path takes, as the header `Allow` names them."""
+    methods = set(by_method)
+    return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
+
+
 class _Node:
     """A node of the tree of path segments."""
 

@@ -6,9 +6,9 @@ malformed requests (400), unknown paths and methods (404, 405), a reused key (42
 
 from typing import Final
 
-from jangteo.api import best_sellers, coupons, health, orders, products, wallets
+from jangteo.api import best_sellers, bulk, coupons, health, orders, products, wallets
 from jangteo.api.bodies import NoBody, OptionalPaging, Paging
-from jangteo.api.route import Route, get, patch, post
+from jangteo.api.route import Route, get, many, patch, post
 from jangteo.core.coupons import CampaignStanding, HeldCoupon
 from jangteo.core.entities import BestSeller, LedgerEntry, Order, Product
 from jangteo.core.health import Ready
@@ -59,6 +59,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     post("/orders/{orderId}/cancel", orders.cancel_order, NoBody, 200, Order,
          OrderNotFound, OrderAlreadyCancelled, LimitExceeded),
     get("/users/{userId}/orders", orders.list_orders_of, list[Order], UserNotFound, query=Paging),
+
+    many("/bulk", bulk.execute_calls, bulk.BulkCalls, list[bulk.BulkAnswer], body_max_bytes=bulk.BODY_MAX_BYTES),
 
     get("/health/live", health.live, health.Live),
     get("/health/ready", health.ready, Ready, timeout_s=3),

@@ -5,7 +5,7 @@ server.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -43,6 +43,13 @@ class Writer(Protocol):
         failed, or where the writer ended and nobody knows whether it was committed.
         """
 
+    def submit_all(self, submissions: Sequence[Submission]) -> list[asyncio.Future[SerializedOutcome]]:
+        """Submit in this order, to one writer; return the future outcomes of those that its queue has room for.
+
+        These are the first ones. The others are not executed, as if `submit` had raised Overloaded for each; after
+        `stop`, none is.
+        """
+
 
 class Commands:
     """Submits commands to the writer. No command is answered before it is durable."""
@@ -66,6 +73,14 @@ class Commands:
         whether it was committed.
         """
         return self._writer.submit(Submission(command, key))
+
+    def submit_all(self, submissions: Sequence[Submission]) -> list[asyncio.Future[SerializedOutcome]]:
+        """Return the future outcomes of commands that are executed in this order, as `submit` does for each.
+
+        Where the queue gets full, only the first ones are accepted and have futures. Later commands are executed
+        although an earlier one was refused or failed.
+        """
+        return self._writer.submit_all(submissions)
 
     def notify(self) -> None:
         """Notify the current or the next waiter for events: called after each commit of a batch with events."""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jangteo.api.http.allowance import Allowance
 from jangteo.api.http.bounds import Bounds
 from jangteo.api.http.messages import Request
 from jangteo.api.http.parsing import RequestParser
@@ -32,7 +33,7 @@ def length(body: bytes) -> bytes:
 
 def parsed(pieces: Iterable[bytes], bounds: Bounds | None = None) -> tuple[list[Request], RequestParser]:
     """Take the requests as a connection does: one at a time, parsing on after each."""
-    parser, requests = RequestParser(bounds or Bounds()), []
+    parser, requests = RequestParser(bounds or Bounds(), Allowance(0)), []
     for piece in pieces:
         parser.feed(piece)
         while parser.requests:
@@ -211,7 +212,7 @@ def test_what_is_refused_ends_the_connection_behind_the_requests_before_it(name:
 
 
 def test_a_pipeline_of_any_length_is_parsed_piece_by_piece() -> None:
-    parser = RequestParser(Bounds())
+    parser = RequestParser(Bounds(), Allowance(0))
     parser.feed(GET * 10_000)
     assert 0 < len(parser.requests) < 1_000
     assert parser.has_unparsed
@@ -231,7 +232,7 @@ def test_bounds_hold_for_each_request_not_for_all_of_a_connection() -> None:
 
 
 def test_a_client_that_expects_to_be_asked_for_its_body_is_noticed_until_the_body_comes() -> None:
-    parser = RequestParser(Bounds())
+    parser = RequestParser(Bounds(), Allowance(0))
     parser.feed(post(b"Expect: 100-continue\r\n", length(b"hello")))
     assert parser.expects_continue
     parser.feed(b"he")
@@ -302,3 +303,41 @@ def test_any_pieces_give_the_same_requests_and_another_parser_agrees_with_what_i
         assert len(whole[0]) <= len(agreed) + 1
         return
     assert [(method, body) for method, _, body in whole[0]] == agreed[: len(whole[0])]
+
+
+LARGE = Bounds(body_max_bytes=10, body_max_bytes_by_path={"/a": 100})
+
+
+def feed(allowance: Allowance, *pieces: bytes) -> RequestParser:
+    parser = RequestParser(LARGE, allowance)
+    for piece in pieces:
+        parser.feed(piece)
+    return parser
+
+
+def test_a_large_body_takes_its_bytes_of_the_allowance_until_its_request_is_answered() -> None:
+    allowance = Allowance(100)
+    whole = post(length(b"x" * 60), body=b"x" * 60)
+    first = feed(allowance, whole)
+    second = feed(allowance, whole)
+    assert second.refused is not None
+    assert second.refused.kind.slug == "overloaded"
+    assert feed(allowance, post(length(b"small"), body=b"small")).refused is None, "most bodies need no allowance"
+    first.release(first.requests.popleft())
+    assert feed(allowance, whole).refused is None
+
+
+@pytest.mark.parametrize("end", [60, 59, 30])
+def test_a_connection_that_ends_gives_back_what_its_bodies_took(end: int) -> None:
+    allowance = Allowance(60)
+    feed(allowance, post(length(b"x" * 60), body=b"x" * end)).close()
+    assert allowance.take(60)
+
+
+def test_a_body_above_the_bound_of_its_path_gives_back_what_it_took() -> None:
+    allowance = Allowance(200)
+    chunks = b"50\r\n" + b"x" * 80 + b"\r\n"
+    refused = feed(allowance, post(CHUNKED), chunks, chunks).refused
+    assert refused is not None
+    assert refused.kind.slug == "content-too-large"
+    assert allowance.take(200)

@@ -1,7 +1,8 @@
 """What a client may take of a server: bytes, time and connections."""
 
 import resource
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,11 @@ class Bounds:
     """The bounds of each connection."""
 
     body_max_bytes: int = 65_536
-    """The largest body."""
+    """The largest body of most paths."""
+    body_max_bytes_by_path: Mapping[str, int] = field(default_factory=dict)
+    """The largest body of the other paths."""
+    large_bodies_max_bytes: int = 64 * 2**20
+    """How much all bodies larger than most paths' may take together, in one process."""
     overhead_max_bytes: int = 65_536
     """The most bytes of a request besides its body: head, chunk sizes and extensions, trailers."""
     target_max_bytes: int = 8_192

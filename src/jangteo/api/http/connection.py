@@ -59,7 +59,7 @@ class HttpConnection(asyncio.Protocol):
         self._connections = connections
         self._server = server
         self._loop = loop
-        self._parser = RequestParser(application.bounds)
+        self._parser = RequestParser(application.bounds, connections.allowance)
         self._state: State | None = None
         self._answering: asyncio.Task[None] | None = None
         self._writable: asyncio.Future[None] | None = None
@@ -88,6 +88,7 @@ class HttpConnection(asyncio.Protocol):
         self._connections.remove(self)
         self._enter(None)
         self._has_ended = True
+        self._parser.close()
         self._resume_answering()
 
     def data_received(self, data: bytes) -> None:
@@ -186,6 +187,7 @@ class HttpConnection(asyncio.Protocol):
             request = self._parser.requests.popleft()
             response = await self._application.respond(request)
             self._send(request, response)
+            self._parser.release(request)
             self._parser.parse()
             if self._writable is not None:
                 await self._writable

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final, Protocol
 
+from jangteo.api.http.allowance import Allowance
 from jangteo.api.http.bounds import Bounds
 
 _SWEEP_S: Final = 0.1
@@ -53,6 +54,8 @@ class Connections:
         self._most = most
         self._all: set[Connection] = set()
         self._is_sweeping = False
+        self.allowance = Allowance(bounds.large_bodies_max_bytes)
+        """What their large bodies may take together."""
         self.idle = State(bounds.keep_alive_timeout_s, loop)
         """Waiting for a request, after an answer."""
         self.arriving = State(bounds.arrival_timeout_s, loop)

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import httptools
 
 from jangteo.api import problems
+from jangteo.api.http.allowance import Allowance
 from jangteo.api.http.bounds import Bounds
 from jangteo.api.http.messages import Header, Request
 from jangteo.api.problems import Kind
@@ -43,8 +44,9 @@ class _Head(NamedTuple):
 class RequestParser:
     """The requests of one connection. Feeding it never raises."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, allowance: Allowance) -> None:
         self._bounds = bounds
+        self._allowance = allowance
         self._parser = httptools.HttpRequestParser(self)
         self._rest = memoryview(b"")
         self.requests: deque[Request] = deque()
@@ -61,7 +63,7 @@ class RequestParser:
         """The method of the request that is arriving or refused; empty before it is known."""
         self._upgrading: _Head | None = None
         self._has_begun = False
-        self._blank_bytes = self._overhead_bytes = self._body_bytes_before = 0
+        self._blank_bytes = self._overhead_bytes = self._body_bytes_before = self._taken_bytes = 0
         self._begin()
 
     @property
@@ -84,6 +86,19 @@ class RequestParser:
                 self._end(refused)
         if self.is_over:
             self._rest = memoryview(b"")
+
+    def release(self, request: Request) -> None:
+        """Give back what the body of a request took of the allowance: it is answered, or won't be."""
+        if len(request.body) > self._bounds.body_max_bytes:
+            self._allowance.give_back(len(request.body))
+
+    def close(self) -> None:
+        """Drop all that has arrived: the connection has ended."""
+        self.is_over = True
+        self._rest = memoryview(b"")
+        self._drop_body()
+        while self.requests:
+            self.release(self.requests.popleft())
 
     def _parse_slice(self, piece: memoryview) -> None:
         self._has_begun = self.is_arriving
@@ -129,6 +144,7 @@ class RequestParser:
         self.refused = refused
         self.is_over = True
         self.is_arriving = self.expects_continue = False
+        self._drop_body()
 
     # httptools calls these.
 
@@ -170,20 +186,26 @@ class RequestParser:
         self._in_body = True
         self._version = version
         self._path, self._query = _split_target(self._target)
+        self._body_max_bytes = self._bounds.body_max_bytes_by_path.get(self._path, self._bounds.body_max_bytes)
         self._check_framing()
 
     def on_body(self, part: bytes) -> None:
         """Take a part of the body."""
         self._body.append(part)
         self._body_bytes += len(part)
-        if self._body_bytes > self._bounds.body_max_bytes:
+        if self._body_bytes > self._body_max_bytes:
             raise self._body_too_large()
+        if self._body_bytes > self._bounds.body_max_bytes:
+            if not self._allowance.take(self._body_bytes - self._taken_bytes):
+                raise Refused(problems.OVERLOADED, "Too many large bodies are under way; retry later", "body")
+            self._taken_bytes = self._body_bytes
 
     def on_message_complete(self) -> None:
         """Hand the request over."""
         if self._upgrading is not None:
             return
         keep_alive = self._version == "1.1" and self._parser.should_keep_alive()
+        self._taken_bytes = 0  # It is the request's now: see `release`.
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self.requests.append(Request(self.method, self._path, self._query, self._headers, body, keep_alive))
         self.method = ""
@@ -197,7 +219,14 @@ class RequestParser:
         self._framing: list[Header] = []
         self._body: list[bytes] = []
         self._body_bytes = 0
+        self._taken_bytes = 0
+        self._body_max_bytes = self._bounds.body_max_bytes
         self._in_body = False
+
+    def _drop_body(self) -> None:
+        self._allowance.give_back(self._taken_bytes)
+        self._body = []
+        self._taken_bytes = 0
 
     def _check_framing(self) -> None:
         if self._version not in ("1.0", "1.1"):
@@ -206,7 +235,7 @@ class RequestParser:
         for name, value in self._framing:
             if name == b"transfer-encoding":
                 self._check_transfer_encoding(value)
-            elif name == b"content-length" and int(value) > self._bounds.body_max_bytes:
+            elif name == b"content-length" and int(value) > self._body_max_bytes:
                 raise self._body_too_large()
             elif name == b"expect" and self._version == "1.1":
                 if value.lower() != b"100-continue":
@@ -234,7 +263,7 @@ class RequestParser:
         return Refused(problems.BODY_TOO_LARGE, detail, "body")
 
     def _body_too_large(self) -> Refused:
-        detail = f"The body is larger than {self._bounds.body_max_bytes:,} bytes"
+        detail = f"The body is larger than {self._body_max_bytes:,} bytes"
         return Refused(problems.BODY_TOO_LARGE, detail, "body")
 
 

@@ -109,6 +109,22 @@ class WriterClient(asyncio.Protocol):
         self._pending.append(command)
         return future
 
+    def submit_all(self, submissions: Sequence[Submission]) -> list[asyncio.Future[SerializedOutcome]]:
+        """Submit in order as many as the queue has room for, and return their future outcomes; none after `stop`."""
+        if self._loop is None:
+            return []
+        room = max(self._queue_max - len(self._unanswered), 0)
+        # All of them are packed before the first one is submitted: a value that can't be is raised for all.
+        commands = [pack(each) for each in submissions[:room]]
+        futures: list[asyncio.Future[SerializedOutcome]] = [self._loop.create_future() for _ in commands]
+        now = monotonic()
+        self._unanswered.extend(Waiting(each, now) for each in futures)
+        if commands and not self._pending:
+            self._pending_since = now
+            self._loop.call_soon(self._send)
+        self._pending.extend(commands)
+        return futures
+
     def data_received(self, data: bytes) -> None:
         """Answer the commands whose outcomes have arrived."""
         for frame in self._frames.receive(data):

@@ -38,6 +38,10 @@ class WriterPool:
         """Submit to the least busy writer. Raises Overloaded if its queue is full too, Stopped after `stop`."""
         return min(self._writers, key=_load).submit(submission)
 
+    def submit_all(self, submissions: Sequence[Submission]) -> list[asyncio.Future[SerializedOutcome]]:
+        """Submit all to the least busy writer: two writers would keep no order between them."""
+        return min(self._writers, key=_load).submit_all(submissions)
+
 
 def pooled(writers: Sequence[Writer]) -> Writer:
     """Return one writer that stands for all of them."""
