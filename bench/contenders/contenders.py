@@ -81,6 +81,11 @@ def reads(name: str, address: str, connections: int) -> Contender:
     return Contender(name, connections, Http(address, "/products", None, connections))
 
 
+def one_product_read(name: str, address: str, connections: int) -> Contender:
+    """Reads of one product."""
+    return Contender(name, connections, Http(address, "/products/1", None, connections))
+
+
 def balances(name: str, address: str, connections: int) -> Contender:
     """Reads of random users' balances."""
     return Contender(name, connections, Http(address, "", "balances.lua", connections))

@@ -18,7 +18,8 @@ from bench.peers.contending import SCARCE, SCARCE_PRODUCT, Peer
 RUSH: Final = 200
 """Buyers of the scarce product, all at once."""
 _RUSH_WITHIN_S: Final = 30
-_AFTER_KILL_S: Final = 5
+_KILL_AFTER_S: Final = 3
+_ENDS_WITHIN_S: Final = 10
 
 
 class Verdict(Struct, frozen=True):
@@ -39,7 +40,7 @@ class Verdict(Struct, frozen=True):
         return max(self.confirmed, self.sold, SCARCE) - SCARCE
 
 
-def judge(peer: Peer, folder: Path, kill_after_s: float) -> Verdict:
+def judge(peer: Peer, folder: Path) -> Verdict:
     """Start a contender with a PostgreSQL of its own, rush it, load it, kill all, start all, and count.
 
     Raises CannotMeasure.
@@ -49,7 +50,7 @@ def judge(peer: Peer, folder: Path, kill_after_s: float) -> Verdict:
         stack.start()
         try:
             confirmed = _rush(stack.address)
-            acknowledged = _acknowledged_until_killed(stack.address, kill_after_s, lambda: (stack.kill(), server.kill()))
+            acknowledged = _acknowledged_until_killed(stack.address, lambda: (stack.kill(), server.kill()))
             server.start()
             stack.start()
             stack.settle()
@@ -70,7 +71,7 @@ def _rush(address: str) -> int:
     return statuses.count(201)
 
 
-def _acknowledged_until_killed(address: str, kill_after_s: float, kill: Callable[[], object]) -> set[int]:
+def _acknowledged_until_killed(address: str, kill: Callable[[], object]) -> set[int]:
     """Order without a pause, kill the server meanwhile, and return the ids of all orders that were acknowledged."""
     acknowledged: set[int] = set()
 
@@ -78,10 +79,10 @@ def _acknowledged_until_killed(address: str, kill_after_s: float, kill: Callable
         if status == 201:
             acknowledged.add(msgspec.json.decode(body)["orderId"])
 
-    killing = threading.Timer(kill_after_s, kill)
+    killing = threading.Timer(_KILL_AFTER_S, kill)
     killing.start()
     requests = [clients.orders(address, number) for number in range(CROWD)]
-    clients.run(address, requests, kill_after_s + _AFTER_KILL_S, keep)
+    clients.run(address, requests, _KILL_AFTER_S + _ENDS_WITHIN_S, keep)
     killing.join()
     if not acknowledged:
         raise CannotMeasure("no order was acknowledged before the kill")

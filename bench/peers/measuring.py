@@ -1,6 +1,6 @@
 """Measures all contenders by the same requests in alternating rounds, then judges each by itself."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Final
 from bench.contenders import contenders
 from bench.contenders.comparisons import CROWD, Extent
 from bench.contenders.postgres import Postgres
-from bench.contenders.rounds import WARM_UP_S, Comparison, alternate
+from bench.contenders.rounds import WARM_UP_S, Comparison, Contender, alternate
 from bench.loads.load import CannotMeasure
 from bench.peers import contending, packages
 from bench.peers.contending import Peer
@@ -36,9 +36,16 @@ class Peers:
     notes: list[str] = field(default_factory=list)
     versions: str = ""
 
-    def failed(self) -> bool:
-        """Whether a request failed."""
-        return any(each.failed for comparison in self.comparisons for each in comparison.contenders)
+    def measured(self, name: str) -> Sequence[Contender] | None:
+        """The peer in each comparison; None when it could not be measured."""
+        found = [each for comparison in self.comparisons for each in comparison.contenders if each.name == name]
+        return found or None
+
+    def passed(self) -> bool:
+        """Whether no request failed, and Jangteo neither oversold nor lost anything."""
+        failed = any(each.failed for comparison in self.comparisons for each in comparison.contenders)
+        ours = [verdict for name, verdict in self.verdicts.items() if name.startswith("Jangteo")]
+        return not failed and not any(verdict.oversold or verdict.lost for verdict in ours)
 
 
 def measure(folder: Path, postgres: Postgres, extent: Extent, show_progress: Callable[[str], None]) -> Peers:
@@ -55,7 +62,7 @@ def measure(folder: Path, postgres: Postgres, extent: Extent, show_progress: Cal
             own = folder / f"judged_{number}"
             own.mkdir()
             try:
-                found.verdicts[peer.name] = judge(peer, own, extent.seconds)
+                found.verdicts[peer.name] = judge(peer, own)
             except CannotMeasure as error:
                 found.notes.append(f"{peer.name} wasn't judged: {error}")
     return found

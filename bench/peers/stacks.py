@@ -147,9 +147,8 @@ class Redis(Uvicorn):
         self._fsync = fsync
         self._facts = facts
         folder.mkdir(parents=True, exist_ok=True)
-        # A script holds Redis for itself, so connections only save waiting: as many as clients of one worker.
-        variables = {"PEER_REDIS_PORT": str(self._port), "PEER_CONNECTIONS": "64"}
-        super().__init__(python, "redis_shop", database, **variables)
+        # Redis runs one script at a time, and costs little for a connection: none of the clients waits for one.
+        super().__init__(python, "redis_shop", database, PEER_REDIS_PORT=str(self._port), PEER_CONNECTIONS="64")
 
     def start(self) -> None:
         """Start Redis on the files that it has, and the rest once it has read them."""

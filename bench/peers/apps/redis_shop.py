@@ -15,9 +15,10 @@ class RedisShop:
     """Runs one script for each request."""
 
     def __init__(self) -> None:
-        self._redis: Any = redis.Redis(
+        pool: Any = redis.BlockingConnectionPool(
             port=int(os.environ["PEER_REDIS_PORT"]), max_connections=int(os.environ["PEER_CONNECTIONS"])
         )
+        self._redis: Any = redis.Redis(connection_pool=pool)
         self._place: Any = self._redis.register_script((_SCRIPTS / "place_order.lua").read_text())
         self._claim: Any = self._redis.register_script((_SCRIPTS / "claim_coupon.lua").read_text())
 
