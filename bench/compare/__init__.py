@@ -1,1 +1,1 @@
-"""`make bench-compare BASE=...`: is this working tree faster or slower than a commit, beyond the noise?"""
+"""`make bench-compare BASE=...`: says what is faster or slower in this working tree than in a commit."""

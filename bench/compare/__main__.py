@@ -76,9 +76,10 @@ def _compare(given: argparse.Namespace) -> int:
         rows = [
             each
             for kind in given.database
-            for each in _on_one_database(kind, (base, ours), given, folder, server, status.update)
+            for each in _on_one_database(kind, (base, ours), given, folder, server, show_progress=status.update)
         ]
-    print_table(console, f"{ours.name} beside {base.name}, {given.rounds} rounds of {given.seconds} s", _HEADINGS, map(_cells, rows))
+    title = f"{ours.name} beside {base.name}, {given.rounds} rounds of {given.seconds} s"
+    print_table(console, title, _HEADINGS, map(_cells, rows))
     differing = [f"{each.load}: {each.verdict()}" for each in rows if each.verdict()]
     for line in differing or ["Nothing differs beyond the noise."]:
         console.print(line, highlight=False, markup=False)
@@ -93,6 +94,7 @@ def _on_one_database(
     given: argparse.Namespace,
     folder: Path,
     server: Postgres | None,
+    *,
     show_progress: Callable[[str], None],
 ) -> Iterator[Row]:
     claimants = _CLAIMS_PER_S * (WARM_UP_S + given.rounds * given.seconds) if "claims" in given.loads else 0

@@ -13,7 +13,7 @@ _CONFIDENCE: Final = 0.95
 
 
 class Ratio(Struct, frozen=True):
-    """This tree's figure as a multiple of the base's: the median of the rounds, and where the true median lies.
+    """The figure of this tree as a multiple of the base's: the median of the rounds, and where the true median lies.
 
     `low` and `high` are order statistics of the rounds, so they suppose nothing about how the noise is distributed.
     """

@@ -27,7 +27,7 @@ def family(process_id: int) -> list[int]:
 
 
 def cpu_s(process_id: int) -> Mapping[str, float]:
-    """Processor time so far of the process and its descendants, by role, in seconds; it counts those that ended, too."""
+    """Processor time so far of the process and its descendants, by role, in seconds, of those that ended too."""
     by_role: dict[str, float] = defaultdict(float)
     for each in family(process_id):
         with suppress(OSError):

@@ -52,9 +52,7 @@ def serving(command: Sequence[str], variables: Mapping[str, str] | None = None) 
 
     Raises CannotMeasure when it doesn't answer.
     """
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**environment(), **(variables or {})}
-    )
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**environment(), **(variables or {})})
     try:
         address = _address(process)
         fetch(f"{address}/health/live")

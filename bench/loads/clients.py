@@ -104,14 +104,13 @@ def run(address: str, requests: list[Requests], seconds: float, answered: Answer
         return runner.run(_run(address, requests, seconds, answered))
 
 
-async def _run(
-    address: str, requests: list[Requests], seconds: float, answered: Answered | None
-) -> list[Client]:
+async def _run(address: str, requests: list[Requests], seconds: float, answered: Answered | None) -> list[Client]:
     loop, url = asyncio.get_running_loop(), urlsplit(address)
+    host, port = url.hostname or "", url.port or 80
     clients: list[Client] = []
     try:
         for each in requests:
-            _, client = await loop.create_connection(partial(Client, each, answered), url.hostname, url.port)
+            _, client = await loop.create_connection(partial(Client, each, answered), host, port)
             clients.append(client)
         for client in clients:
             client.send()

@@ -1,4 +1,4 @@
-"""Who contends: makes each peer's shop with the same users, products and campaign, and says how durable its answers are."""
+"""The contenders: makes each one's shop with the same facts, and says how durable its answers are."""
 
 from collections.abc import Callable, Iterator
 from itertools import chain
@@ -66,13 +66,17 @@ def _others(python: Path, claimants: int) -> Iterator[Peer]:
         return Uvicorn(python, "function_shop", url)
 
     def redis(fsync: str) -> Make:
-        return lambda postgres, folder, name: Redis(python, _fill(postgres, name, claimants), folder / name, fsync, _facts(claimants))
+        return lambda postgres, folder, name: Redis(
+            python, _fill(postgres, name, claimants), folder / name, fsync, _facts(claimants)
+        )
 
     yield Peer("FastAPI, SQLAlchemy, asyncpg", _ON_DISK, fastapi)
     yield Peer("PostgreSQL's functions behind bare ASGI", _ON_DISK, function)
     everysec = "in Redis' memory; its log is synced every second, so a power failure loses up to 2 s of answers"
     yield Peer("Redis with Lua, everysec", everysec, redis("everysec"), needs_redis=True)
-    yield Peer("Redis with Lua, always", "in Redis' log on disk; in PostgreSQL later", redis("always"), needs_redis=True)
+    yield Peer(
+        "Redis with Lua, always", "in Redis' log on disk; in PostgreSQL later", redis("always"), needs_redis=True
+    )
 
 
 def _commands(claimants: int) -> Iterator[Command]:

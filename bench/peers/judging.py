@@ -1,4 +1,4 @@
-"""Judges one contender: does it sell more than it has, and what does it lose when everything is killed at once?"""
+"""Judges one contender: whether it sells more than it has, and what it loses when all is killed at once."""
 
 import random
 import threading
@@ -47,10 +47,15 @@ def judge(peer: Peer, folder: Path) -> Verdict:
     """
     with postgres.running() as server:
         stack = peer.make(server, folder, "judged")
-        stack.start()
+
+        def kill() -> None:
+            stack.kill()
+            server.kill()
+
         try:
+            stack.start()
             confirmed = _rush(stack.address)
-            acknowledged = _acknowledged_until_killed(stack.address, lambda: (stack.kill(), server.kill()))
+            acknowledged = _acknowledged_until_killed(stack.address, kill)
             server.start()
             stack.start()
             stack.settle()
@@ -71,7 +76,7 @@ def _rush(address: str) -> int:
     return statuses.count(201)
 
 
-def _acknowledged_until_killed(address: str, kill: Callable[[], object]) -> set[int]:
+def _acknowledged_until_killed(address: str, kill: Callable[[], None]) -> set[int]:
     """Order without a pause, kill the server meanwhile, and return the ids of all orders that were acknowledged."""
     acknowledged: set[int] = set()
 

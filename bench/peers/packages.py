@@ -11,7 +11,16 @@ from typing import Final
 
 from bench.loads.load import CannotMeasure
 
-PACKAGES: Final = ("fastapi", "uvicorn", "uvloop", "httptools", "sqlalchemy[asyncio]", "asyncpg", "redis[hiredis]", "orjson")
+PACKAGES: Final = (
+    "fastapi",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "sqlalchemy[asyncio]",
+    "asyncpg",
+    "redis[hiredis]",
+    "orjson",
+)
 _REDIS: Final = "redis-server"
 
 

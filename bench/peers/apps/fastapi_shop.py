@@ -17,7 +17,9 @@ metadata = MetaData()
 
 
 def _table(name: str, *columns: str) -> Table:
-    return Table(name, metadata, Column("id", BigInteger, primary_key=True), *(Column(each, BigInteger) for each in columns))
+    return Table(
+        name, metadata, Column("id", BigInteger, primary_key=True), *(Column(each, BigInteger) for each in columns)
+    )
 
 
 users = _table("users", "balance")
@@ -131,9 +133,7 @@ async def _lock_products(connection: AsyncConnection, items: list[Item]) -> dict
 async def _insert(
     connection: AsyncConnection, order: NewOrder, prices: dict[int, int], total: int, balance_after: int
 ) -> int:
-    order_id = await connection.scalar(
-        insert(orders).values(user_id=order.user_id, total=total).returning(orders.c.id)
-    )
+    order_id = await connection.scalar(insert(orders).values(user_id=order.user_id, total=total).returning(orders.c.id))
     assert order_id is not None
     lines = [
         {

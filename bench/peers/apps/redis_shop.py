@@ -1,4 +1,4 @@
-"""The usual flash sale: Redis decides in a Lua script and answers; another process stores what it accepted behind it."""
+"""The usual flash sale: Redis decides in a Lua script and answers; another process stores what it accepted."""
 
 import os
 from pathlib import Path

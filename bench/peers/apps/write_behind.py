@@ -1,6 +1,7 @@
 """Stores in PostgreSQL what Redis has accepted, many at once; how far it came is stored in the same transaction.
 
-So nothing is stored twice, and nothing that Redis still has is left out. Run as `python -m bench.peers.apps.write_behind`.
+So nothing is stored twice, and nothing that Redis still has is left out.
+Run as `python -m bench.peers.apps.write_behind`.
 """
 
 import asyncio
@@ -14,13 +15,11 @@ from redis import asyncio as redis
 
 _ENTRIES_MAX = 2_000
 _WAIT_MS = 1_000
+_TAKEN = "FROM unnest($1::BIGINT[], $2::BIGINT[]) AS t (key, taken) WHERE id = key"
 _CHANGES = {
-    "users": "UPDATE users SET balance = balance - taken FROM unnest($1::BIGINT[], $2::BIGINT[]) AS t (key, taken) "
-    "WHERE id = key",
-    "products": "UPDATE products SET stock = stock - taken FROM unnest($1::BIGINT[], $2::BIGINT[]) AS t (key, taken) "
-    "WHERE id = key",
-    "campaigns": "UPDATE campaigns SET issued = issued + taken FROM unnest($1::BIGINT[], $2::BIGINT[]) AS t (key, taken) "
-    "WHERE id = key",
+    "users": f"UPDATE users SET balance = balance - taken {_TAKEN}",
+    "products": f"UPDATE products SET stock = stock - taken {_TAKEN}",
+    "campaigns": f"UPDATE campaigns SET issued = issued + taken {_TAKEN}",
 }
 Fields = dict[str, str]
 
