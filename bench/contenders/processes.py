@@ -10,10 +10,9 @@ from typing import Final
 FRONT_END: Final = "front end"
 WRITER: Final = "writer"
 POSTGRES: Final = "PostgreSQL"
-REDIS: Final = "Redis"
 _PROC: Final = Path("/proc")
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
-_WRITERS: Final = ("engine.writer", "committer", "write_behind")
+_WRITERS: Final = ("engine.writer", "committer")
 """Parts of the commands of processes that commit."""
 
 
@@ -41,8 +40,6 @@ def role_of(command: list[str]) -> str:
     program = Path(command[0].partition(" ")[0]).name
     if program.startswith("postgres"):
         return POSTGRES
-    if program.startswith("redis-server"):
-        return REDIS
     return WRITER if any(part in word for word in command for part in _WRITERS) else FRONT_END
 
 

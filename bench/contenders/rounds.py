@@ -3,7 +3,7 @@
 A machine's own speed drifts by the minute; within one round it is the same for all contenders, so their ratios hold.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
@@ -37,6 +37,16 @@ class Contender:
     def p99_ms(self) -> float:
         """The median of the rounds."""
         return median(load.p99_ms for load in self.rounds)
+
+    @property
+    def cpu_us(self) -> Mapping[str, float]:
+        """Processor time of a request by role, in microseconds: the medians of the rounds. Empty when not measured."""
+        return {role: median(load.cpu_us.get(role, 0) for load in self.rounds) for role in self.rounds[0].cpu_us}
+
+    @property
+    def fairness(self) -> float:
+        """Jain's index over the clients: the median of the rounds. NaN when not measured."""
+        return median(load.fairness for load in self.rounds)
 
     @property
     def failed(self) -> int:

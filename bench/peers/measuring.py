@@ -41,6 +41,16 @@ class Peers:
         found = [each for comparison in self.comparisons for each in comparison.contenders if each.name == name]
         return found or None
 
+    def as_json(self) -> dict[str, object]:
+        """Everything, as JSON has it."""
+        return {
+            "comparisons": {each.title: {one.name: one.rounds for one in each.contenders} for each in self.comparisons},
+            "verdicts": self.verdicts,
+            "waiting": self.waiting,
+            "notes": self.notes,
+            "versions": self.versions,
+        }
+
     def passed(self) -> bool:
         """Whether no request failed, and Jangteo neither oversold nor lost anything."""
         failed = any(each.failed for comparison in self.comparisons for each in comparison.contenders)

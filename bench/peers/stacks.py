@@ -67,14 +67,6 @@ class Stack(ABC):
         """Wait until everything accepted is in the database; only some have to. Raises CannotMeasure."""
         return
 
-    def cpu_s(self) -> Mapping[str, float]:
-        """Processor time so far by role, in seconds."""
-        total: dict[str, float] = {}
-        for process in self._processes:
-            for role, used in processes.cpu_s(process.pid).items():
-                total[role] = total.get(role, 0) + used
-        return total
-
     def stored_orders(self) -> set[int]:
         """The ids of the orders in the database."""
         return {order for (order,) in self._rows("SELECT id FROM orders")}

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from bench.peers.measuring import CLAIMS, HOT, ORDERS, Peers
 from bench.peers.stacks import CONNECTIONS_PER_CORE
+from bench.reports.markers import between
 from bench.reports.report import ms, print_table, rows
 
 _HEADINGS: Final = ("", "orders/s", "p99 ms", "hot product/s", "p99 ms", "claims/s", "oversold", "lost", "an answer is")
@@ -23,6 +24,15 @@ def print_all(console: Console, found: Peers) -> None:
     print_table(console, "Beside what one would pick instead", _HEADINGS, _cells(found))
     for note in _notes(found):
         console.print(note, highlight=False, markup=False, soft_wrap=True)
+
+
+def write(document: Path, summary: Path, found: Peers) -> list[Path]:
+    """Write the table into the document and a picture beside it, the short table into the summary; return the paths."""
+    picture = document.with_name("peers.png")
+    document.write_text(between(document.read_text(), "peers", markdown(found)))
+    summary.write_text(between(summary.read_text(), "peers", short_markdown(found)))
+    draw(picture, found)
+    return [document, picture, summary]
 
 
 def markdown(found: Peers) -> list[str]:
@@ -53,17 +63,6 @@ def draw(path: Path, found: Peers) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)
-
-
-def as_json(found: Peers) -> dict[str, object]:
-    """Everything, as JSON has it."""
-    return {
-        "comparisons": {each.title: {one.name: one.rounds for one in each.contenders} for each in found.comparisons},
-        "verdicts": found.verdicts,
-        "waiting": found.waiting,
-        "notes": found.notes,
-        "versions": found.versions,
-    }
 
 
 def _cells(found: Peers) -> Iterator[Sequence[str]]:
