@@ -15,6 +15,7 @@ from bench.reports.report import ms, print_table, rows
 
 _HEADINGS: Final = ("", "orders/s", "p99 ms", "hot product/s", "p99 ms", "claims/s", "oversold", "lost", "an answer is")
 _SHORT: Final = ("64 clients", "orders/s", "everyone one product", "claims/s", "oversold", "lost")
+_PICTURE: Final = "peers.png"
 _TITLES: Final = (ORDERS, HOT, CLAIMS)
 _OURS, _OTHERS = "#2a7f62", "#b8b8b8"
 
@@ -28,7 +29,7 @@ def print_all(console: Console, found: Peers) -> None:
 
 def write(document: Path, summary: Path, found: Peers) -> list[Path]:
     """Write the table into the document and a picture beside it, the short table into the summary; return the paths."""
-    picture = document.with_name("peers.png")
+    picture = document.with_name(_PICTURE)
     document.write_text(between(document.read_text(), "peers", markdown(found)))
     summary.write_text(between(summary.read_text(), "peers", short_markdown(found)))
     draw(picture, found)
@@ -37,12 +38,14 @@ def write(document: Path, summary: Path, found: Peers) -> list[Path]:
 
 def markdown(found: Peers) -> list[str]:
     """The table and the notes as lines of Markdown."""
-    return [*rows(_HEADINGS, _cells(found)), "", *(f"- {note}" for note in _notes(found))]
+    picture = f"![Requests a second of Jangteo and of each peer, as bars]({_PICTURE})"
+    return [picture, "", *rows(_HEADINGS, _cells(found)), "", *(f"- {note}" for note in _notes(found))]
 
 
 def short_markdown(found: Peers) -> list[str]:
     """The table of the README."""
-    return list(rows(_SHORT, _short_cells(found)))
+    table = rows(_SHORT, _short_cells(found))
+    return ["Beside what one would pick instead ([how, and how durable](docs/benchmarks.md)):", "", *table]
 
 
 def draw(path: Path, found: Peers) -> None:
