@@ -4,7 +4,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -121,7 +121,8 @@ def _in_turns(
 ) -> None:
     """Load both in every round, the one that was second first in the next: so a drift favours neither."""
     for each in pair:
-        each.run(WARM_UP_S)
+        with suppress(CannotMeasure):
+            each.run(WARM_UP_S)
     for number in range(given.rounds):
         show_progress(f"{title}: round {number + 1} of {given.rounds}")
         for each in pair if number % 2 == 0 else pair[::-1]:

@@ -45,11 +45,12 @@ class Http:
     def __call__(self, seconds: int) -> Load:
         """Run the load for so many seconds. Raises CannotMeasure."""
         first = self._next_user
+        # Beyond the answered requests, wrk made one that is still in flight per connection, and one to inspect.
+        self._next_user += self._connections + 1
         before = self._cpu_s()
         load = wrk.load(self._url, self._script, connections=self._connections, seconds=seconds, first_user=first)
         used = {role: after - before.get(role, 0) for role, after in self._cpu_s().items()}
-        # Beyond the answered requests, wrk made one that is still in flight per connection, and one to inspect.
-        self._next_user += load.requests + self._connections + 1
+        self._next_user += load.requests
         return load._replace(cpu_us={role: cpu * 1_000_000 / load.requests for role, cpu in used.items()})
 
 
