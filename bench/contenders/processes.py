@@ -36,10 +36,7 @@ def cpu_s(process_id: int) -> Mapping[str, float]:
 
 
 def role_of(command: list[str]) -> str:
-    """What a process does, by its command line."""
-    program = Path(command[0].partition(" ")[0]).name
-    if program.startswith("postgres"):
-        return POSTGRES
+    """What a process of a shop does, by its command line."""
     return WRITER if any(part in word for word in command for part in _WRITERS) else FRONT_END
 
 
