@@ -22,7 +22,10 @@ _OURS, _OTHERS = "#2a7f62", "#b8b8b8"
 
 def print_all(console: Console, found: Peers) -> None:
     """Print the table and the notes to the terminal."""
-    print_table(console, "Beside what one would pick instead", _HEADINGS, _cells(found))
+    print_table(console, "Beside what one would pick instead", _HEADINGS[:-1], (each[:-1] for each in _cells(found)))
+    # A terminal is too narrow for a column of words.
+    for peer in found.peers:
+        console.print(f"{peer.name}: an answer is {peer.durability}.", highlight=False, markup=False, soft_wrap=True)
     for note in _notes(found):
         console.print(note, highlight=False, markup=False, soft_wrap=True)
 

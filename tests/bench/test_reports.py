@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from bench.contenders.rounds import Comparison, Contender
 from bench.loads.load import Load
@@ -65,6 +66,13 @@ def test_a_peer_is_shown_with_speed_tail_oversold_lost_and_durability() -> None:
 
 def test_a_peer_that_was_not_measured_has_no_row() -> None:
     assert not any("Absent" in line for line in peers_report.short_markdown(measured_peers()))
+
+
+def test_a_narrow_terminal_shows_the_counts_in_columns_and_durability_below(capsys: pytest.CaptureFixture[str]) -> None:
+    peers_report.print_all(Console(width=100), measured_peers())
+    printed = capsys.readouterr().out
+    assert "3 of 2,000" in printed
+    assert "Redis: an answer is in memory." in printed
 
 
 def test_the_picture_of_the_peers_is_drawn(tmp_path: Path) -> None:
