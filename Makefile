@@ -7,10 +7,10 @@ ARGS ?=
 MINUTES ?=
 FAST := tests/core tests/engine tests/api tests/architecture tests/documents -m "not long" -k "not postgres"
 
-.PHONY: help serve test test-fast check format bench drill fuzz soak lock clean
+.PHONY: help serve test test-fast check format bench bench-compare drill fuzz soak lock clean
 
 help: ## list these targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 11
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
 
 serve: $(VENV)/.serves ## set up, and serve the demo shop on SQLite (more options: make serve ARGS="--port 8080")
 	@exec $(BIN)/jangteo serve --demo $(ARGS)
@@ -33,6 +33,9 @@ format: $(VENV)/.develops ## format, and apply the linter's fixes
 
 bench: $(VENV)/.develops ## measure this machine, beside a bare echo and pgbench (in two minutes: make bench QUICK=1)
 	$(BIN)/python -m bench $(ARGS)
+
+bench-compare: $(VENV)/.develops ## compare this tree's speed with a commit's, in turns (make bench-compare BASE=main)
+	$(BIN)/python -m bench.compare $(or $(BASE),main) $(ARGS)
 
 drill: $(VENV)/.develops ## break a real cluster under load: Patroni, etcd, HAProxy (in three minutes: make drill ARGS="--short")
 	$(BIN)/python -m drill $(ARGS)

@@ -4,10 +4,12 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from msgspec.structs import replace
 from rich.console import Console
 
 from bench import top
@@ -16,12 +18,22 @@ from bench.contenders.comparisons import QUICK, THOROUGH, Extent
 from bench.loads import wrk
 from bench.loads.load import CannotMeasure
 from bench.measuring import Bench
-from bench.reports import machine, plot, report
-from bench.reports.targets import delivery_targets, targets
+from bench.reports import machine, peers_report, plot, readme, report
+from bench.reports.targets import partial_targets, targets
 
 _BUILD: Final = Path("build")
 _RESULTS: Final = _BUILD / "bench.json"
 _DOCUMENT: Final = Path("docs/benchmarks.md")
+_README: Final = Path("README.md")
+_DELIVERIES: Final = "deliveries"
+_PEERS: Final = "peers"
+_STORED: Final = "stored"
+_RUNS: Final[dict[str | None, Callable[[Bench], None]]] = {
+    None: Bench.run,
+    _DELIVERIES: Bench.run_deliveries,
+    _PEERS: Bench.run_peers,
+    _STORED: Bench.run_stored,
+}
 _FAILED: Final = 1
 _NO_WRK: Final = 2
 _INTERRUPTED: Final = 130
@@ -39,7 +51,10 @@ def main() -> int:
     try:
         if options.best_sellers:
             return top.measure(top.WHOLE, document=True)
-        return _bench(QUICK if options.quick else THOROUGH, deliveries_only=options.deliveries)
+        extent = QUICK if options.quick else THOROUGH
+        if options.only == _STORED:
+            extent = replace(extent, stored_orders=options.stored)
+        return _bench(extent, options.only)
     except CannotMeasure as error:
         print(f"bench: {error}", file=sys.stderr)
         return _FAILED
@@ -55,33 +70,51 @@ def _options() -> argparse.Namespace:
         "--quick", action="store_true", default=quick, help="in two minutes, without writing docs/; also: QUICK=1"
     )
     options.add_argument("--best-sellers", action="store_true", help="only best sellers: up to 10 million order items")
-    options.add_argument("--deliveries", action="store_true", help="only event delivery, without writing docs/")
-    return options.parse_args()
+    options.add_argument(
+        "--deliveries",
+        action="store_const",
+        dest="only",
+        const=_DELIVERIES,
+        help="only event delivery, without writing docs/",
+    )
+    options.add_argument(
+        "--peers", action="store_const", dest="only", const=_PEERS, help="only what one would pick instead"
+    )
+    options.add_argument(
+        "--stored", type=int, metavar="ORDERS", help="only a shop with so many stored orders, a multiple of 10,000"
+    )
+    given = options.parse_args()
+    if given.stored:
+        given.only = _STORED
+    return given
 
 
-def _bench(extent: Extent, *, deliveries_only: bool) -> int:
+def _bench(extent: Extent, only: str | None) -> int:
     console = Console()
     _BUILD.mkdir(exist_ok=True)
     with TemporaryDirectory(prefix="bench-", dir=_BUILD) as name, postgres.running() as server:
-        folder = Path(name)
+        # A server whose working folder is another needs the whole path.
+        folder = Path(name).absolute()
         measured_on = machine.describe(folder, server)
         with console.status("starting") as status:
             bench = Bench(folder, server, extent, status.update)
-            if deliveries_only:
-                bench.run_deliveries()
-            else:
-                bench.run()
-    reached = list(delivery_targets(bench.comparisons)) if deliveries_only else targets(bench.comparisons)
+            _RUNS[only](bench)
+    reached = targets(bench.comparisons) if only is None else list(partial_targets(bench.comparisons))
     report.print_all(console, measured_on, bench, reached)
     report.save(_RESULTS, measured_on, extent, bench, reached)
-    written = [str(_RESULTS)]
-    if extent is THOROUGH and not deliveries_only:
+    written = [_RESULTS]
+    if extent is THOROUGH and only is None:
         report.write_into(_DOCUMENT, report.markdown(measured_on, extent, bench, reached))
         plot.draw(_DOCUMENT.with_suffix(".png"), bench.comparisons)
-        written += [str(_DOCUMENT), str(_DOCUMENT.with_suffix(".png"))]
-    console.print(f"Written to {', '.join(written)}", highlight=False)
+        readme.write(_README, bench.comparisons)
+        written += [_DOCUMENT, _DOCUMENT.with_suffix(".png"), _README]
+    if bench.peers is not None:
+        peers_report.print_all(console, bench.peers)
+        if extent.seconds == THOROUGH.seconds:
+            written += peers_report.write(_DOCUMENT, _README, bench.peers)
+    console.print(f"Written to {', '.join(map(str, dict.fromkeys(written)))}", highlight=False)
     exit_code = 0
-    if extent is THOROUGH and not deliveries_only:
+    if extent is THOROUGH and only is None:
         exit_code = top.measure(top.SHORT)
     if bench.passed():
         return exit_code

@@ -11,11 +11,14 @@ from bench import deliveries, stored
 from bench.contenders import comparisons as compared
 from bench.contenders import contenders, servers, shops
 from bench.contenders.comparisons import CROWD, WORKERS, Extent
+from bench.contenders.contenders import CpuTime
 from bench.contenders.postgres import Postgres
 from bench.contenders.rounds import Comparison, Contender, alternate
 from bench.contenders.servers import Server
 from bench.deliveries import Platform
 from bench.loads import pgbench
+from bench.peers import measuring as peers
+from bench.peers.measuring import Peers
 
 Serving = AbstractContextManager[Server]
 
@@ -25,8 +28,6 @@ _BULK_CLIENTS: Final = 16
 _SETTINGS: Final = (
     (),
     ("--writers", "2"),
-    ("--writers", "3"),
-    ("--batch-max", "16"),
     ("--batch-max", "64"),
     ("--batch-max", "1024"),
 )
@@ -51,6 +52,7 @@ class Bench:
         self.comparisons: list[Comparison] = []
         self.memory: list[Memory] = []
         self.audits: dict[str, shops.AuditResult] = {}
+        self.peers: Peers | None = None
 
     def run(self) -> None:
         """Run all comparisons. Raises CannotMeasure."""
@@ -61,14 +63,26 @@ class Bench:
             self._beside_pgbench(echo, compared.POSTGRES_HOT, "one_product", contenders.one_product)
             self._postgres_claims(echo)
             self._in_bulk(echo)
+            for kind in compared.KINDS:
+                self._sizes(kind)
         self._reads()
         self.run_deliveries()
         if self._extent.settings:
             self._settings()
             self._settings_of_reads()
         if self._extent.stored_orders:
-            self._with_stored("SQLite", self._in_sqlite("empty"), self._in_sqlite("stored"))
-            self._with_stored("PostgreSQL", self._in_postgres("empty"), self._in_postgres("stored"))
+            self.run_stored()
+        if self._extent.peers:
+            self.run_peers()
+
+    def run_stored(self) -> None:
+        """Run only the comparisons with stored orders. Raises CannotMeasure."""
+        self._with_stored("SQLite", self._in_sqlite("empty"), self._in_sqlite("stored"))
+        self._with_stored("PostgreSQL", self._in_postgres("empty"), self._in_postgres("stored"))
+
+    def run_peers(self) -> None:
+        """Run only the comparison with what one would pick instead. Raises CannotMeasure."""
+        self.peers = peers.measure(self._folder, self._postgres, self._extent, self._show_progress)
 
     def run_deliveries(self) -> None:
         """Run only the comparisons of event delivery. Raises CannotMeasure."""
@@ -85,7 +99,8 @@ class Bench:
     def passed(self) -> bool:
         """Whether every request succeeded and every audit passed."""
         failed = any(contender.failed for each in self.comparisons for contender in each.contenders)
-        return not failed and all(audit.passed for audit in self.audits.values())
+        peers_passed = self.peers is None or self.peers.passed()
+        return not failed and peers_passed and all(audit.passed for audit in self.audits.values())
 
     def _sqlite(self, echo: Server) -> None:
         with ExitStack() as stack:
@@ -104,9 +119,10 @@ class Bench:
             self._compare(
                 compared.SQLITE_CROWD,
                 contenders.orders(compared.ECHO, echo.address, CROWD),
-                contenders.orders(compared.ORDERS, shop.address, CROWD),
-                contenders.one_product(compared.ONE_PRODUCT, shop.address, CROWD),
-                contenders.claims(compared.CLAIMS, rush.address, CROWD, first_user=unused),
+                contenders.orders(compared.ORDERS, shop.address, CROWD, cpu_s=shop.cpu_s),
+                contenders.one_product(compared.ONE_PRODUCT, shop.address, CROWD, cpu_s=shop.cpu_s),
+                contenders.claims(compared.CLAIMS, rush.address, CROWD, first_user=unused, cpu_s=rush.cpu_s),
+                rounds=self._extent.goal_rounds,
             )
 
     def _postgres_alone(self, echo: Server) -> None:
@@ -120,9 +136,7 @@ class Bench:
                 contenders.one_product(compared.ONE_PRODUCT, shop.address, 1),
             )
 
-    def _beside_pgbench(
-        self, echo: Server, title: str, script: str, load: Callable[[str, str, int], Contender]
-    ) -> None:
+    def _beside_pgbench(self, echo: Server, title: str, script: str, load: Callable[..., Contender]) -> None:
         reference = f"{script}_by_function"
         self._fill(self._in_postgres(reference))
         pgbench.prepare(self._postgres, reference)
@@ -134,8 +148,10 @@ class Bench:
             served = []
             for workers in WORKERS:
                 serving = self._shop(title, self._in_postgres(f"{script}_{workers}"), workers)
-                served.append(load(_by(workers), stack.enter_context(serving).address, CROWD))
-            self._compare(title, load(compared.ECHO, echo.address, CROWD), *functions, *served)
+                shop = stack.enter_context(serving)
+                served.append(load(_by(workers), shop.address, CROWD, cpu_s=self._with_database(shop)))
+            echoed = load(compared.ECHO, echo.address, CROWD)
+            self._compare(title, echoed, *functions, *served, rounds=self._extent.goal_rounds)
 
     def _postgres_claims(self, echo: Server) -> None:
         title = compared.POSTGRES_CLAIMS
@@ -143,8 +159,25 @@ class Bench:
             served = []
             for workers in WORKERS:
                 serving = self._rush(title, self._in_postgres(f"claims_{workers}"), workers)
-                served.append(contenders.claims(_by(workers), stack.enter_context(serving).address, CROWD))
-            self._compare(title, contenders.orders(compared.ECHO, echo.address, CROWD), *served)
+                shop = stack.enter_context(serving)
+                served.append(contenders.claims(_by(workers), shop.address, CROWD, cpu_s=self._with_database(shop)))
+            echoed = contenders.orders(compared.ECHO, echo.address, CROWD)
+            self._compare(title, echoed, *served, rounds=self._extent.goal_rounds)
+
+    def _with_database(self, shop: Server) -> CpuTime:
+        """The processor time of a shop's processes and of PostgreSQL's, which serve no other shop meanwhile."""
+        return lambda: {**shop.cpu_s(), **self._postgres.cpu_s()}
+
+    def _sizes(self, kind: str) -> None:
+        """Have few and many clients order from one shop, then again with each of them counted."""
+        create = self._in_sqlite if kind == "SQLite" else self._in_postgres
+        with self._shop(f"{kind}, {compared.SIZES}", create("sizes")) as shop:
+            for title, load in (
+                (compared.SIZES, contenders.orders),
+                (compared.FAIRNESS, contenders.counted_clients),
+            ):
+                sizes = (CROWD, compared.LARGE_CROWD)
+                self._compare(f"{kind}, {title}", *(load(compared.ORDERS, shop.address, size) for size in sizes))
 
     def _in_bulk(self, echo: Server) -> None:
         with ExitStack() as stack:
@@ -164,6 +197,7 @@ class Bench:
                 compared.SQLITE_READS,
                 contenders.reads(compared.ECHO_OF_SAME_BYTES, echo.address, CROWD),
                 contenders.reads(compared.READS, shop.address, CROWD),
+                rounds=self._extent.goal_rounds,
             )
 
     def _waiting_events(self, kind: str, create: Callable[[str], str], platforms: Sequence[Platform]) -> None:
@@ -226,7 +260,6 @@ class Bench:
             for title, load, clients in (
                 (compared.SETTINGS_ORDERS, contenders.orders, CROWD),
                 (compared.SETTINGS_HOT, contenders.one_product, CROWD),
-                (compared.SETTINGS_CROWD, contenders.orders, 512),
             ):
                 self._compare(title, *(load(name, shop.address, clients) for name, shop in addresses.items()))
 
@@ -241,11 +274,10 @@ class Bench:
                     served.append(contenders.balances(name, stack.enter_context(serving).address, CROWD))
             self._compare(compared.SETTINGS_READS, *served)
 
-    def _compare(self, title: str, *contending: Contender) -> None:
+    def _compare(self, title: str, *contending: Contender, rounds: int | None = None) -> None:
         extent = self._extent
-        self.comparisons.append(
-            alternate(Comparison(title, contending), extent.rounds, extent.seconds, self._show_progress)
-        )
+        comparison = Comparison(title, contending)
+        self.comparisons.append(alternate(comparison, rounds or extent.rounds, extent.seconds, self._show_progress))
 
     def _shop(self, title: str, url: str, workers: int = 1) -> Serving:
         """Serve a new shop for orders."""

@@ -22,7 +22,7 @@ from bench.loads.load import CannotMeasure
 from bench.reports import machine, top_report
 
 SHORT: Final = Extent(
-    lines=(0, 100_000, 1_000_000), rounds=3, seconds=3, upkeep_lines=1_000_000, upkeep_rounds=5, direct_times=1
+    lines=(0, 1_000_000), rounds=3, seconds=2, upkeep_lines=1_000_000, upkeep_rounds=3, direct_times=1
 )
 """As a part of `make bench`."""
 WHOLE: Final = Extent(

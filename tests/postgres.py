@@ -80,6 +80,12 @@ class Server:
             else:
                 return
 
+    @property
+    def process_id(self) -> int:
+        """The process that started all the others."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """Kill all of its processes at once, as a power failure would."""
         assert self._process is not None

@@ -6,7 +6,9 @@ from msgspec import Struct
 
 CROWD: Final = 64
 """Concurrent clients of a rush."""
-WORKERS: Final = (1, 2)
+LARGE_CROWD: Final = 512
+"""As many as make a server that isn't fair, or holds too much, slower."""
+WORKERS: Final = (1, 4)
 """Numbers of processes that serve one shop on PostgreSQL."""
 
 KINDS: Final = ("SQLite", "PostgreSQL")
@@ -18,10 +20,11 @@ POSTGRES_UNIFORM: Final = "PostgreSQL, orders of any products"
 POSTGRES_HOT: Final = "PostgreSQL, everyone buys one product"
 POSTGRES_CLAIMS: Final = "PostgreSQL, coupon claims"
 IN_BULK: Final = "Orders a second by bulk requests, beside the echo's requests"
+SIZES: Final = f"orders by {CROWD} and {LARGE_CROWD} clients"
+FAIRNESS: Final = f"{CROWD} and {LARGE_CROWD} clients, counted one by one"
 STORED: Final = "orders stored"
 SETTINGS_ORDERS: Final = "Settings on PostgreSQL, orders of any products"
 SETTINGS_HOT: Final = "Settings on PostgreSQL, everyone buys one product"
-SETTINGS_CROWD: Final = "Settings on PostgreSQL, orders by 512 clients"
 SETTINGS_READS: Final = "Settings, balances"
 WAITING: Final = "events that have waited"
 DELAYS: Final = "from the commit until sent, at 1,000 orders a second"
@@ -48,6 +51,8 @@ class Extent(Struct, frozen=True):
     seconds: int
     """The length of each round."""
     rounds: int
+    goal_rounds: int
+    """Of the comparisons that the goals beside the echo rest on."""
     claimants: int
     """Enough users for all claims of that time, since a user may claim once only."""
     stored_orders: int
@@ -58,23 +63,29 @@ class Extent(Struct, frozen=True):
     """The databases on which event delivery is measured."""
     settings: bool
     """Whether settings other than the defaults are measured too."""
+    peers: bool
+    """Whether what one would pick instead is measured too."""
 
 
 THOROUGH: Final = Extent(
-    seconds=4,
+    seconds=3,
     rounds=3,
-    claimants=1_000_000,
-    stored_orders=5_000_000,
-    waiting_events=200_000,
+    goal_rounds=5,
+    claimants=700_000,
+    stored_orders=2_000_000,
+    waiting_events=100_000,
     deliveries_on=KINDS,
     settings=True,
+    peers=True,
 )
 QUICK: Final = Extent(
     seconds=1,
     rounds=1,
+    goal_rounds=1,
     claimants=100_000,
     stored_orders=0,
     waiting_events=50_000,
     deliveries_on=KINDS[:1],
     settings=False,
+    peers=False,
 )

@@ -1,7 +1,7 @@
 """Makes contenders: a server over HTTP, PostgreSQL by pgbench, and a bare commit on SQLite."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from subprocess import DEVNULL, Popen
@@ -11,46 +11,81 @@ from time import perf_counter
 from bench.contenders.comparisons import ORDERS_A_REQUEST
 from bench.contenders.postgres import Postgres
 from bench.contenders.rounds import Contender
-from bench.loads import pgbench, wrk
+from bench.loads import clients, pgbench, wrk
 from bench.loads.load import Load, load_of
+
+CpuTime = Callable[[], Mapping[str, float]]
+
+
+def _no_cpu_time() -> Mapping[str, float]:
+    return {}
 
 
 class Http:
-    """Loads one URL over HTTP. Each run starts behind the users of the last one, so that nobody claims twice."""
+    """Loads one URL over HTTP. Each run starts behind the users of the last one, so that nobody claims twice.
 
-    def __init__(self, address: str, path: str, script: str | None, connections: int, *, first_user: int = 1) -> None:
+    `cpu_s` gives the processor time by role that the processes have used so far, in seconds.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        path: str,
+        script: str | None,
+        connections: int,
+        *,
+        first_user: int = 1,
+        cpu_s: CpuTime = _no_cpu_time,
+    ) -> None:
         self._url = address + path
         self._script = script
         self._connections = connections
         self._next_user = first_user
+        self._cpu_s = cpu_s
 
     def __call__(self, seconds: int) -> Load:
         """Run the load for so many seconds. Raises CannotMeasure."""
         first = self._next_user
-        load = wrk.load(self._url, self._script, connections=self._connections, seconds=seconds, first_user=first)
         # Beyond the answered requests, wrk made one that is still in flight per connection, and one to inspect.
-        self._next_user += load.requests + self._connections + 1
-        return load
+        self._next_user += self._connections + 1
+        before = self._cpu_s()
+        load = wrk.load(self._url, self._script, connections=self._connections, seconds=seconds, first_user=first)
+        used = {role: after - before.get(role, 0) for role, after in self._cpu_s().items()}
+        self._next_user += load.requests
+        return load._replace(cpu_us={role: cpu * 1_000_000 / load.requests for role, cpu in used.items()})
 
 
-def orders(name: str, address: str, connections: int) -> Contender:
+def orders(name: str, address: str, connections: int, *, cpu_s: CpuTime = _no_cpu_time) -> Contender:
     """Orders of two items, by random users, of two random products."""
-    return Contender(name, connections, Http(address, "/orders", "orders.lua", connections))
+    return Contender(name, connections, Http(address, "/orders", "orders.lua", connections, cpu_s=cpu_s))
 
 
-def one_product(name: str, address: str, connections: int) -> Contender:
+def one_product(name: str, address: str, connections: int, *, cpu_s: CpuTime = _no_cpu_time) -> Contender:
     """Orders of the same product, by random users."""
-    return Contender(name, connections, Http(address, "/orders", "one_product.lua", connections))
+    return Contender(name, connections, Http(address, "/orders", "one_product.lua", connections, cpu_s=cpu_s))
 
 
-def claims(name: str, address: str, connections: int, first_user: int = 1) -> Contender:
+def claims(
+    name: str, address: str, connections: int, first_user: int = 1, *, cpu_s: CpuTime = _no_cpu_time
+) -> Contender:
     """Claims of one campaign's coupons, by the users from `first_user` on."""
-    return Contender(name, connections, Http(address, "/coupons", "claims.lua", connections, first_user=first_user))
+    load = Http(address, "/coupons", "claims.lua", connections, first_user=first_user, cpu_s=cpu_s)
+    return Contender(name, connections, load)
+
+
+def counted_clients(name: str, address: str, connections: int) -> Contender:
+    """Orders as `orders` places them, by clients that are counted one by one: slower, and measures fairness."""
+    return Contender(name, connections, lambda seconds: clients.load(address, connections, seconds))
 
 
 def reads(name: str, address: str, connections: int) -> Contender:
     """Reads of the product list."""
     return Contender(name, connections, Http(address, "/products", None, connections))
+
+
+def one_product_read(name: str, address: str, connections: int) -> Contender:
+    """Reads of one product."""
+    return Contender(name, connections, Http(address, "/products/1", None, connections))
 
 
 def balances(name: str, address: str, connections: int) -> Contender:

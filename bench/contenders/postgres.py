@@ -3,13 +3,14 @@
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import psycopg
 
+from bench.contenders import processes
 from tests.postgres import USER, Server, Standby
 
 SETTINGS: Final = {
@@ -42,6 +43,19 @@ class Postgres:
         """The superuser."""
         return USER
 
+    def cpu_s(self) -> Mapping[str, float]:
+        """Processor time so far of all its processes, in seconds."""
+        # Whatever their command lines are: an ended process that still counts has none.
+        return {processes.POSTGRES: sum(processes.cpu_s(self._server.process_id).values())}
+
+    def kill(self) -> None:
+        """Kill all of its processes at once."""
+        self._server.kill()
+
+    def start(self) -> None:
+        """Start it again after `kill`, and wait until it has recovered."""
+        self._server.start()
+
     def program(self, name: str) -> Path:
         """The path of a program of its installation, such as psql."""
         return self._server.programs / name
@@ -72,6 +86,10 @@ class Postgres:
         """Vacuum, analyze and checkpoint, so that the server doesn't during a round."""
         self._server.run("VACUUM (ANALYZE)", database)
         self._server.run("CHECKPOINT", database)
+
+    def run_file(self, file: Path, database: str) -> None:
+        """Run a file of statements."""
+        self._server.run(file.read_text(), database)
 
     @contextmanager
     def with_standby(self) -> Iterator[None]:

@@ -3,12 +3,13 @@
 A machine's own speed drifts by the minute; within one round it is the same for all contenders, so their ratios hold.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
 
-from bench.loads.load import Load
+from bench.loads.load import CannotMeasure, Load
 
 WARM_UP_S: Final = 1
 
@@ -37,6 +38,16 @@ class Contender:
     def p99_ms(self) -> float:
         """The median of the rounds."""
         return median(load.p99_ms for load in self.rounds)
+
+    @property
+    def cpu_us(self) -> Mapping[str, float]:
+        """Processor time of a request by role, in microseconds: the medians of the rounds. Empty when not measured."""
+        return {role: median(load.cpu_us.get(role, 0) for load in self.rounds) for role in self.rounds[0].cpu_us}
+
+    @property
+    def fairness(self) -> float:
+        """Jain's index over the clients: the median of the rounds. NaN when not measured."""
+        return median(load.fairness for load in self.rounds)
 
     @property
     def failed(self) -> int:
@@ -74,7 +85,9 @@ def alternate(comparison: Comparison, rounds: int, seconds: int, show_progress: 
     for contender in comparison.contenders:
         if contender.warms_up:
             show_progress(f"{comparison.title}: warming up {contender.name}")
-            contender.run(WARM_UP_S)
+            # A busy machine may answer nothing in the first second; a server that never answers fails in its round.
+            with suppress(CannotMeasure):
+                contender.run(WARM_UP_S)
     for number in range(1, rounds + 1):
         for contender in comparison.contenders:
             show_progress(f"{comparison.title}: {contender.name}, round {number} of {rounds}")

@@ -3,12 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.request import urlopen
 
+from bench.contenders import processes
 from bench.loads.load import CannotMeasure
 
 _OPEN_AT: Final = " is open at "
@@ -24,12 +24,16 @@ class Server(NamedTuple):
 
     def memory_mb(self) -> float:
         """Resident memory of the process and its descendants, in MB."""
-        return sum(_resident_kib(process_id) for process_id in _family(self.process_id)) / 1000
+        return sum(map(processes.resident_kib, processes.family(self.process_id))) / 1000
+
+    def cpu_s(self) -> Mapping[str, float]:
+        """Processor time so far of the process and its descendants, by role, in seconds."""
+        return processes.cpu_s(self.process_id)
 
 
-def shop(database: str, *options: str) -> list[str]:
+def shop(database: str, *options: str, python: str = sys.executable) -> list[str]:
     """The command that serves a shop."""
-    return [sys.executable, "-m", "jangteo", "serve", "--port", "0", "--database", database, *options]
+    return [python, "-m", "jangteo", "serve", "--port", "0", "--database", database, *options]
 
 
 def echo(answer_bytes: int = 2) -> list[str]:
@@ -43,9 +47,12 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def serving(command: Sequence[str]) -> Iterator[Server]:
-    """Run a server, and yield it once it answers. Raises CannotMeasure when it doesn't."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())
+def serving(command: Sequence[str], variables: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Run a server, with more environment variables, and yield it once it answers.
+
+    Raises CannotMeasure when it doesn't answer.
+    """
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**environment(), **(variables or {})})
     try:
         address = _address(process)
         fetch(f"{address}/health/live")
@@ -83,13 +90,3 @@ def _end(process: subprocess.Popen[str]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
-
-
-def _family(process_id: int) -> list[int]:
-    children = Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()
-    return [process_id, *(each for child in children for each in _family(int(child)))]
-
-
-def _resident_kib(process_id: int) -> int:
-    lines = Path(f"/proc/{process_id}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))

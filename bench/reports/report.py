@@ -15,11 +15,12 @@ from bench.contenders.comparisons import Extent
 from bench.contenders.rounds import Comparison, Contender
 from bench.measuring import Bench
 from bench.reports.machine import Machine
+from bench.reports.sections import sections
 from bench.reports.targets import Target
 
 BEGIN: Final = "<!-- What make bench has measured begins here; it writes this part anew. -->"
 END: Final = "<!-- What make bench has measured ends here. -->"
-_HEADINGS: Final = ("", "clients", "requests/s", "p50 ms", "p99 ms", "ratio", "not 2xx")
+_HEADINGS: Final = ("", "clients", "requests/s", "p50 ms", "p99 ms", "p99/p50", "ratio", "not 2xx")
 
 
 def print_all(console: Console, machine: Machine, bench: Bench, targets: Iterable[Target]) -> None:
@@ -28,6 +29,8 @@ def print_all(console: Console, machine: Machine, bench: Bench, targets: Iterabl
         console.print(f"{what:<11} {value}", highlight=False, markup=False)
     for comparison in bench.comparisons:
         print_table(console, comparison.title, _HEADINGS, map(_cells, *_beside_reference(comparison)))
+    for title, headings, cells in sections(bench.comparisons):
+        print_table(console, title, headings, cells)
     print_table(console, "Targets", ("", "wanted", "measured", ""), map(target_cells, targets))
     for memory in bench.memory:
         console.print(f"memory, {memory.shop}: {_memory(memory.empty_mb, memory.stored_mb)}", highlight=False)
@@ -38,11 +41,15 @@ def print_all(console: Console, machine: Machine, bench: Bench, targets: Iterabl
 
 def markdown(machine: Machine, extent: Extent, bench: Bench, targets: Iterable[Target]) -> str:
     """The report as a part of a Markdown document."""
-    parts = [BEGIN, f"Measured on {datetime.now(UTC):%Y-%m-%d}, {extent.rounds} rounds of {extent.seconds} s each.", ""]
+    day = f"{datetime.now(UTC):%Y-%m-%d}"
+    rounds = f"{extent.rounds} rounds of {extent.seconds} s each, {extent.goal_rounds} for the goals beside the echo"
+    parts = [BEGIN, f"Measured on {day}, {rounds}; medians of the rounds.", ""]
     parts += [*rows(("machine", ""), machine.facts()), "", "### Targets", ""]
     parts += [*rows(("", "wanted", "measured", ""), map(target_cells, targets)), ""]
     for comparison in bench.comparisons:
         parts += [f"### {comparison.title}", "", *rows(_HEADINGS, map(_cells, *_beside_reference(comparison))), ""]
+    for title, headings, cells in sections(bench.comparisons):
+        parts += [f"### {title}", "", *rows(headings, cells), ""]
     parts += ["### Memory", ""]
     parts += [f"- {each.shop}: {_memory(each.empty_mb, each.stored_mb)}" for each in bench.memory]
     passed = all(audit.passed for audit in bench.audits.values())
@@ -69,6 +76,7 @@ def save(path: Path, machine: Machine, extent: Extent, bench: Bench, targets: It
         ],
         "memory": bench.memory,
         "targets": list(targets),
+        "peers": None if bench.peers is None else bench.peers.as_json(),
         "audits_passed": {case: audit.passed for case, audit in bench.audits.items()},
     }
     path.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
@@ -85,6 +93,7 @@ def _cells(contender: Contender, reference: Contender) -> tuple[str, ...]:
         f"{contender.requests_per_s:,.0f}",
         ms(contender.p50_ms),
         ms(contender.p99_ms),
+        ms(contender.p99_to_p50()),
         "" if contender is reference else f"{contender.ratio_to(reference):.2f}",
         f"{contender.failed:,}",
     )

@@ -70,7 +70,7 @@ def test_a_served_shop_opens_as_many_connections_as_documented(
 def test_a_host_of_several_workers_opens_as_many_connections_as_documented(
     postgres_database: str, tmp_path: Path
 ) -> None:
-    assert "    writers + workers × (readers + 2) + 3\n" in PAGE
+    assert "    writers + workers * (readers + 2) + 3\n" in PAGE
     workers = 2
     expected = Settings.writers + workers * (Settings.readers + 2) + 3
     options = ("--workers", str(workers), "--platform", f"file:{tmp_path / 'events.jsonl'}")

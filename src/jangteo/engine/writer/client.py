@@ -7,7 +7,7 @@ commits a batch is its next batch. A command that is not answered in time fails;
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Final
