@@ -8,8 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from jangteo.core.book import Command
+from jangteo.core.entities import Order, OrderItem
+from jangteo.core.events import order_cancelled, order_paid
+from jangteo.core.limits import LARGEST
 from jangteo.core.orders import PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct
 from jangteo.core.relay import MarkSent
@@ -99,3 +105,29 @@ def test_sqlite_reads_events_without_scanning_the_outbox(sqlite_database: str) -
         steps = [row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {outbox._EVENTS.replace('(:ids)', '(1, 2)')}")]
     assert any(step.startswith("SEARCH outbox USING INTEGER PRIMARY KEY") for step in steps), steps
     assert not any(step.startswith("SCAN outbox") for step in steps), steps
+
+
+@given(
+    placed=st.builds(
+        Order,
+        order_id=st.integers(1, LARGEST),
+        user_id=st.integers(1, LARGEST),
+        status=st.just("paid"),
+        items=st.lists(st.builds(OrderItem, *[st.integers(0, LARGEST)] * 4), min_size=1, max_size=3).map(tuple),
+        amount=st.integers(0, LARGEST),
+        discount=st.integers(0, LARGEST),
+        total=st.integers(0, LARGEST),
+        coupon_id=st.none() | st.integers(1, LARGEST),
+        created_at=st.datetimes(timezones=st.just(UTC)),
+    ),
+    is_cancelled=st.booleans(),
+)
+def test_the_text_of_an_event_is_its_cloud_event_encoded(placed: Order, is_cancelled: bool) -> None:  # noqa: FBT001 - Hypothesis
+    at = placed.created_at
+    event = (
+        order_cancelled(replace(placed, status="cancelled", cancelled_at=at), at)
+        if is_cancelled
+        else order_paid(placed, at)
+    )
+    encoded = msgspec.json.encode(outbox.cloud_event("0a1b2c", event)).decode()
+    assert outbox.event_text("0a1b2c", event, msgspec.json.encode(at).decode()) == encoded

@@ -26,7 +26,7 @@ CouponStatus = Literal["usable", "used", "expired"]
 WindowState = Literal["active", "backfilling", "retired"]
 
 
-class Wallet(Struct, frozen=True):
+class Wallet(Struct, frozen=True, gc=False):
     """A user's prepaid balance. It always equals the sum of the user's ledger entries."""
 
     user_id: int
@@ -36,7 +36,7 @@ class Wallet(Struct, frozen=True):
     """The id of the user's newest ledger entry; None before the first."""
 
 
-class LedgerEntry(Struct, frozen=True, rename="camel"):
+class LedgerEntry(Struct, frozen=True, rename="camel", gc=False):
     """One change of one balance. It is never altered afterwards.
 
     A user's entries form a chain: each names its predecessor.
@@ -55,7 +55,7 @@ class LedgerEntry(Struct, frozen=True, rename="camel"):
     created_at: Timestamp
 
 
-class Product(Struct, frozen=True, rename="camel"):
+class Product(Struct, frozen=True, rename="camel", gc=False):
     """A product with its current price and its exact stock."""
 
     id: Id
@@ -120,7 +120,7 @@ class Coupon(Struct, frozen=True, rename="camel"):
     """The paid order that used the coupon; None while no order does."""
 
 
-class OrderItem(Struct, frozen=True, rename="camel"):
+class OrderItem(Struct, frozen=True, rename="camel", gc=False):
     """A quantity of one product, at its price when the order was placed."""
 
     product_id: Id
@@ -131,7 +131,7 @@ class OrderItem(Struct, frozen=True, rename="camel"):
     """`quantity` times `unit_price`, in minor units."""
 
 
-class Order(Struct, frozen=True, rename="camel", omit_defaults=True):
+class Order(Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
     """A paid order, or one that was cancelled later."""
 
     order_id: Id

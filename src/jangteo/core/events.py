@@ -10,7 +10,7 @@ from jangteo.core.limits import Timestamp
 EventType = Literal["jangteo.order.paid", "jangteo.order.cancelled"]
 
 
-class Event(Struct, frozen=True):
+class Event(Struct, frozen=True, gc=False):
     """What happened to an order, when, and the whole order as it was right after."""
 
     type: EventType

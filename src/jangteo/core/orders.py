@@ -23,14 +23,14 @@ from jangteo.core.refusals import (
 )
 
 
-class RequestedItem(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+class RequestedItem(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, gc=False):
     """A quantity of one product. Items of the same product are added up."""
 
     product_id: Id
     quantity: PositiveCount
 
 
-class PlaceOrder(Command, frozen=True):
+class PlaceOrder(Command, frozen=True, gc=False):
     """Buy these items and pay for them from the balance, with a coupon if one is named."""
 
     user_id: Id
@@ -61,7 +61,7 @@ class PlaceOrder(Command, frozen=True):
         items = _price(self.items, book)
         if isinstance(items, ProductNotFound):
             return items
-        amount = sum(item.amount for item in items)
+        amount = sum([item.amount for item in items])
         coupon, problem = self._coupon(book, amount)
         discount = discount_on(coupon.terms, amount) if coupon is not None and problem is None else 0
         total = amount - discount

@@ -58,15 +58,10 @@ def save(session: Session, book: Book) -> None:
     if book.events:
         shop: str = session.constant(_SHOP)[0][0]
         event_batch_id = next(book.new_event_batch_ids)
+        time = _encode(book.now).decode()
         rows = [
-            (
-                next(book.new_event_ids),
-                event_batch_id,
-                event.order.order_id,
-                event.type,
-                _encode(cloud_event(shop, event)).decode(),
-            )
-            for event in book.events
+            (outbox_id, event_batch_id, event.order.order_id, event.type, event_text(shop, event, time))
+            for event, outbox_id in zip(book.events, book.new_event_ids, strict=False)
         ]
         session.insert(_NEW_EVENTS, rows)
         session.insert(_NEW_BATCHES, [(event_batch_id, rows[0][0], rows[-1][0], to_micros(book.now))])
@@ -140,6 +135,19 @@ def _up_to(limit: int, sizes: Iterable[Row]) -> tuple[int, ...]:
             break
         event_batches.append(event_batch_id)
     return tuple(event_batches)
+
+
+def event_text(shop: str, event: Event, time: str) -> str:
+    """Return the JSON of `cloud_event`, three times faster than by encoding that. `time` is the JSON of its time.
+
+    The shop's name is made of letters, digits and hyphens.
+    """
+    order_id = event.order.order_id
+    return (
+        f'{{"specversion":"1.0","id":"{shop}-{event.id}","source":"/jangteo/{shop}","type":"{event.type}",'
+        f'"subject":"{order_id}","time":{time},"datacontenttype":"application/json",'
+        f'"data":{_encode(event.order).decode()}}}'
+    )
 
 
 def cloud_event(shop: str, event: Event) -> CloudEvent:

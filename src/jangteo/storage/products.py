@@ -14,6 +14,7 @@ from jangteo.storage.timestamps import to_micros
 
 _NEW_PRODUCTS = Insert(schema.products, ("id", "name", "price", "stock", "created_at"))
 _PRODUCTS = GuardedChange(schema.products, ("name", "price", "stock"), ("price", "stock"))
+_STOCKS = GuardedChange(schema.products, ("stock",), ("price", "stock"))
 _NEW_MOVEMENTS = Insert(schema.stock_movements, ("product_id", "quantity", "created_at"))
 
 
@@ -32,12 +33,20 @@ def save(session: Session, book: Book) -> None:
     if added:
         session.insert(_NEW_PRODUCTS, [(new.id, new.name, new.price, new.stock, at) for new in added])
     replaced = book.products.replaced()
-    if replaced:
+    stocks = [
+        (after.stock, after.id, before.price, before.stock)
+        for before, after in replaced
+        if after.price == before.price and after.name == before.name
+    ]
+    if stocks:
+        session.change(_STOCKS, stocks)
+    if len(stocks) < len(replaced):
         session.change(
             _PRODUCTS,
             [
                 (after.name, after.price, after.stock, after.id, before.price, before.stock)
                 for before, after in replaced
+                if after.price != before.price or after.name != before.name
             ],
         )
     if book.stock_movements:
