@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest.mock import patch
@@ -24,6 +25,8 @@ from tests.serving import STARTED, ServedShop, serve_in_thread
 settings.register_profile("shop", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("shop")
 use_memory()
+# Ctrl-C is a part of what is tested. A shell that starts tests in the background has it ignored, which is inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

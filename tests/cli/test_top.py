@@ -181,7 +181,7 @@ def test_a_rebuild_beside_a_server_that_takes_orders(
     kept: Shop, open_shop: Callable[..., ServedShop], jangteo: Jangteo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(best_sellers, "MIN_CHANGES", 1)
-    monkeypatch.setattr("jangteo.engine.best_sellers.REFRESH_EVERY_S", 0.02)
+    monkeypatch.setattr("jangteo.engine.refresher.REFRESH_EVERY_S", 0.02)
     kept.change(
         "INSERT INTO best_seller_buckets (id, window_id, max_units, units) VALUES (77, 1, 1000000, '[1,1000000]')"
     )

@@ -137,6 +137,35 @@ def test_a_front_end_that_stands_still_holds_up_no_other(server: ServerProcess) 
 
 
 @pytest.mark.long
+def test_while_the_writer_stands_still_commands_get_503_reads_go_on_and_nothing_is_done_late(database: str) -> None:
+    options = ("--workers", "2", "--platform", "none", "--database-timeout", "1", "--hold", "1")
+    server = serve_in_process(database, *options)
+    wait_until(lambda: answers(server.address))
+    with Http(base_url=server.address, timeout=60) as http:
+        user = http.user(balance=100)
+    (writer,) = children_of(server.process.pid, WRITER)
+    os.kill(writer, signal.SIGSTOP)
+    with Http(base_url=server.address, timeout=60) as http:
+        assert http.post(f"/users/{user}/balance", json={"amount": 1}).status_code == 503
+        assert http.get(f"/users/{user}/balance").json() == {"balance": 100}
+        os.kill(writer, signal.SIGCONT)
+        wait_until(lambda: answers(server.address))
+        assert http.get(f"/users/{user}/balance").json() == {"balance": 100}
+    assert server.interrupt()[0] == 0
+
+
+@pytest.mark.long
+def test_all_goes_on_while_the_supervisor_stands_still(server: ServerProcess, platform: Path) -> None:
+    server.process.send_signal(signal.SIGSTOP)
+    with Http(base_url=server.address, timeout=60) as http:
+        user, product = http.user(balance=99_000), http.product(price=1_000, stock=99)
+        assert http.order(user, (product, 1)).status_code == 201
+    wait_until(partial(is_sent, platform, 1))
+    server.process.send_signal(signal.SIGCONT)
+    assert server.interrupt()[0] == 0
+
+
+@pytest.mark.long
 def test_orders_go_on_while_the_keeper_stands_still_and_their_events_follow(
     server: ServerProcess, platform: Path
 ) -> None:
