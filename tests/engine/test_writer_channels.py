@@ -17,6 +17,7 @@ from jangteo.core.products import AddProduct
 from jangteo.core.wallets import ChargeBalance, RegisterUser
 from jangteo.engine.batch import Submission
 from jangteo.engine.deadlines import Timeouts
+from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.engine.writer import channels as engine
 from jangteo.engine.writer.channels import Channels
 from jangteo.engine.writer.loop import commit_until_closed
@@ -35,8 +36,8 @@ class Client:
         connection.settimeout(30)
         self._frames = Frames()
 
-    def send(self, *commands: Any) -> None:
-        self.connection.sendall(commands_frame(monotonic(), [pack(Submission(each)) for each in commands]))
+    def send(self, *commands: Any, age_s: float = 0.0) -> None:
+        self.connection.sendall(commands_frame(monotonic() - age_s, [pack(Submission(each)) for each in commands]))
 
     def receive(self) -> list[Outcomes]:
         """The next batches' outcomes, at least one."""
@@ -47,12 +48,16 @@ class Client:
             batches = [read_outcomes(frame) for frame in self._frames.receive(data)]
         return batches
 
-    def bodies(self, count: int) -> list[bytes]:
-        """The bodies of the next outcomes."""
-        found: list[bytes] = []
+    def outcomes(self, count: int) -> list[SerializedOutcome | None]:
+        """The next outcomes; None for a command that failed."""
+        found: list[SerializedOutcome | None] = []
         while len(found) < count:
-            found += [each.body for batch in self.receive() for each in batch.outcomes if each is not None]
+            found += [each for batch in self.receive() for each in batch.outcomes]
         return found
+
+    def bodies(self, count: int) -> list[bytes]:
+        """The bodies of the next outcomes, none of which failed."""
+        return [each.body for each in self.outcomes(count) if each is not None]
 
 
 class Counting:
@@ -113,6 +118,21 @@ def test_what_several_clients_send_is_one_batch_and_each_gets_its_own_outcomes(r
         ]
         assert second.bodies(1) == [b'{"userId":2,"balance":0}']
         assert opened[0].transactions == 1
+        first.connection.close()
+        second.connection.close()
+
+
+def test_a_command_that_waited_too_long_is_refused_also_behind_newer_ones_of_another_client(run: Any) -> None:
+    (first, one), (second, two) = pair(), pair()
+    first.send(RegisterUser("new"))
+    second.send(RegisterUser("old"), age_s=100)
+    second.send(RegisterUser("new"))
+    with run(Channels([one, two])):
+        assert first.bodies(1) == [b'{"userId":1,"balance":0}']
+        late, new = second.outcomes(2)
+        assert late is None
+        assert new is not None
+        assert new.body == b'{"userId":2,"balance":0}'
         first.connection.close()
         second.connection.close()
 

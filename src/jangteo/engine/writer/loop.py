@@ -5,9 +5,9 @@ sent before it was gone is committed.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from itertools import islice, takewhile
+from itertools import islice
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -91,12 +91,13 @@ class _WriterLoop:
 
     def commit_next(self) -> None:
         """Commit the next batch of the held commands, and refuse those that have been held too long."""
-        self._refuse(self._timeouts.database_s, TOO_LATE)
+        while self._refuse(self._timeouts.database_s, TOO_LATE, among=self._batch_max):
+            continue
         batch = [each.submission for each in islice(self._held, self._batch_max)]
         if not batch:
             return
         result = commit(self._connection, batch, self._clock)
-        self._answer(to_outcomes(result))
+        self._answer([self._held.popleft() for _ in result.outcomes], to_outcomes(result))
         if result.not_begun is not None:
             self._refuse(self._timeouts.hold_s, result.not_begun)
         self._note(result.not_begun)
@@ -114,19 +115,26 @@ class _WriterLoop:
             log.info("database reached again", commands=len(self._held))
         self._is_unreachable = is_unreachable
 
-    def _refuse(self, limit_s: float, reason: str) -> None:
-        """Answer the commands that were submitted longer than the limit ago, without executing them."""
-        before = monotonic() - limit_s
-        late = sum(1 for _ in takewhile(lambda each: each.since <= before, self._held))
-        if late:
-            log.warning("commands refused", commands=late, reason=reason)
-            self._answer(to_outcomes(BatchResult([Failed(reason)] * late, has_events=False)))
+    def _refuse(self, limit_s: float, reason: str, *, among: int | None = None) -> bool:
+        """Answer commands that were submitted longer than the limit ago, without executing them; whether any were.
 
-    def _answer(self, all_outcomes: Outcomes) -> None:
+        Of several clients' commands an older one may be held behind newer ones. `among` is how many to look at.
+        """
+        before = monotonic() - limit_s
+        late = [each for each in islice(self._held, among) if each.since <= before]
+        if not late:
+            return False
+        log.warning("commands refused", commands=len(late), reason=reason)
+        refused = {id(each) for each in late}
+        self._held = deque(each for each in self._held if id(each) not in refused)
+        self._answer(late, to_outcomes(BatchResult([Failed(reason)] * len(late), has_events=False)))
+        return True
+
+    def _answer(self, answered: Sequence[_Held], all_outcomes: Outcomes) -> None:
         """Send each client the outcomes of its own commands, in their order."""
         clients: dict[Channel, list[SerializedOutcome | None]] = {}
-        for outcome in all_outcomes.outcomes:
-            clients.setdefault(self._held.popleft().channel, []).append(outcome)
+        for held, outcome in zip(answered, all_outcomes.outcomes, strict=True):
+            clients.setdefault(held.channel, []).append(outcome)
         if all_outcomes.has_events:
             for channel in self._channels.watching:
                 clients.setdefault(channel, [])
