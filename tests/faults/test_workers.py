@@ -60,7 +60,8 @@ def events_of(file: Path) -> list[str]:
     """The subjects of the events in a platform's file: the orders' ids."""
     if not file.exists():
         return []
-    return [json.loads(line)["subject"] for line in file.read_text().splitlines() if line.endswith("}")]
+    whole_lines = file.read_text().rpartition("\n")[0].splitlines()
+    return [json.loads(line)["subject"] for line in whole_lines]
 
 
 def states_of_window(sqlite_database: str, days: int) -> list[str]:
