@@ -30,7 +30,7 @@ from jangteo.engine.reads import Reads
 from jangteo.engine.refresher import Refresher
 from jangteo.engine.writer.pool import pooled
 from jangteo.engine.writer.process import WriterProcess
-from jangteo.engine.writer.start import WriterStart, writer_command, writer_start
+from jangteo.engine.writer.start import WriterStart, writer_command
 from jangteo.engine.writer.thread import WriterThread
 from jangteo.settings import DATABASE_VARIABLE, Settings
 from jangteo.storage.port import Storage
@@ -94,7 +94,7 @@ def reads_of(settings: Settings, storage: Storage, clock: Clock) -> Reads:
 
 def writer_start_of(settings: Settings, storage: Storage) -> WriterStart:
     """Return what the writer processes of a shop are started with, but for their descriptors."""
-    return writer_start(settings.batch_max, timeouts_of(settings), storage.identity())
+    return WriterStart(settings.batch_max, settings.database_timeout_s, settings.hold_s, storage.identity())
 
 
 async def close(upkeep: Sequence[Callable[[], Awaitable[None]]], commands: Commands, reads: Reads) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import sqlite3
@@ -197,6 +198,18 @@ def test_a_symbolic_link_to_a_served_file_is_refused(tmp_path: Path) -> None:
         run("serve", "--port", "0", "--database", f"sqlite:///{tmp_path / 'b.db'}"), "is being served by another"
     )
     server.interrupt()
+
+
+def test_a_folder_for_temporary_files_with_too_long_a_name_is_reported_in_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    command = [JANGTEO, "serve", "--database", f"sqlite:///{tmp_path / 'shop.db'}", "--port", "0", "--workers", "2"]
+    ended = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60, env={**os.environ, "TMPDIR": str(folder)}
+    )
+    assert ended.returncode != 0
+    assert "name a shorter folder as TMPDIR" in ended.stderr.replace("\n", " ")
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_signal_during_the_start_closes_the_shop(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from math import ceil
 from pathlib import Path
 from typing import Final
 
-import structlog
 from msgspec import structs
 
 from jangteo.app import writer_start_of
@@ -25,9 +24,8 @@ from jangteo.host.instructions import Instructions
 from jangteo.host.place import Place
 from jangteo.lifeline import DRAIN
 from jangteo.settings import DATABASE_VARIABLE, Settings
+from jangteo.storage.errors import CannotOpen
 from jangteo.storage.port import Storage
-
-log = structlog.get_logger()
 
 FRONT_END_TIMEOUT_S: Final = 11.0
 """How long an ending host waits for its front ends: they answer what they have accepted."""
@@ -45,7 +43,10 @@ class Supervisor:
     def __init__(
         self, settings: Settings, front_ends: int, listening: socket.socket, storage: Storage, folder: Path
     ) -> None:
-        """`storage` is prepared or taken. The writers' sockets are made in `folder`, which is for them only."""
+        """`storage` is prepared or taken. The writers' sockets are made in `folder`, which is for them only.
+
+        Raises CannotOpen if they can't be made.
+        """
         self._settings = replace(settings, queue_max=ceil(settings.queue_max / front_ends))
         self._storage = storage
         self._http = listening
@@ -142,8 +143,14 @@ class Supervisor:
 
 def _listen(path: Path) -> socket.socket:
     listening = socket.socket(socket.AF_UNIX)
-    listening.bind(os.fspath(path))
-    listening.listen(_BACKLOG)
+    try:
+        listening.bind(os.fspath(path))
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise CannotOpen(
+            f"the writer's socket {path} can't be made ({error}): name a shorter folder as TMPDIR"
+        ) from error
     return listening
 
 

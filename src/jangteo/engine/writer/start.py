@@ -4,8 +4,6 @@ import sys
 
 import msgspec
 
-from jangteo.engine.deadlines import Timeouts
-
 
 class WriterStart(msgspec.Struct, frozen=True, omit_defaults=True):
     """The one argument of a writer process, as JSON. Every user of the machine can read it: no secrets."""
@@ -26,8 +24,3 @@ class WriterStart(msgspec.Struct, frozen=True, omit_defaults=True):
 def writer_command(start: WriterStart) -> tuple[str, ...]:
     """Return the command line of a writer process."""
     return (sys.executable, "-m", "jangteo.engine.writer", msgspec.json.encode(start).decode())
-
-
-def writer_start(batch_max: int, timeouts: Timeouts, identity: str) -> WriterStart:
-    """Return what every writer of a server is started with; its descriptors are added when it is."""
-    return WriterStart(batch_max, timeouts.database_s, timeouts.hold_s, identity)
