@@ -28,11 +28,13 @@ _README: Final = Path("README.md")
 _DELIVERIES: Final = "deliveries"
 _PEERS: Final = "peers"
 _STORED: Final = "stored"
+_TAIL: Final = "tail"
 _RUNS: Final[dict[str | None, Callable[[Bench], None]]] = {
     None: Bench.run,
     _DELIVERIES: Bench.run_deliveries,
     _PEERS: Bench.run_peers,
     _STORED: Bench.run_stored,
+    _TAIL: Bench.run_tail,
 }
 _FAILED: Final = 1
 _NO_WRK: Final = 2
@@ -54,6 +56,8 @@ def main() -> int:
         extent = QUICK if options.quick else THOROUGH
         if options.only == _STORED:
             extent = replace(extent, stored_orders=options.stored)
+        if options.only == _TAIL:
+            extent = replace(extent, tail_minutes=options.tail)
         return _bench(extent, options.only)
     except CannotMeasure as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -83,9 +87,14 @@ def _options() -> argparse.Namespace:
     options.add_argument(
         "--stored", type=int, metavar="ORDERS", help="only a shop with so many stored orders, a multiple of 10,000"
     )
+    options.add_argument(
+        "--tail", type=int, metavar="MINUTES", help="only orders for so many minutes on each database, and their p99"
+    )
     given = options.parse_args()
     if given.stored:
         given.only = _STORED
+    if given.tail:
+        given.only = _TAIL
     return given
 
 

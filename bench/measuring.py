@@ -25,6 +25,7 @@ Serving = AbstractContextManager[Server]
 
 _BULK_CLIENTS: Final = 16
 """With 100 orders each, they fill a sixth of the queue."""
+_TAIL_ROUND_S: Final = 10
 _SETTINGS: Final = (
     (),
     ("--writers", "2"),
@@ -62,6 +63,7 @@ class Bench:
             self._beside_pgbench(echo, compared.POSTGRES_UNIFORM, "orders", contenders.orders)
             self._beside_pgbench(echo, compared.POSTGRES_HOT, "one_product", contenders.one_product)
             self._postgres_claims(echo)
+            self._balances(echo)
             self._in_bulk(echo)
             for kind in compared.KINDS:
                 self._sizes(kind)
@@ -79,6 +81,15 @@ class Bench:
         """Run only the comparisons with stored orders. Raises CannotMeasure."""
         self._with_stored("SQLite", self._in_sqlite("empty"), self._in_sqlite("stored"))
         self._with_stored("PostgreSQL", self._in_postgres("empty"), self._in_postgres("stored"))
+
+    def run_tail(self) -> None:
+        """Run only long loads, in rounds that show how the latencies change. Raises CannotMeasure."""
+        for kind, create in (("SQLite", self._in_sqlite), ("PostgreSQL", self._in_postgres)):
+            title = f"{kind}, {compared.TAIL}"
+            with self._shop(title, create("tail")) as shop:
+                comparison = Comparison(title, (contenders.orders(compared.ORDERS, shop.address, CROWD),))
+                rounds = self._extent.tail_minutes * 60 // _TAIL_ROUND_S
+                self.comparisons.append(alternate(comparison, rounds, _TAIL_ROUND_S, self._show_progress))
 
     def run_peers(self) -> None:
         """Run only the comparison with what one would pick instead. Raises CannotMeasure."""
@@ -178,6 +189,17 @@ class Bench:
             ):
                 sizes = (CROWD, compared.LARGE_CROWD)
                 self._compare(f"{kind}, {title}", *(load(compared.ORDERS, shop.address, size) for size in sizes))
+
+    def _balances(self, echo: Server) -> None:
+        with ExitStack() as stack:
+            served = []
+            for kind, database in (
+                ("SQLite", self._in_sqlite("balances")),
+                ("PostgreSQL", self._in_postgres("balances")),
+            ):
+                shop = stack.enter_context(self._shop(f"{kind}, balances", database))
+                served.append(contenders.balances(kind, shop.address, CROWD))
+            self._compare(compared.BALANCES, contenders.balances(compared.ECHO, echo.address, CROWD), *served)
 
     def _in_bulk(self, echo: Server) -> None:
         with ExitStack() as stack:

@@ -19,9 +19,11 @@ POSTGRES_ALONE: Final = "PostgreSQL, one client"
 POSTGRES_UNIFORM: Final = "PostgreSQL, orders of any products"
 POSTGRES_HOT: Final = "PostgreSQL, everyone buys one product"
 POSTGRES_CLAIMS: Final = "PostgreSQL, coupon claims"
+BALANCES: Final = "Balances of any users, beside the echo"
 IN_BULK: Final = "Orders a second by bulk requests, beside the echo's requests"
 SIZES: Final = f"orders by {CROWD} and {LARGE_CROWD} clients"
 FAIRNESS: Final = f"{CROWD} and {LARGE_CROWD} clients, counted one by one"
+TAIL: Final = "orders for minutes on end"
 STORED: Final = "orders stored"
 SETTINGS_ORDERS: Final = "Settings on PostgreSQL, orders of any products"
 SETTINGS_HOT: Final = "Settings on PostgreSQL, everyone buys one product"
@@ -63,6 +65,8 @@ class Extent(Struct, frozen=True):
     """The databases on which event delivery is measured."""
     settings: bool
     """Whether settings other than the defaults are measured too."""
+    tail_minutes: int
+    """How long `--tail` loads each database."""
     peers: bool
     """Whether what one would pick instead is measured too."""
 
@@ -76,6 +80,7 @@ THOROUGH: Final = Extent(
     waiting_events=100_000,
     deliveries_on=KINDS,
     settings=True,
+    tail_minutes=10,
     peers=True,
 )
 QUICK: Final = Extent(
@@ -87,5 +92,6 @@ QUICK: Final = Extent(
     waiting_events=50_000,
     deliveries_on=KINDS[:1],
     settings=False,
+    tail_minutes=1,
     peers=False,
 )

@@ -20,7 +20,7 @@ class Load(NamedTuple):
     p50_ms: float
     p99_ms: float
     failed: int
-    """Responses other than 2xx and 3xx, and requests without a response."""
+    """Responses other than 2xx and 3xx, failed calls within a bulk request, and requests without a response."""
     cpu_us: Mapping[str, float] = _NOT_MEASURED
     """Processor time of one request in the processes of each role, in microseconds; empty when not measured."""
     fairness: float = math.nan

@@ -14,6 +14,7 @@ _REQUESTS: Final = re.compile(r"^\s*(\d+) requests in ", re.MULTILINE)
 _REQUESTS_PER_S: Final = re.compile(r"^Requests/sec:\s+([\d.]+)", re.MULTILINE)
 _PERCENTILE: Final = re.compile(r"^\s+(\d+)%\s+([\d.]+)(us|ms|s|m) *$", re.MULTILINE)
 _NOT_2XX: Final = re.compile(r"Non-2xx or 3xx responses: (\d+)")
+_FAILED_CALLS: Final = re.compile(r"^Calls not answered with 201: (\d+)", re.MULTILINE)
 _SOCKET_ERRORS: Final = re.compile(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)")
 
 
@@ -51,6 +52,6 @@ def read_output(text: str) -> Load:
     latencies = {int(percent): float(value) * _MS_PER[unit] for percent, value, unit in _PERCENTILE.findall(text)}
     if requests is None or per_s is None or int(requests[1]) == 0 or not {50, 99} <= latencies.keys():
         raise CannotMeasure(f"no figures in what wrk printed:\n{text}")
-    not_2xx, errors = _NOT_2XX.search(text), _SOCKET_ERRORS.search(text)
-    failed = (int(not_2xx[1]) if not_2xx else 0) + (sum(map(int, errors.groups())) if errors else 0)
+    counted = (pattern.search(text) for pattern in (_NOT_2XX, _SOCKET_ERRORS, _FAILED_CALLS))
+    failed = sum(sum(map(int, found.groups())) for found in counted if found)
     return Load(int(requests[1]), float(per_s[1]), latencies[50], latencies[99], failed)

@@ -60,6 +60,12 @@ def _beside_the_echo(measured: Sequence[Comparison]) -> Iterator[Target]:
         comparison = _titled(measured, title)
         best = _best(_shops(comparison))
         yield Target(f"PostgreSQL: {what} / echo", wanted, best.ratio_to(comparison.contender(compared.ECHO)))
+    balances = _titled(measured, compared.BALANCES)
+    yield Target(
+        "PostgreSQL: balances / echo",
+        0.73,
+        balances.contender(compared.KINDS[1]).ratio_to(balances.contender(compared.ECHO)),
+    )
     one, many = _shops(_titled(measured, compared.POSTGRES_HOT))
     yield Target(f"PostgreSQL: everyone buys one product, {many.name} / {one.name}", 1.0, many.ratio_to(one))
 
@@ -119,7 +125,8 @@ def _sizes(measured: Sequence[Comparison]) -> Iterator[Target]:
 
 
 def partial_targets(measured: Sequence[Comparison]) -> Iterator[Target]:
-    """The targets of event delivery and of stored orders, as far as they were measured."""
+    """The targets of event delivery, of stored orders and of long loads, as far as they were measured."""
+    yield from _tails(measured)
     yield from _deliveries(measured)
     yield from _with_stored(measured)
 
@@ -135,6 +142,15 @@ def _deliveries(measured: Sequence[Comparison]) -> Iterator[Target]:
             yield Target(f"{kind}, {compared.DELAYS}: {platform.name}, p99 in ms", 50, platform.p99_ms, at_most=True)
         live, dead = _titled(measured, f"{kind}, {compared.PLATFORM}").contenders
         yield Target(f"{kind}: orders with a dead platform / with a live one", 0.95, dead.ratio_to(live))
+
+
+def _tails(measured: Sequence[Comparison]) -> Iterator[Target]:
+    for comparison in measured:
+        if comparison.title.endswith(compared.TAIL):
+            (orders,) = comparison.contenders
+            last = orders.rounds[-max(len(orders.rounds) // 5, 1) :]
+            ratios = median(load.p99_ms / load.p50_ms for load in last)
+            yield Target(f"{comparison.title}, in the last fifth: p99 / p50", 3.0, ratios, at_most=True)
 
 
 def _with_stored(measured: Sequence[Comparison]) -> Iterator[Target]:

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from bench.loads import clients
+from bench.loads import clients, wrk
 from bench.loads.load import CannotMeasure, fairness_of
 
 
@@ -74,3 +74,26 @@ def test_an_order_is_one_complete_request() -> None:
     assert f"Content-Length: {len(body)}".encode() in head
     items = [{"productId": 1, "quantity": 1}, {"productId": 2, "quantity": 2}]
     assert json.loads(body) == {"userId": 3, "items": items}
+
+
+PRINTED = """Running 3s test @ http://127.0.0.1:1
+  Latency Distribution
+     50%    2.00ms
+     99%    5.00ms
+  300 requests in 3.00s, 1.00MB read
+Requests/sec:    100.00
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "failed"),
+    [
+        ("", 0),
+        ("  Non-2xx or 3xx responses: 7", 7),
+        ("  Socket errors: connect 1, read 2, write 3, timeout 4", 10),
+        ("Calls not answered with 201: 5", 5),
+        ("  Non-2xx or 3xx responses: 7\nCalls not answered with 201: 5", 12),
+    ],
+)
+def test_failed_requests_and_failed_calls_of_bulk_requests_are_counted(line: str, failed: int) -> None:
+    assert wrk.read_output(PRINTED + line + "\n").failed == failed

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from bench.contenders.comparisons import TAIL
 from bench.contenders.rounds import Comparison, Contender
 from bench.loads.load import Load
 from bench.peers.contending import Peer
@@ -16,6 +17,7 @@ from bench.peers.stacks import Stack
 from bench.reports import peers_report
 from bench.reports.markers import between
 from bench.reports.sections import sections
+from bench.reports.targets import partial_targets
 from tests.documents.markdown import ROOT
 
 
@@ -94,3 +96,10 @@ def test_processor_time_and_fairness_are_shown_where_they_were_measured() -> Non
     assert found["Processor time"] == [("Crowd: orders", "60", "40", "0", "0", "100")]
     assert found["What more cores would do"] == [("Crowd: orders", "25,000", "25,000", "25,000", "1.5")]
     assert found["Fairness"] == [("Crowd: clients", "64", "9,000", "0.987")]
+
+
+def test_the_tail_of_a_long_load_is_judged_by_its_last_fifth() -> None:
+    orders = Contender("orders", 64, lambda _: Load(9, 9, 1, 9, 0))
+    orders.rounds = [Load(9, 9, 1, 2, 0)] * 8 + [Load(9, 9, 1, 4, 0)] * 2
+    (target,) = partial_targets([Comparison(f"SQLite, {TAIL}", [orders])])
+    assert (target.measured, target.met) == (4, False)
