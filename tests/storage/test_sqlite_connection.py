@@ -12,8 +12,10 @@ from threading import Barrier
 
 import pytest
 
+from jangteo.storage import schema
+from jangteo.storage.port import Insert
 from jangteo.storage.sqlite import connection
-from jangteo.storage.sqlite.connection import SqliteConnection, open_connection
+from jangteo.storage.sqlite.connection import SqliteConnection, SqliteSession, open_connection
 from jangteo.storage.sqlite.files import ShopFiles
 
 THREADS, ROUNDS = 3, 60
@@ -80,3 +82,12 @@ def test_only_a_connection_that_commits_has_a_large_cache(tmp_path: Path) -> Non
             with each.snapshot(datetime.now(UTC)) as snapshot:
                 sizes_kib.append(-int(snapshot.rows("PRAGMA cache_size")[0][0]))
     assert sizes_kib[0] >= 4 * sizes_kib[1] > 0
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 31, 32, 33, 40, 79, 200])
+def test_every_row_is_inserted_with_its_own_values_however_many_there_are(count: int) -> None:
+    rows = [(number, f"product {number}") for number in range(1, count + 1)]
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as raw:
+        raw.execute("CREATE TABLE products (id INTEGER PRIMARY KEY, name TEXT)")
+        SqliteSession(raw, {}).insert(Insert(schema.products, ("id", "name")), rows)
+        assert raw.execute("SELECT id, name FROM products ORDER BY id").fetchall() == rows

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
@@ -22,6 +22,7 @@ from jangteo.storage.sqlite.statements import (
     change_row,
     delete_found,
     insert_row,
+    insert_rows,
     join_texts,
     largest_ids,
     set_cache_size,
@@ -31,6 +32,8 @@ from jangteo.storage.sqlite.statements import (
 
 BUSY_TIMEOUT_MS: Final = 5_000
 _CACHED_STATEMENTS: Final = 256
+_INSERTED_AT_ONCE: Final = (32, 8)
+"""Rows of one statement, which take two thirds of the time of as many statements (measured)."""
 _WRITING_CACHE_KIB: Final = 8_192
 """For a connection that commits: no other one does, so what it has read stays valid."""
 _READING_CACHE_KIB: Final = 2_048
@@ -192,7 +195,14 @@ class SqliteSession:
 
     def insert(self, insert: Insert, rows: Sequence[Row]) -> None:
         """Write new rows."""
-        self._raw.executemany(insert_row(insert), rows)
+        done = 0
+        for size in _INSERTED_AT_ONCE:
+            while len(rows) - done >= size:
+                values = list(chain.from_iterable(rows[done : done + size]))
+                self._raw.execute(insert_rows(insert, size), values)
+                done += size
+        if done < len(rows):
+            self._raw.executemany(insert_row(insert), rows[done:])
 
     def import_rows(self, insert: Insert, rows: Sequence[Row]) -> None:
         """Write rows of another database; new ids continue after the largest anyway."""

@@ -45,8 +45,14 @@ def delete_found(table: Table, keys: str) -> str:
 @cache
 def insert_row(insert: Insert) -> str:
     """Insert one row, its values bound by position."""
-    values = ", ".join("?" * len(insert.columns))
-    return f"INSERT INTO {insert.table.name} ({', '.join(insert.columns)}) VALUES ({values})"
+    return insert_rows(insert, 1)
+
+
+@cache
+def insert_rows(insert: Insert, count: int) -> str:
+    """Insert so many rows at once, their values bound by position, row after row."""
+    row = f"({', '.join('?' * len(insert.columns))})"
+    return f"INSERT INTO {insert.table.name} ({', '.join(insert.columns)}) VALUES {', '.join([row] * count)}"
 
 
 @cache
