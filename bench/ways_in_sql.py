@@ -339,5 +339,5 @@ def batch(now: datetime, random: Random) -> Book:
             for product, quantity in zip(random.sample(catalogue, len(_QUANTITIES)), _QUANTITIES, strict=True)
         )
         amount = sum(item.amount for item in items)
-        book.orders.put(number, Order(number, number, "paid", items, amount, 0, amount, None, now))
+        book.orders.put(number, Order(number, number, "paid", items, amount, 0, amount, None, now, actor="open"))
     return book

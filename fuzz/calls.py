@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from fuzz.known import Known
-from jangteo.api import best_sellers, coupons, orders, products, wallets
+from jangteo.api import best_sellers, coupons, keys, orders, products, wallets
 from jangteo.api.bodies import NoBody, OptionalPaging, Paging
 from jangteo.api.bulk import BulkCalls
 from jangteo.api.route import Route
@@ -15,7 +15,7 @@ from jangteo.api.routes import ROUTES
 
 Fields = dict[str, Any]
 
-_COMMANDS: Final = tuple(route for route in ROUTES if route.body not in (None, BulkCalls))
+_COMMANDS: Final = tuple(route for route in ROUTES if route.body not in (None, BulkCalls, keys.NewKey))
 _REPEATED_KEYS: Final = 0.1
 """The share of calls that repeat an idempotency key."""
 
@@ -148,6 +148,11 @@ BODIES: Final[dict[type, Callable[[Random, Known], Fields]]] = {
     coupons.NewCampaign: _new_campaign,
     coupons.Claim: _claim,
     orders.NewOrder: _new_order,
+    keys.NewKey: lambda random, _: {
+        "name": "storefront 1",
+        "scopes": random.choice((["read"], ["users", "read"])),
+        **random.choice(({}, {"endsAt": None}, {"endsAt": "2099-01-01T00:00:00+09:00"})),
+    },
     NoBody: lambda *_: {},
 }
 QUERIES: Final[dict[type, Callable[[Random], Fields]]] = {

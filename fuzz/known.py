@@ -4,9 +4,11 @@ from collections import deque
 from random import Random
 from typing import Any, Final, NamedTuple
 
+from jangteo.api.keys import CreatedKey
 from jangteo.api.route import Route
 from jangteo.core.coupons import CampaignStanding, HeldCoupon
 from jangteo.core.entities import Order, Product
+from jangteo.core.keys import KeyStanding
 from jangteo.core.wallets import UserBalance
 
 _KEPT: Final = 400
@@ -16,6 +18,8 @@ _IDS: Final = {
     CampaignStanding: ("campaignId", "campaignId"),
     HeldCoupon: ("couponId", "couponId"),
     Order: ("orderId", "orderId"),
+    CreatedKey: ("keyId", "keyId"),
+    KeyStanding: ("keyId", "keyId"),
 }
 """By the type of a result: the name of its id in paths and bodies, and the field that it is in."""
 

@@ -14,6 +14,8 @@ import structlog
 from msgspec.structs import replace
 
 from jangteo import __version__
+from jangteo.api.access.door import Door
+from jangteo.api.access.key_ring import KeyRing
 from jangteo.api.application import Api
 from jangteo.api.documentation import pages
 from jangteo.api.drain import Drain
@@ -167,6 +169,7 @@ class Shop:
         self.storage = open_storage(settings.database) if host is None else host.storage
         self.commands = Commands(self._writer(clock) if host is None else host.writer)
         self.reads = reads_of(settings, self.storage, clock)
+        self._ring = KeyRing(self.commands, self.reads, clock) if settings.access == "keys" else None
         self._keeper: Keeper | None = None
         request_window: Callable[[int], None]
         if host is None:
@@ -184,10 +187,18 @@ class Shop:
             self.commands,
             self.reads,
             BestSellers(self.reads, request_window),
+            door=self._door(),
             drain=self.drain,
             body_max_bytes=settings.body_max_bytes,
         )
         self.respond = self._api.respond
+
+    def _door(self) -> Door | None:
+        """Make the door, unless the shop is open to all."""
+        if self._ring is None:
+            return None
+        settings = self.settings
+        return Door(self._ring, public_reads=settings.public_reads, customers_cancel=settings.customers_cancel)
 
     def _writer(self, clock: Clock) -> Writer:
         count = self.settings.writers
@@ -215,10 +226,14 @@ class Shop:
         self.reads.start()
         if self._keeper is not None:
             self._keeper.start()
+        if self._ring is not None:
+            self._ring.start()
         try:
             yield
         finally:
             upkeep = [] if self._keeper is None else self._keeper.upkeep
+            if self._ring is not None:
+                upkeep.append(self._ring.stop)
             self.writer_ended = await close(upkeep, self.commands, self.reads)
 
     async def __call__(

@@ -12,6 +12,7 @@ from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct
 from jangteo.core.wallets import ChargeBalance, RegisterUser
 from jangteo.engine.batch import Submission, apply
+from jangteo.engine.caller import CLI
 from jangteo.storage import shop
 from jangteo.storage.port import Session, Storage
 
@@ -68,12 +69,16 @@ def _fill(session: Session, now: datetime) -> None:
     commands.append(StartCampaign("Opening week", CouponTerms(3_000, None, None, 20_000), 100, None, None, 30))
     commands += [ChargeBalance(user_id, _CHARGE) for user_id in range(1, len(_USERS) + 1)]
     commands += [ClaimCoupon(user_id, 1) for user_id in range(1, len(_USERS) // 2)]
-    apply(session, [Submission(command) for command in commands], opening)
+    apply(session, [_submission(command) for command in commands], opening)
     for number in range(ORDERS):
         at = opening + (number + 1) * _DAYS_OF_ORDERS / (ORDERS + 1)
-        apply(session, [Submission(_order(random))], at)
+        apply(session, [_submission(_order(random))], at)
         if number % _CANCELLED_EVERY == 0:
-            apply(session, [Submission(CancelOrder(number // 2 + 1))], at)
+            apply(session, [_submission(CancelOrder(number // 2 + 1))], at)
+
+
+def _submission(command: Command) -> Submission:
+    return Submission(command, actor=CLI.actor)
 
 
 def _order(random: Random) -> PlaceOrder:

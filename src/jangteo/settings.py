@@ -24,6 +24,12 @@ class Settings:
     """The retention of events: days from when they were sent."""
     host: str = "127.0.0.1"
     port: int = 8000
+    access: Literal["open", "keys"] = "open"
+    """Whether anyone may make every call, or only callers whom the door admits."""
+    public_reads: bool = True
+    """Whether products and campaigns may be read without a key or a token."""
+    customers_cancel: bool = True
+    """Whether customers may cancel their own orders."""
     drain_s: int = 0
     """How long a server that gets SIGTERM still answers while it is not ready."""
     demo: bool = False

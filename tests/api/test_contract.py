@@ -164,6 +164,7 @@ def test_an_order_is_paid_and_cancelled(http: Http) -> None:
         "discount": 300,
         "total": 3_700,
         "couponId": coupon,
+        "actor": "open",
     }
     order["createdAt"] = created_at
     assert http.get("/orders/1").json() == order
@@ -178,7 +179,7 @@ def test_an_order_is_paid_and_cancelled(http: Http) -> None:
     assert cancelled.status_code == 200
     body = cancelled.json()
     cancelled_at = body.pop("cancelledAt")
-    assert body == order | {"status": "cancelled"}
+    assert body == order | {"status": "cancelled", "cancelledBy": "open"}
     assert http.get("/orders/1").json() == body | {"cancelledAt": cancelled_at}
     assert http.get(f"/users/{user}/balance").json() == {"balance": 10_000}
     assert http.get(f"/products/{product}").json()["stock"] == 5

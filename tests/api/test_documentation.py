@@ -37,7 +37,19 @@ def test_every_route_documents_what_its_headers_and_parameters_are_refused_for()
     for route in ROUTES:
         responses = OPENAPI["paths"][route.path][route.method.lower()]["responses"]
         assert "invalid-request" in responses["400"]["content"]["application/problem+json"]["examples"]
-        assert ("403" in responses) == ("415" in responses) == (route.method != "GET")
+        assert ("415" in responses) == (route.method != "GET")
+        assert ("401" in responses) == (route.access.public != "always")
+        assert ("403" in responses) == (route.method != "GET" or route.access.public != "always")
+
+
+def test_every_route_documents_who_may_make_it() -> None:
+    for route in ROUTES:
+        security = OPENAPI["paths"][route.path][route.method.lower()]["security"]
+        scopes = [] if route.access.scope is None else [route.access.scope]
+        assert ({"apiKey": scopes} in security) == (route.access.public != "always")
+        assert ({"customerToken": []} in security) == (route.access.customers != "none")
+        assert ({} in security) == (route.access.public == "reads")
+    assert set(OPENAPI["components"]["securitySchemes"]) == {"apiKey", "customerToken"}
 
 
 def named(example: object) -> str:

@@ -17,7 +17,8 @@ HEADERS = b"POST /users HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n"
 JSON = {"content-type": "application/json"}
 
 ORDERS = [
-    ({}, "userId"),
+    ({}, "items"),
+    ({"items": [ITEM]}, "userId"),
     ({"userId": 1}, "items"),
     ({"userId": 1, "items": []}, "items"),
     ({"userId": 1, "items": {}}, "items"),

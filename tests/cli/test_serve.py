@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import sqlite3
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.faults.customers import local_id
 from tests.serving import JANGTEO, Http, audit, serve_in_process
+
+KEY = re.compile("jt_[0-9]+_[A-Za-z0-9_-]{43}")
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -66,8 +70,31 @@ def test_an_empty_shop_suggests_no_user_that_is_not_there(tmp_path: Path) -> Non
         assert '"userId": 1, "items": [{"productId": 3, "quantity": 1}]' in printed
 
 
-def test_listening_beyond_loopback_prints_a_caution(tmp_path: Path) -> None:
+def test_listening_beyond_loopback_needs_keys_unless_it_is_open(tmp_path: Path) -> None:
     server = serve_in_process(f"sqlite:///{tmp_path / 'shop.db'}", "--host", "0.0.0.0")
+    address = server.address.replace("0.0.0.0", "127.0.0.1")
+    assert httpx.post(f"{address}/users").status_code == 401
+    assert httpx.get(f"{address}/products").status_code == 200
+    _, printed = server.interrupt()
+    assert "API keys; anyone may read products and campaigns" in printed
+    assert "CAUTION" not in printed
+
+
+def test_the_demo_shop_prints_a_key_that_works_at_each_start(tmp_path: Path) -> None:
+    for _ in range(2):
+        server = serve_in_process(f"sqlite:///{tmp_path / 'shop.db'}", "--demo", "--access", "keys")
+        # The key is printed with the lines after the address.
+        assert server.process.stdout is not None
+        (key,) = {found[0] for line in iter(server.process.stdout.readline, "Try:\n") if (found := KEY.search(line))}
+        assert httpx.get(f"{server.address}/users/1/balance").status_code == 401
+        headers = {"authorization": f"Bearer {key}"}
+        assert httpx.get(f"{server.address}/users/1/balance", headers=headers).status_code == 200
+        _, printed = server.interrupt()
+        assert f"/users/1/balance -H 'authorization: Bearer {key}'" in printed
+
+
+def test_an_open_shop_beyond_loopback_prints_a_caution(tmp_path: Path) -> None:
+    server = serve_in_process(f"sqlite:///{tmp_path / 'shop.db'}", "--host", "0.0.0.0", "--access", "open")
     _, printed = server.interrupt()
     assert "CAUTION: 0.0.0.0 is not loopback" in printed
 

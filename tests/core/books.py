@@ -61,8 +61,9 @@ def coupon(
 
 def changes(changed: Book) -> tuple[object, ...]:
     """All that a batch would write; equal to NO_CHANGES if nothing has changed."""
-    shelves = (changed.wallets, changed.products, changed.campaigns, changed.coupons, changed.orders)
-    return (*[shelf.loaded for shelf in shelves], changed.ledger, changed.stock_movements, changed.events)
+    shelves = (changed.wallets, changed.products, changed.campaigns, changed.coupons, changed.orders, changed.keys)
+    lists = (changed.ledger, changed.stock_movements, changed.catalog_changes, changed.events)
+    return (*[shelf.loaded for shelf in shelves], *lists)
 
 
-NO_CHANGES: tuple[object, ...] = ({}, {}, {}, {}, {}, [], [], [])
+NO_CHANGES: tuple[object, ...] = ({}, {}, {}, {}, {}, {}, [], [], [], [])

@@ -63,7 +63,7 @@ def test_an_order_is_paid_takes_its_stock_and_makes_an_event() -> None:
     shop = book(wallets={1: 10_000}, products={1: (1_000, 10), 2: (300, 5)})
     order = place(1, (1, 2), (2, 1)).decide(shop)
     items = (OrderItem(1, 2, 1_000, 2_000), OrderItem(2, 1, 300, 300))
-    assert order == Order(101, 1, "paid", items, 2_300, 0, 2_300, None, NOW)
+    assert order == Order(101, 1, "paid", items, 2_300, 0, 2_300, None, NOW, actor="open")
     assert shop.wallets.get(1) == Wallet(1, 7_700, 101)
     assert shop.products.get(1) == Product(1, "product 1", 1_000, 8)
     assert [(entry.kind, entry.amount, entry.balance_after, entry.order_id) for entry in shop.ledger] == [
@@ -137,7 +137,7 @@ def test_amounts_and_quantities_beyond_the_limit_are_refused_without_their_value
 def test_cancelling_returns_money_stock_and_coupon() -> None:
     shop = book(wallets={1: 0}, products={1: (9_999, 3)}, coupons=(coupon(1, order_id=7),), orders=(ORDER,))
     cancelled = CancelOrder(7).decide(shop)
-    assert cancelled == replace(ORDER, status="cancelled", cancelled_at=NOW)
+    assert cancelled == replace(ORDER, status="cancelled", cancelled_at=NOW, cancelled_by="open")
     assert shop.wallets.get(1) == Wallet(1, 1_500, 101)
     assert shop.products.get(1) == Product(1, "product 1", 9_999, 5)
     assert shop.coupons.get(1) == coupon(1, order_id=None)

@@ -28,6 +28,12 @@ def test_a_change_leaves_other_values_unchanged(name: str | None, price: int | N
     assert ChangeProduct(1, name, price).decide(book(products={1: (500, 3)})) == product
 
 
+def test_a_change_of_nothing_is_no_change() -> None:
+    shop = book(products={1: (500, 3)})
+    ChangeProduct(1, None, None).decide(shop)
+    assert shop.catalog_changes == []
+
+
 @pytest.mark.parametrize(("quantity", "stock"), [(1, 4), (-3, 0), (LARGEST - 3, LARGEST)])
 def test_stock_can_be_moved_down_to_0_and_up_to_the_limit(quantity: int, stock: int) -> None:
     shop = book(products={1: (500, 3)})

@@ -15,6 +15,7 @@ from jangteo.core.relay import MarkSent
 from jangteo.delivery import backoff, relay
 from jangteo.delivery.backoff import Backoff
 from jangteo.delivery.sinks.json_lines import JsonLines
+from jangteo.engine.caller import OPEN, Caller
 from jangteo.engine.worker_pool import Overloaded
 from jangteo.storage import outbox
 from jangteo.storage.port import Query
@@ -192,12 +193,12 @@ def test_a_full_command_queue_sends_no_event_twice(
     watched[0].wait_for(1)
     submit, full = shop.shop.commands.submit, 5
 
-    def often_full(command: Any, key: str | None = None) -> Any:
+    def often_full(command: Any, key: str | None = None, caller: Caller = OPEN) -> Any:
         nonlocal full
         if isinstance(command, MarkSent) and full:
             full -= 1
             raise Overloaded
-        return submit(command, key)
+        return submit(command, key, caller)
 
     shop.shop.commands.submit = often_full  # type: ignore[method-assign]  # makes the queue full for MarkSent only
     for _ in range(9):

@@ -8,6 +8,7 @@ from typing import Any
 
 from jangteo import __version__
 from jangteo.api import problems
+from jangteo.api.access.rules import Access
 from jangteo.api.openapi import document
 from jangteo.api.problems import Kind
 from jangteo.api.route import Route
@@ -32,6 +33,11 @@ Every call on one page. A running server has the details: OpenAPI 3.1 at `/schem
   answered with the status and the body that it would have alone: `[{{"status": 201, "body": {{…}}}}, …]`. A refused
   or failed one doesn't keep the next from being executed. `key` is the call's Idempotency-Key; `"replayed": true`
   stands for `Idempotency-Replayed`. The body may have 2 MiB, and that of each call as much as alone.
+- **Access.** Unless the shop is open to all, a request needs `Authorization: Bearer` with an API key that has the
+  call's *scope*, or with a customer's token. *Customers* says which ones may make a call: `own`, whom its path or body
+  names (they may leave `userId` out of a body); `own-order`, who placed the order; `all`. Public reads say *anyone*;
+  `--no-public-reads` closes them. Everything that is done names its `actor`: `key:3`, `customer:7`, `cli`, or `open`
+  where the shop is open to all.
 - **Refusals** are problems (RFC 9457). A refused request has changed nothing; the body carries the facts.
 
 ## Calls
@@ -59,7 +65,7 @@ def render() -> str:
     operations: dict[str, Any] = document(ROUTES, __version__)["paths"]
     return _PAGE.format(
         calls=_table(
-            ("method", "path", "what it does", "success", "refusals"),
+            ("method", "path", "what it does", "scope", "customers", "success", "refusals"),
             (_call(route, operations[route.path][route.method.lower()]) for route in ROUTES),
         ),
         refusals=_problem_table(each for each in problems.REFUSALS.values() if each not in problems.ANY_CALL),
@@ -74,9 +80,19 @@ def _call(route: Route, operation: dict[str, Any]) -> tuple[str, ...]:
         route.method,
         f"`{route.path}`",
         f"{operation['summary']}.{_query(operation)}",
+        _scope(route.access),
+        "" if route.access.customers == "none" else route.access.customers,
         f"{route.status} {_type(schema)}",
         ", ".join(f"`{slug}`" for slug in refusals),
     )
+
+
+def _scope(access: Access) -> str:
+    if access.public == "always":
+        return "anyone"
+    if access.public == "reads":
+        return f"anyone, else `{access.scope}`"
+    return f"`{access.scope}`" if access.scope else "that of each call"
 
 
 def _query(operation: dict[str, Any]) -> str:

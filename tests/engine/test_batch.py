@@ -11,14 +11,17 @@ import pytest
 
 from jangteo.core.book import Book, Needs
 from jangteo.core.entities import Order, Product
-from jangteo.core.orders import PlaceOrder, RequestedItem
-from jangteo.core.products import AddProduct, ChangeProduct
-from jangteo.core.refusals import KeyReused, OutOfStock, UserNotFound
+from jangteo.core.keys import CreateKey
+from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
+from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
+from jangteo.core.refusals import KeyReused, NeverValid, OutOfStock, UserNotFound
 from jangteo.core.wallets import ChargeBalance, RegisterUser, UserBalance
 from jangteo.engine.batch import IDEMPOTENCY_TTL, Failed, Submission, commit
 from jangteo.engine.outcomes import SerializedOutcome, serialize
 from jangteo.storage import wallets
 from jangteo.storage.errors import Conflict
+from jangteo.storage.idempotency import owned_key
+from jangteo.storage.keys import read_all_keys
 from jangteo.storage.port import Connection
 from jangteo.storage.urls import open_storage
 
@@ -77,6 +80,53 @@ def test_a_command_twice_in_one_batch_with_one_key_is_executed_once(connection: 
     ]
     assert outcomes_of(connection, charge) == [serialize(UserBalance(1, 100_500))._replace(replayed=True)]
     assert balance(connection) == 100_500
+
+
+def test_two_callers_equal_keys_are_two_keys_within_one_batch_and_later(connection: Connection) -> None:
+    charges = [Submission(ChargeBalance(1, 500), "a", actor) for actor in ("open", "key:1", "key:2", "customer:1")]
+    assert [each.value().balance for each in outcomes_of(connection, *charges)] == [100_500, 101_000, 101_500, 102_000]
+    assert [each.value().balance for each in outcomes_of(connection, *charges)] == [100_500, 101_000, 101_500, 102_000]
+    assert balance(connection) == 102_000
+
+
+def test_another_callers_key_does_not_tell_that_it_was_used(connection: Connection) -> None:
+    assert_committed(connection, Submission(ChargeBalance(1, 500), "a", "key:1"))
+    (outcome,) = outcomes_of(connection, Submission(ChargeBalance(1, 700), "a", "key:2"))
+    assert outcome == serialize(UserBalance(1, 101_200))
+
+
+def test_no_key_reads_as_the_key_of_another_caller() -> None:
+    # A key has no space in it: see `api.requests.read_key`.
+    owned = [owned_key(actor, key) for actor in ("open", "cli", "key:1", "key:11") for key in ("a", "1", "key:1", "1a")]
+    assert len(set(owned)) == len(owned)
+
+
+def test_each_effect_names_the_actor_of_its_own_command(connection: Connection) -> None:
+    commands = (RegisterUser(None), ChargeBalance(1, 5), order(1), CancelOrder(1), MoveStock(1, 3))
+    assert_committed(connection, *[Submission(each, None, f"key:{number}") for number, each in enumerate(commands)])
+    with connection.snapshot(NOW) as snapshot:
+        entries = snapshot.rows("SELECT kind, actor FROM ledger_entries ORDER BY id")
+        orders = snapshot.rows("SELECT actor, cancelled_by FROM orders")
+        movements = snapshot.rows("SELECT actor FROM stock_movements ORDER BY id")
+    assert entries == [("charge", "open"), ("charge", "key:1"), ("payment", "key:2"), ("refund", "key:3")]
+    assert orders == [("key:2", "key:3")]
+    assert movements == [("open",), ("key:4",)]
+
+
+def test_the_refusal_of_a_key_leaves_no_key(connection: Connection) -> None:
+    ended = CreateKey("storefront", ("read",), NOW, "00")
+    (outcome,) = outcomes_of(connection, ended)
+    assert outcome.value() == NeverValid("endsAt", NOW)
+    with connection.snapshot(NOW) as snapshot:
+        assert read_all_keys(snapshot)[1] == {}
+
+
+def test_a_repeated_request_for_a_key_gets_the_first_key_though_its_secret_is_another(connection: Connection) -> None:
+    first, second = (Submission(CreateKey("storefront", ("read",), None, digest), "a") for digest in ("00", "11"))
+    (outcome,) = outcomes_of(connection, first)
+    assert outcomes_of(connection, second) == [outcome._replace(replayed=True)]
+    with connection.snapshot(NOW) as snapshot:
+        assert [key.digest for key in read_all_keys(snapshot)[1].values()] == ["00"]
 
 
 def test_a_key_reused_for_a_different_request_is_refused(connection: Connection) -> None:

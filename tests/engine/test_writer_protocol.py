@@ -17,6 +17,7 @@ from jangteo.core.commands import AnyCommand
 from jangteo.core.coupons import ClaimCoupon, StartCampaign
 from jangteo.core.entities import Bucket, CouponTerms, FailedEvent, Refresh, Window
 from jangteo.core.health import CheckWritable
+from jangteo.core.keys import CreateKey, RecordKeyUse, RevokeKey
 from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
 from jangteo.core.relay import AcquireLease, MarkSent, ReleaseLease, RenewLease
@@ -51,6 +52,9 @@ SUBMISSIONS = [
     Submission(PlaceOrder(1, (RequestedItem(1, 2), RequestedItem(3, 4)), 5), "other"),
     Submission(CancelOrder(7)),
     Submission(CheckWritable()),
+    Submission(CreateKey("shop", ("read", "users"), NOW, "00ff"), "key", "key:3"),
+    Submission(RevokeKey(3), None, "cli"),
+    Submission(RecordKeyUse((3, 4))),
     Submission(MarkSent((8, 9))),
     Submission(AcquireLease("me", 5.0)),
     Submission(RenewLease("me", 5.0)),

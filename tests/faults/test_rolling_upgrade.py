@@ -18,8 +18,8 @@ from tests.postgres import Server, free_port
 from tests.serving import ServerProcess, audit, serve_in_process
 
 ROOT = Path(__file__).parents[2]
-BEFORE = "18b4b3b9b66ea4690c85692272b7a2a377e41d23"
-"""The last commit of schema revision jangteo_4."""
+BEFORE = "a406402849ce68410e5a1498c92b8828e4d22d8c"
+"""A commit of schema revision jangteo_5."""
 NAME = "rolling"
 
 

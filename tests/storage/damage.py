@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
+from typing import Final, Literal, NamedTuple
 
 import psycopg
 
@@ -15,6 +16,17 @@ NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 STATISTICS = "the statistics equal the orders"
 SEQUENCES = "no sequence is behind its table"
 ALL = [*(check.invariant for check in CHECKS), STATISTICS, SEQUENCES]
+
+ORPHANS: Final = "every row belongs to something that exists"
+
+
+class Case(NamedTuple):
+    """A rule, the SQL that breaks it, and who notices: a constraint (`table.name`) or an invariant."""
+
+    rule: str
+    sql: str
+    guard: Literal["schema", "audit"]
+    name: str
 
 
 def damage(database: str, sql: str) -> None:

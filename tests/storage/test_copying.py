@@ -14,6 +14,7 @@ import pytest
 
 from jangteo import demo
 from jangteo.core.entities import FailedEvent
+from jangteo.core.keys import CreateKey
 from jangteo.core.orders import PlaceOrder, RequestedItem
 from jangteo.core.products import AddProduct
 from jangteo.core.relay import (
@@ -52,6 +53,7 @@ def filled_file(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) 
             planned = plan_refresh(snapshot, frozenset({7}))
         assert planned is not None
         commit(connection, [Submission(planned.command)], lambda: NOW)
+        commit(connection, [Submission(CreateKey("storefront", ("read",), None, "00" * 32))], lambda: NOW)
         commit(connection, [REPEATED, Submission(MarkSent(tuple(range(1, 100))))], lambda: NOW)
         relay_commands = [
             RecordFailures((FailedEvent(50, 48, 5, "HTTP 422: no such product", None),)),

@@ -6,7 +6,7 @@ Each case damages a sound shop by SQL, as a defect would, and names the guard th
 from __future__ import annotations
 
 import sqlite3
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
 import psycopg
 import pytest
@@ -14,7 +14,8 @@ from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 
 from jangteo.storage.audit import CHECKS
 from jangteo.storage.schema import metadata
-from tests.storage.damage import broken, damage
+from tests.storage.actor_damage import ACTOR_CASES
+from tests.storage.damage import ORPHANS, Case, broken, damage
 
 BALANCE: Final = "every balance is the sum of its ledger"
 LEDGER: Final = "every ledger is a chain without a gap, every balanceAfter the sum up to its entry"
@@ -24,7 +25,6 @@ ISSUED: Final = "never more coupons issued than there are, each of them counted"
 COUPON: Final = "no coupon used twice, none by another user, each by the order that it names"
 AMOUNT: Final = "every order's amount is the sum of its lines, its discount what its coupon gives"
 EVENTS: Final = "one event for every paid order and one more for every cancelled one"
-ORPHANS: Final = "every row belongs to something that exists"
 
 LAST_ENTRY: Final = "(SELECT last_entry FROM users WHERE id = 3)"
 A_PAYMENT: Final = "(SELECT MIN(id) FROM ledger_entries WHERE user_id = 3 AND kind = 'payment')"
@@ -34,16 +34,8 @@ WINDOW: Final = "INSERT INTO best_seller_windows (id, days, since, state, starte
 TOO_LARGE: Final = 2**53
 
 
-class Case(NamedTuple):
-    """A rule, the SQL that breaks it, and who notices: a constraint (`table.name`) or an invariant."""
-
-    rule: str
-    sql: str
-    guard: Literal["schema", "audit"]
-    name: str
-
-
 CASES: Final = (
+    *ACTOR_CASES,
     # Balances and the ledger.
     Case("no balance below zero", "UPDATE users SET balance = -1 WHERE id = 3", "schema", "users.balance_in_range"),
     Case(

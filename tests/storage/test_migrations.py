@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import inspect
 
+from jangteo.core.entities import Order
 from jangteo.core.orders import CancelOrder, PlaceOrder, RequestedItem
 from jangteo.core.products import MoveStock
 from jangteo.storage import outbox
 from jangteo.storage.best_sellers.query import count_best_sellers
 from jangteo.storage.errors import CannotOpen
 from jangteo.storage.event_queries import read_events_of
+from jangteo.storage.orders import read_order
+from jangteo.storage.port import Row
 from jangteo.storage.timestamps import to_micros
 from jangteo.storage.urls import open_storage
 from tests.postgres import Server
@@ -78,12 +83,20 @@ def third(empty: str) -> str:
 UNCHANGED = ("users", "products", "stock_movements", "orders", "ledger_entries")
 
 
+def with_actors(table: str, before: dict[str, list[Row]]) -> list[Row]:
+    """The rows of a table as they are with the actors of a time that knew none."""
+    new = {"orders": ("open", None), "ledger_entries": ("open",), "stock_movements": ("open",)}.get(table, ())
+    return [(*row, *new) for row in before[table]]
+
+
 def test_a_shop_of_the_first_version_keeps_every_row(old: str) -> None:
     before = tables_of(old)
     with closing(migrate(old)) as shop:
         after = tables_of(old)
         assert all(before[table] for table in UNCHANGED), "an empty table proves nothing"
-        assert {table: after[table] for table in UNCHANGED} == {table: before[table] for table in UNCHANGED}
+        assert {table: after[table] for table in UNCHANGED} == {
+            table: with_actors(table, before) for table in UNCHANGED
+        }
         assert after["order_items"] == before["order_lines"]
         assert after["outbox"] == before["outbox"]
         assert [row[:4] for row in before["bundles"]] == shop.rows(
@@ -107,7 +120,8 @@ def test_a_shop_of_revision_3_keeps_every_row(third: str) -> None:
         after = tables_of(third)
         assert after.pop("best_seller_windows") == revision_3.WINDOWS
         del before["top_windows"]
-        assert after == {revision_3.NEW_NAMES.get(table, table): rows for table, rows in before.items()}
+        assert after.pop("api_keys") == after.pop("catalog_changes") == []
+        assert after == {revision_3.NEW_NAMES.get(table, table): with_actors(table, before) for table in before}
         assert shop.wrong(revision_3.NOW) == []
 
 
@@ -181,6 +195,34 @@ def test_a_shop_without_orders_has_an_active_window(tmp_path: Path) -> None:
         assert shop.states() == [(1, 3, "active")]
         assert shop.view_answers(OPENED, 3)
         assert shop.best(OPENED) == []
+
+
+def test_what_was_done_before_there_were_actors_was_done_by_anyone(old: str) -> None:
+    with closing(migrate(old)) as shop:
+        placed, cancelled = (shop.look(read_order, number) for number in (3, 1))
+        assert isinstance(placed, Order)
+        assert (placed.actor, placed.cancelled_by) == ("open", None)
+        assert isinstance(cancelled, Order)
+        assert (cancelled.actor, cancelled.cancelled_by) == ("open", "open")
+
+
+def test_a_shop_is_migrated_beside_a_long_query_that_then_ends(third: str) -> None:
+    if not third.startswith("postgresql"):
+        pytest.skip("SQLite's readers don't block a migration")
+    with psycopg.connect(third) as raw, ThreadPoolExecutor(1) as pool:
+        raw.execute("SELECT COUNT(*) FROM orders")
+        migrating = pool.submit(lambda: migrate(third).close())
+        waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'ALTER TABLE%'"
+        with psycopg.connect(third, autocommit=True) as watching:
+            seen, free = 0, 0
+            while seen < 2:
+                # It waits for the query, gives way to all others, and waits again.
+                found = watching.execute(waiting).fetchone() == (1,)
+                seen, free = seen + (found and free >= seen), free + (not found and seen > free)
+        raw.rollback()
+        migrating.result(60)
+    with closing(Shop(third)) as shop:
+        assert shop.wrong(revision_3.NOW) == []
 
 
 def test_migrating_again_changes_nothing(old: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from sqlalchemy.schema import CreateTable
 
 from jangteo.storage.schema import metadata
 from tests.postgres import EMPTY_SHOP, Server
+
+_OUTER_COMMA = re.compile(r",(?![^(]*\))")
 
 
 def test_the_migrations_build_the_declared_schema_on_sqlite(empty_database: Path) -> None:
@@ -68,5 +71,8 @@ def _declared_indexes() -> dict[str, set[tuple[str | None, bool]]]:
 
 
 def _parts(sql: str) -> list[str]:
-    # A table that was rebuilt has its name in quotes.
-    return [" ".join(line.replace('"', "").split()).rstrip(",") for line in sql.splitlines() if line.strip()]
+    """The columns and constraints of a table, and what comes before and after them."""
+    # A table that was rebuilt has its name in quotes. A column that was added stands on the line of the one before it.
+    before, rest = " ".join(sql.replace('"', "").split()).split("(", 1)
+    inner, after = rest.rsplit(")", 1)
+    return [before.strip(), *(each.strip() for each in _OUTER_COMMA.split(inner)), after.strip()]

@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from jangteo.api import problems
+from jangteo.api.access.door import Door, as_own
 from jangteo.api.bulk import Bulk, BulkRequest
 from jangteo.api.drain import Drain
 from jangteo.api.errors import problem_for
 from jangteo.api.http.messages import Request, Response
+from jangteo.api.keys import NewKeyRequest
 from jangteo.api.requests import (
+    Rejected,
     read_body,
     read_headers,
     read_ids,
@@ -24,6 +27,7 @@ from jangteo.api.router import Router, allowed_methods
 from jangteo.core.book import Command
 from jangteo.core.health import CheckWritable
 from jangteo.engine.best_sellers import BestSellers, BestSellersRequest
+from jangteo.engine.caller import OPEN, Caller
 from jangteo.engine.commands import Commands
 from jangteo.engine.reads import Reads
 from jangteo.storage.port import Query
@@ -45,15 +49,18 @@ class Api:
         reads: Reads,
         best_sellers: BestSellers,
         *,
+        door: Door | None,
         drain: Drain,
         body_max_bytes: int,
     ) -> None:
+        """Without a door anyone may make every call."""
+        self._door = door
         self._router = Router(routes)
         self._pages = pages
         self._commands = commands
         self._reads = reads
         self._best_sellers = best_sellers
-        self._bulk = Bulk(routes, commands, body_max_bytes=body_max_bytes)
+        self._bulk = Bulk(routes, commands, door=door, body_max_bytes=body_max_bytes)
         self._drain = drain
         self._last_encoded: tuple[object, bytes, Response] | None = None
 
@@ -62,7 +69,8 @@ class Api:
         try:
             return await self._answer(request)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it is, it is answered
-            return problem_response(problem_for(error, method=request.method, path=request.path))
+            headers = error.headers if isinstance(error, Rejected) else ()
+            return problem_response(problem_for(error, method=request.method, path=request.path), *headers)
 
     async def _answer(self, request: Request) -> Response:
         match = self._router.find(request.path)
@@ -71,30 +79,29 @@ class Api:
         route = match.by_method.get(_ROUTED_AS.get(request.method, request.method))
         if route is None:
             return _method_not_allowed(match.by_method)
-        arguments: list[Any] = read_ids(route.ids, match.ids) if match.ids else []
-        if route.query is not None:
-            arguments.extend(read_query(route.query, request.query))
-        elif request.query:
-            refuse_query(request.query)
-        key = None
-        if route.body is not None:
-            key = read_headers(request)
-            arguments.append(read_body(route, request.body))
-        asked: Any = route.endpoint(*arguments)
-        if isinstance(asked, Query):
-            return self._encode_once(route, request.query, await self._reads.run(asked))
-        if isinstance(asked, BestSellersRequest):
-            return self._encode_once(route, request.query, await self._best_sellers.read(asked))
-        if isinstance(asked, Command | BulkRequest):
-            return await self._execute(route, asked, key)
-        return result_response(route, asked)
+        caller = OPEN if self._door is None else await self._door.admit(request, route)
+        arguments, key = _read(route, match.ids, request)
+        own = as_own(caller, route, arguments)
+        return await self._do(route, route.endpoint(*arguments, **own), request.query, key, caller)
 
-    async def _execute(self, route: Route, command: Command | BulkRequest, key: str | None) -> Response:
-        if isinstance(command, BulkRequest):
-            return await self._bulk.respond(command, key)
+    async def _do(self, route: Route, requested: Any, query: bytes, key: str | None, caller: Caller) -> Response:
+        if isinstance(requested, Query):
+            return self._encode_once(route, query, await self._reads.run(requested))
+        if isinstance(requested, Command):
+            return await self._execute(route, requested, key if route.takes_key else None, caller)
+        if isinstance(requested, BestSellersRequest):
+            return self._encode_once(route, query, await self._best_sellers.read(requested))
+        if isinstance(requested, BulkRequest):
+            return await self._bulk.respond(requested, key, caller)
+        if isinstance(requested, NewKeyRequest):
+            outcome = await self._commands.submit(requested.command, key, caller)
+            return outcome_response(route, requested.complete(outcome))
+        return result_response(route, requested)
+
+    async def _execute(self, route: Route, command: Command, key: str | None, caller: Caller) -> Response:
         if self._drain.has_begun and isinstance(command, CheckWritable):
             return failure(problems.DRAINING)
-        outcome = self._commands.submit(command, key if route.takes_key else None)
+        outcome = self._commands.submit(command, key, caller)
         if route.timeout_s is None:
             return outcome_response(route, await outcome)
         async with asyncio.timeout(route.timeout_s):
@@ -114,6 +121,20 @@ class Api:
             return _method_not_allowed({"GET"})
         refuse_query(request.query)
         return page(request)
+
+
+def _read(route: Route, ids: Sequence[str], request: Request) -> tuple[list[Any], str | None]:
+    """Read the arguments of a call's endpoint, and the request's idempotency key. Raises Malformed."""
+    arguments: list[Any] = read_ids(route.ids, ids) if ids else []
+    if route.query is not None:
+        arguments.extend(read_query(route.query, request.query))
+    elif request.query:
+        refuse_query(request.query)
+    if route.body is None:
+        return arguments, None
+    key = read_headers(request)
+    arguments.append(read_body(route, request.body))
+    return arguments, key
 
 
 def _method_not_allowed(methods: Iterable[str]) -> Response:

@@ -16,6 +16,17 @@ After = Annotated[
 ]
 
 
+OwnId = Annotated[int, Meta(ge=1, le=LARGEST, description="A customer may leave out their own.")] | UnsetType
+"""The user whom a call is about; `api.access.door.as_own` sets what a customer leaves out, and misses it of others."""
+
+
+def given(user_id: int | UnsetType) -> int:
+    """Return the id that the door has seen to."""
+    if user_id is UNSET:
+        raise TypeError("the door lets no call in without its user")
+    return user_id
+
+
 class Body(Struct, rename="camel", forbid_unknown_fields=True):
     """A request body: a JSON object with the documented fields only."""
 

@@ -8,9 +8,11 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from jangteo.api import problems
+from jangteo.api.access.door import Door, as_own
 from jangteo.api.bodies import Body
 from jangteo.api.errors import problem_for
 from jangteo.api.http.messages import Response
+from jangteo.api.keys import NewKey
 from jangteo.api.rejected_values import shown, shown_bare
 from jangteo.api.requests import (
     Malformed,
@@ -25,6 +27,7 @@ from jangteo.api.responses import json_response
 from jangteo.api.route import Route
 from jangteo.api.router import Router, allowed_methods
 from jangteo.engine.batch import Submission
+from jangteo.engine.caller import Caller
 from jangteo.engine.commands import Commands
 from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.engine.worker_pool import Overloaded
@@ -79,8 +82,9 @@ class _Command(NamedTuple):
 class Bulk:
     """Executes bulk requests."""
 
-    def __init__(self, routes: Sequence[Route], commands: Commands, *, body_max_bytes: int) -> None:
+    def __init__(self, routes: Sequence[Route], commands: Commands, *, door: Door | None, body_max_bytes: int) -> None:
         """`body_max_bytes` is the largest body of a call that comes alone."""
+        self._door = door
         self._router = Router(routes)
         self._without_ids = {
             f"{route.method} {route.path}": route for route in routes if _is_command(route) and not route.ids
@@ -88,12 +92,12 @@ class Bulk:
         self._commands = commands
         self._body_max_bytes = body_max_bytes
 
-    async def respond(self, request: BulkRequest, key: str | None) -> Response:
+    async def respond(self, request: BulkRequest, key: str | None, caller: Caller) -> Response:
         """Execute the calls in order and answer each. Raises Malformed if the request itself has a key."""
         if key is not None:
             detail = "A bulk request takes no Idempotency-Key: give each of its calls a `key` of its own"
             raise Malformed("Idempotency-Key", detail)
-        parsed = [self._parse(call) for call in request.calls]
+        parsed = [self._parse(call, caller) for call in request.calls]
         # All in one iteration of the event loop: they leave in one frame and share batches.
         accepted = self._commands.submit_all([each.submission for each in parsed if isinstance(each, _Command)])
         await _settle(accepted)
@@ -101,14 +105,14 @@ class Bulk:
         answers = [_answer(each.route, next(outcomes, None)) if isinstance(each, _Command) else each for each in parsed]
         return json_response(200, b"[%b]" % b",".join(answers))
 
-    def _parse(self, call: BulkCall) -> _Command | bytes:
+    def _parse(self, call: BulkCall, caller: Caller) -> _Command | bytes:
         """Return the call's command, or the answer to one that has none."""
         try:
-            return self._command_of(call)
+            return self._command_of(call, caller)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this call's, and the others go on
             return _problem(problem_for(error, method="POST", path="/bulk", call=shown_bare(call.call)))
 
-    def _command_of(self, call: BulkCall) -> _Command:
+    def _command_of(self, call: BulkCall, caller: Caller) -> _Command:
         raw = b"" if call.body is UNSET else bytes(call.body)
         if len(raw) > self._body_max_bytes:
             detail = f"The body is larger than {self._body_max_bytes:,} bytes"
@@ -117,10 +121,13 @@ class Bulk:
         arguments: list[Any] = []
         if route is None:
             route, arguments = self._find(call.call)
+        if self._door is not None:
+            self._door.check(caller, route.access)
         key = None if call.key is None else read_key(call.key)
         arguments.append(read_body(route, raw))
-        command: Any = route.endpoint(*arguments)
-        return _Command(route, Submission(command, key if route.takes_key else None))
+        own = as_own(caller, route, arguments)
+        command: Any = route.endpoint(*arguments, **own)
+        return _Command(route, Submission(command, key if route.takes_key else None, caller.actor))
 
     def _find(self, call: str) -> tuple[Route, list[Any]]:
         """Find the route of a call, and read the ids in its path. Raises Malformed."""
@@ -137,7 +144,7 @@ class Bulk:
         if route is None:
             raise unknown_method(allowed_methods(match.by_method))
         if not _is_command(route):
-            raise Malformed("call", "A bulk request can't be within another one")
+            raise Malformed("call", f"A bulk request can't contain {shown(call)}; send it on its own")
         ids: list[Any] = read_ids(route.ids, match.ids)
         if query:
             refuse_query(query.encode())
@@ -145,7 +152,7 @@ class Bulk:
 
 
 def _is_command(route: Route) -> bool:
-    return route.body not in (None, BulkCalls)
+    return route.body not in (None, BulkCalls, NewKey)
 
 
 async def _settle(futures: Sequence[asyncio.Future[SerializedOutcome]]) -> None:

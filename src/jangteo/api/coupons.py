@@ -2,12 +2,14 @@
 
 from datetime import UTC, datetime
 
-from jangteo.api.bodies import Body
+from msgspec import UNSET
+
+from jangteo.api.bodies import Body, OwnId, given
 from jangteo.core.coupons import CampaignStanding, ClaimCoupon, HeldCoupon, StartCampaign
-from jangteo.core.entities import CouponTerms
+from jangteo.core.entities import CatalogChange, CouponTerms
 from jangteo.core.limits import Days, Id, Money, Name, Percent, PositiveCount, PositiveMoney, Timestamp
 from jangteo.core.refusals import CampaignNotFound, UserNotFound
-from jangteo.storage import coupons
+from jangteo.storage import catalog_changes, coupons
 from jangteo.storage.port import Page, Query
 
 
@@ -37,7 +39,7 @@ class NewCampaign(Body):
 class Claim(Body):
     """The user, and the campaign. Without a campaign: the first open one that has coupons left."""
 
-    user_id: Id
+    user_id: OwnId = UNSET
     campaign_id: Id | None = None
 
 
@@ -55,7 +57,7 @@ def start_campaign(body: NewCampaign) -> StartCampaign:
 
 def claim_coupon(body: Claim) -> ClaimCoupon:
     """Claim a coupon, first come, first served."""
-    return ClaimCoupon(body.user_id, body.campaign_id)
+    return ClaimCoupon(given(body.user_id), body.campaign_id)
 
 
 def read_campaign(campaign_id: int) -> Query[CampaignStanding | CampaignNotFound]:
@@ -66,6 +68,13 @@ def read_campaign(campaign_id: int) -> Query[CampaignStanding | CampaignNotFound
 def list_campaigns(limit: int, after: int | None) -> Query[Page[CampaignStanding]]:
     """List the campaigns in order of their ids."""
     return Query(coupons.read_campaigns, (limit, after))
+
+
+def list_changes_of_campaign(
+    campaign_id: int, limit: int, after: int | None
+) -> Query[Page[CatalogChange] | CampaignNotFound]:
+    """List what was set of a campaign and by whom, newest first."""
+    return Query(catalog_changes.read_changes_of_campaign, (campaign_id, limit, after), cost="page")
 
 
 def list_coupons_of(user_id: int, limit: int, after: int | None) -> Query[Page[HeldCoupon] | UserNotFound]:

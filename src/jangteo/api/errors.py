@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 
 from jangteo.api import problems
-from jangteo.api.requests import Malformed, Rejected
+from jangteo.api.requests import Rejected
 from jangteo.engine.worker_pool import Overloaded, Stopped
 from jangteo.storage.errors import Unavailable
 
@@ -16,10 +16,8 @@ log = structlog.get_logger()
 def problem_for(error: BaseException, **request: str) -> dict[str, Any]:
     """Make the problem of an exception; `request` is what the log says of a request that failed by a defect."""
     match error:
-        case Malformed():
-            return problems.problem(error.kind, error.detail, field=error.field)
         case Rejected():
-            return problems.problem(error.kind, error.detail)
+            return problems.problem(error.kind, error.detail, **error.facts)
         case Overloaded() | Stopped():
             return problems.problem(problems.OVERLOADED)
         case asyncio.CancelledError():

@@ -27,7 +27,9 @@ _ORDER: Final[Order] = RESULTS[Order]
 _CANCELLED_AT: Final = _ORDER.created_at + timedelta(hours=2)
 EXAMPLES: Final = (
     order_paid(_ORDER, _ORDER.created_at),
-    order_cancelled(replace(_ORDER, status="cancelled", cancelled_at=_CANCELLED_AT), _CANCELLED_AT),
+    order_cancelled(
+        replace(_ORDER, status="cancelled", cancelled_at=_CANCELLED_AT, cancelled_by="key:2"), _CANCELLED_AT
+    ),
 )
 """One event of each type."""
 
@@ -57,6 +59,8 @@ _DESCRIPTIONS: Final = {
         "couponId": "The coupon that was used; null without one.",
         "createdAt": "When the order was placed and paid. RFC 3339, UTC.",
         "cancelledAt": "When it was cancelled and its money returned. RFC 3339, UTC.",
+        "actor": "Who placed the order: `key:3` is an API key, `customer:7` a user. Older events don't say.",
+        "cancelledBy": "Who cancelled it, as `actor`. Older events don't say.",
     },
     "OrderItem": {
         "productId": "The product.",
@@ -117,14 +121,16 @@ def _describe(properties: dict[str, Any], field: str, description: str) -> None:
 
 
 def _narrow_order(schema: dict[str, Any], order: Order) -> None:
-    """Allow only the example's status, and `cancelledAt` only for cancelled orders."""
+    """Allow only the example's status, and `cancelledAt` and `cancelledBy` only for cancelled orders."""
     properties = schema["properties"]
     del schema["description"]
     properties["items"]["minItems"] = 1
     properties["status"] = {"description": properties["status"]["description"], "const": order.status}
-    cancelled_at = properties.pop("cancelledAt")
+    for name in ("cancelledAt", "cancelledBy"):
+        optional = properties.pop(name)
+        if order.cancelled_at is not None:
+            properties[name] = {"description": optional["description"], **optional["anyOf"][0]}
     if order.cancelled_at is not None:
-        properties["cancelledAt"] = {"description": cancelled_at["description"], **cancelled_at["anyOf"][0]}
         schema["required"].append("cancelledAt")
 
 

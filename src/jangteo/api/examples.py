@@ -9,10 +9,12 @@ from msgspec import Struct
 from jangteo.api import bulk, coupons, orders, products, wallets
 from jangteo.api.bodies import NoBody
 from jangteo.api.health import Live
+from jangteo.api.keys import CreatedKey, NewKey
 from jangteo.core import refusals
 from jangteo.core.coupons import CampaignStanding, HeldCoupon
-from jangteo.core.entities import BestSeller, LedgerEntry, Order, OrderItem, Product
+from jangteo.core.entities import BestSeller, CatalogChange, LedgerEntry, Order, OrderItem, Product, StockMovement
 from jangteo.core.health import Ready
+from jangteo.core.keys import PRESETS, KeyStanding
 from jangteo.core.orders import RequestedItem
 from jangteo.core.wallets import CurrentBalance, UserBalance
 
@@ -20,6 +22,18 @@ _MONDAY: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 _MONTH_LATER: Final = datetime(2026, 12, 23, 9, 0, tzinfo=UTC)
 
 _ORDER: Final = orders.NewOrder(user_id=1, items=(RequestedItem(product_id=1, quantity=1),), coupon_id=1)
+
+_KEY: Final[dict[str, Any]] = {
+    "key_id": 1,
+    "name": "storefront 1",
+    "scopes": PRESETS["storefront"],
+    "created_at": _MONDAY,
+    "created_by": "cli",
+    "ends_at": _MONTH_LATER,
+    "revoked_at": None,
+    "revoked_by": None,
+    "last_used_at": None,
+}
 
 BODIES: Final[dict[type, Struct]] = {
     type(example): example
@@ -34,6 +48,7 @@ BODIES: Final[dict[type, Struct]] = {
         coupons.NewCampaign(name="Opening week", quantity=50, discount=1_000, min_amount=5_000, coupon_valid_days=30),
         coupons.Claim(user_id=1, campaign_id=1),
         _ORDER,
+        NewKey(name="storefront 1", scopes=PRESETS["storefront"]),
     )
 }
 
@@ -45,7 +60,7 @@ RESULTS: Final[dict[Any, Any]] = {
         Ready(),
         UserBalance(user_id=1, balance=50_000),
         CurrentBalance(balance=50_000),
-        LedgerEntry(1, 1, None, "charge", 50_000, 50_000, None, _MONDAY),
+        LedgerEntry(1, 1, None, "charge", 50_000, 50_000, None, _MONDAY, "key:1"),
         Product(id=1, name="Hallabong, 3 kg", price=24_000, stock=50),
         BestSeller(id=1, name="Hallabong, 3 kg", price=24_000, stock=50, sold=312),
         CampaignStanding(
@@ -86,7 +101,12 @@ RESULTS: Final[dict[Any, Any]] = {
             total=23_000,
             coupon_id=1,
             created_at=_MONDAY,
+            actor="key:1",
         ),
+        StockMovement(1, 30, _MONDAY, "key:1", 1),
+        CatalogChange("product", 1, "changed", {"price": 22_000}, _MONDAY, "key:1", 2),
+        KeyStanding(**_KEY),
+        CreatedKey(**_KEY, key="jt_1_" + "A" * 43),
     )
 }
 
@@ -97,6 +117,8 @@ REFUSALS: Final[dict[type, refusals.Refusal]] = {
         refusals.ProductNotFound(product_id=999),
         refusals.CampaignNotFound(campaign_id=999),
         refusals.OrderNotFound(order_id=999),
+        refusals.KeyNotFound(key_id=999),
+        refusals.NeverValid(field="endsAt", ends_at=_MONDAY),
         refusals.InvalidAmount(balance=50_000),
         refusals.InsufficientBalance(balance=500, required=23_000),
         refusals.OutOfStock(product_id=1, available=0, requested=1),

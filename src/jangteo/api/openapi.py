@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, get_args, get_origin
 import msgspec
 
 from jangteo.api import examples, health, problems
+from jangteo.api.access.rules import Access
 from jangteo.api.problems import Kind, Problem
 from jangteo.api.route import Route
 from jangteo.core import refusals
@@ -19,6 +20,8 @@ A commerce core: prepaid balances, exact stock, first-come coupons, orders paid 
 Amounts are integers in the currency's minor unit; timestamps are RFC 3339 in UTC. Every POST but `/bulk` takes an
 `Idempotency-Key`: a request that is repeated with its key is executed once, and answered again with the first answer
 and `Idempotency-Replayed: true`. A refused request has changed nothing.
+
+Unless the shop is open to all, a request needs `Authorization: Bearer` with an API key or a customer's token.
 """
 _KEY_PARAMETER: Final = {
     "name": "Idempotency-Key",
@@ -36,6 +39,21 @@ _LINK_HEADER: Final = {
     "schema": {"type": "string"},
 }
 
+_SECURITY_SCHEMES: Final = {
+    "apiKey": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "jt_<id>_<secret>",
+        "description": "An API key of a server or an operator; each call names the scope that it needs. "
+        "A shop that was started with `--access open` asks nobody for one.",
+    },
+    "customerToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A customer's token: for the calls that are about this customer.",
+    },
+}
 _AS_OF_HEADER: Final = {
     "description": "The time as of which the answer is exact.",
     "schema": {"type": "string", "format": "date-time"},
@@ -59,7 +77,7 @@ def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": _SECURITY_SCHEMES},
     }
 
 
@@ -83,6 +101,8 @@ def _operation(route: Route, refs: dict[Any, Any]) -> dict[str, Any]:
         "summary": summary.rstrip("."),
         "tags": [route.endpoint.__module__.rpartition(".")[2].replace("_", " ")],
         "parameters": _parameters(route, refs),
+        "description": f"Who may make it: {who_may(route.access)}.",
+        "security": _security(route.access),
         "responses": _responses(route, refs),
     }
     if route.body is not None:
@@ -92,6 +112,32 @@ def _operation(route: Route, refs: dict[Any, Any]) -> dict[str, Any]:
             "content": {"application/json": {"schema": refs[route.body], "example": example}},
         }
     return operation
+
+
+def who_may(access: Access) -> str:
+    """Return in words who may make a call of a shop that is not open to all."""
+    if access.public == "always":
+        return "anyone"
+    customers = {
+        "none": "",
+        "own": "; the customer whom it is about",
+        "own-order": "; the customer who placed the order",
+        "all": "; customers",
+    }[access.customers]
+    scope = (
+        f"keys with the scope `{access.scope}`" if access.scope else "any key, as far as it may make the calls within"
+    )
+    return f"{'anyone, or where public reads are closed: ' if access.public == 'reads' else ''}{scope}{customers}"
+
+
+def _security(access: Access) -> list[dict[str, list[str]]]:
+    """Return the alternatives of which a request needs one; the roles of a key are its scopes."""
+    if access.public == "always":
+        return []
+    alternatives: list[dict[str, list[str]]] = [{"apiKey": [access.scope] if access.scope else []}]
+    if access.customers != "none":
+        alternatives.append({"customerToken": []})
+    return [{}, *alternatives] if access.public == "reads" else alternatives
 
 
 def _parameters(route: Route, refs: dict[Any, Any]) -> list[dict[str, Any]]:
@@ -142,6 +188,10 @@ def _problems(route: Route) -> dict[int, dict[Kind, type | None]]:
     if route.ids:
         # An id with a `/` or an escape in it makes another path.
         any_call.append(problems.NOT_FOUND)
+    if route.access.public != "always":
+        any_call += [problems.UNAUTHENTICATED, problems.FORBIDDEN]
+    if route.access.customers == "own":
+        any_call.append(problems.NOT_YOURS)
     if route.body is not None:
         any_call += [problems.CROSS_SITE, problems.BODY_TOO_LARGE, problems.UNSUPPORTED_TYPE]
     for kind in any_call:
@@ -164,6 +214,10 @@ def _problem_response(status: int, kinds: dict[Kind, type | None], refs: dict[An
             }
         },
     }
+    if status == problems.UNAUTHENTICATED.status:
+        response["headers"] = {
+            "WWW-Authenticate": {"schema": {"type": "string"}, "description": "RFC 6750: what a request needs."}
+        }
     if status == problems.OVERLOADED.status:
         response["headers"] = {
             "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait before a retry."}

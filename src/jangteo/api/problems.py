@@ -40,6 +40,7 @@ REFUSALS: Final[dict[type, Kind]] = dict(
         _refusal(refusals.ProductNotFound, "product-not-found", 404, "Product not found"),
         _refusal(refusals.CampaignNotFound, "campaign-not-found", 404, "Campaign not found"),
         _refusal(refusals.OrderNotFound, "order-not-found", 404, "Order not found"),
+        _refusal(refusals.KeyNotFound, "key-not-found", 404, "Key not found"),
         _refusal(refusals.InvalidAmount, "invalid-amount", 400, "Invalid amount"),
         _refusal(refusals.InsufficientBalance, "insufficient-balance", 400, "Insufficient balance"),
         _refusal(refusals.OutOfStock, "out-of-stock", 400, "Out of stock"),
@@ -51,7 +52,7 @@ REFUSALS: Final[dict[type, Kind]] = dict(
         _refusal(refusals.LimitExceeded, "limit-exceeded", 409, "Limit exceeded"),
         _refusal(refusals.KeyReused, "idempotency-key-reused", 422, "Idempotency key reused"),
     )
-) | {refusals.NeverOpen: INVALID_REQUEST}
+) | {refusals.NeverOpen: INVALID_REQUEST, refusals.NeverValid: INVALID_REQUEST}
 
 NOT_FOUND: Final = Kind("not-found", 404, "Not found", "Nothing has this path.")
 METHOD_NOT_ALLOWED: Final = Kind(
@@ -66,6 +67,16 @@ CROSS_SITE: Final = Kind(
     "Cross-site",
     "A browser sent this for a page of another site. Only pages of this server and programs may change something.",
 )
+UNAUTHENTICATED: Final = Kind(
+    "unauthenticated",
+    401,
+    "Unauthenticated",
+    "This call needs `Authorization: Bearer` with a valid API key or customer token.",
+)
+FORBIDDEN: Final = Kind(
+    "forbidden", 403, "Forbidden", "The caller may not make this call; `scope` names the scope that it needs."
+)
+NOT_YOURS: Final = Kind("not-yours", 403, "Not yours", "A customer may name no other user than themselves.")
 TARGET_TOO_LONG: Final = Kind(
     "uri-too-long", 414, "URI too long", "The path and query of the request are longer than this server accepts."
 )
@@ -119,6 +130,9 @@ DRAINING: Final = Kind(
 
 ANY_CALL: Final = (
     INVALID_REQUEST,
+    UNAUTHENTICATED,
+    FORBIDDEN,
+    NOT_YOURS,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     REQUEST_TIMEOUT,

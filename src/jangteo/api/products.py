@@ -3,11 +3,11 @@
 from msgspec import UNSET, UnsetType
 
 from jangteo.api.bodies import Body
-from jangteo.core.entities import Product
+from jangteo.core.entities import CatalogChange, Product, StockMovement
 from jangteo.core.limits import Change, Count, Money, Name
 from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
 from jangteo.core.refusals import ProductNotFound
-from jangteo.storage import products
+from jangteo.storage import catalog_changes, products
 from jangteo.storage.port import Page, Query
 
 
@@ -59,6 +59,16 @@ def move_stock(product_id: int, body: StockChange) -> MoveStock:
 def read_product(product_id: int) -> Query[Product | ProductNotFound]:
     """Read a product with its current stock."""
     return Query(products.read_product, (product_id,))
+
+
+def list_movements(product_id: int, limit: int, after: int | None) -> Query[Page[StockMovement] | ProductNotFound]:
+    """List what was added to a product's stock by hand, or removed, and by whom, newest first."""
+    return Query(catalog_changes.read_movements_of, (product_id, limit, after), cost="page")
+
+
+def list_changes(product_id: int, limit: int, after: int | None) -> Query[Page[CatalogChange] | ProductNotFound]:
+    """List what was set of a product and by whom, newest first."""
+    return Query(catalog_changes.read_changes_of_product, (product_id, limit, after), cost="page")
 
 
 def list_products(limit: int | None, after: int | None) -> Query[Page[Product]]:

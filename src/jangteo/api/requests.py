@@ -1,7 +1,7 @@
 """Parsing: from the parts of a request to the arguments of its endpoint. Malformed parts are refused by name."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from jangteo.api import duplicate_keys, problems
-from jangteo.api.http.messages import Request
+from jangteo.api.http.messages import Header, Request
 from jangteo.api.problems import Kind
 from jangteo.api.rejected_values import shown, shown_at, shown_bare, shown_from
 from jangteo.api.route import Route
@@ -27,17 +27,22 @@ _ID_DIGITS: Final = len(str(LARGEST))
 class Rejected(Exception):
     """A request is not executed, because of what it asks for."""
 
-    def __init__(self, kind: Kind, detail: str) -> None:
+    def __init__(
+        self, kind: Kind, detail: str, *, facts: Mapping[str, object] | None = None, headers: Sequence[Header] = ()
+    ) -> None:
         super().__init__(detail)
         self.kind = kind
         self.detail = detail
+        self.facts = facts or {}
+        self.headers = headers
+        """What the response has besides."""
 
 
 class Malformed(Rejected):
     """A part of the request is not as documented; `field` names it."""
 
     def __init__(self, field: str, detail: str, kind: Kind = problems.INVALID_REQUEST) -> None:
-        super().__init__(kind, detail)
+        super().__init__(kind, detail, facts={"field": field})
         self.field = field
 
 

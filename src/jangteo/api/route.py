@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from jangteo.api.access.rules import Access
 from jangteo.core.book import Command
 from jangteo.core.refusals import Refusal
 from jangteo.engine.best_sellers import BestSellersRequest
@@ -23,7 +24,7 @@ class Route:
     """One HTTP call.
 
     The endpoint takes the ids of the path, then the fields of the query string, then the body. It returns a command,
-    a query, a request for the best sellers, a bulk request, or the result itself.
+    a query, a request for the best sellers, a bulk request, a request for a new key, or the result itself.
     """
 
     method: Literal["GET", "POST", "PATCH"]
@@ -32,6 +33,8 @@ class Route:
     status: int
     result: Any
     """The type of a success body, for its schema."""
+    access: Access
+    """Who may make the call."""
     refusals: tuple[type[Refusal], ...] = ()
     body: Any = None
     """The type of the body: a Struct, or a list of them; None for a read."""
@@ -67,33 +70,39 @@ class Route:
 def get(
     path: str,
     endpoint: Endpoint,
+    access: Access,
     result: Any,
     *refusals: type[Refusal],
     query: type[Struct] | None = None,
     timeout_s: float | None = None,
 ) -> Route:
     """Make the route of a read."""
-    return Route("GET", path, endpoint, 200, result, refusals, query=query, timeout_s=timeout_s)
+    return Route("GET", path, endpoint, 200, result, access, refusals, query=query, timeout_s=timeout_s)
 
 
 def post(
     path: str,
     endpoint: Endpoint,
+    access: Access,
     body: type[Struct],
-    status: int,
     result: Any,
     *refusals: type[Refusal],
+    status: int = 201,
     malformed: Mapping[str, type[Refusal]] | None = None,
 ) -> Route:
     """Make the route of a command that is executed once for each Idempotency-Key."""
-    return Route("POST", path, endpoint, status, result, refusals, body, malformed=malformed or {}, takes_key=True)
+    return Route(
+        "POST", path, endpoint, status, result, access, refusals, body, malformed=malformed or {}, takes_key=True
+    )
 
 
-def many(path: str, endpoint: Endpoint, body: Any, result: Any, *, body_max_bytes: int) -> Route:
+def many(path: str, endpoint: Endpoint, access: Access, body: Any, result: Any, *, body_max_bytes: int) -> Route:
     """Make the route of a request that executes other calls, which have keys of their own."""
-    return Route("POST", path, endpoint, 200, result, body=body, body_max_bytes=body_max_bytes)
+    return Route("POST", path, endpoint, 200, result, access, body=body, body_max_bytes=body_max_bytes)
 
 
-def patch(path: str, endpoint: Endpoint, body: type[Struct], result: Any, *refusals: type[Refusal]) -> Route:
+def patch(
+    path: str, endpoint: Endpoint, access: Access, body: type[Struct], result: Any, *refusals: type[Refusal]
+) -> Route:
     """Make the route of a command that is idempotent without a key."""
-    return Route("PATCH", path, endpoint, 200, result, refusals, body)
+    return Route("PATCH", path, endpoint, 200, result, access, refusals, body)

@@ -15,7 +15,8 @@ from jangteo.cli.event_status import EventStatus, delivery_status, status_lines,
 from jangteo.cli.opening import open_shop
 from jangteo.cli.options import Database, Json
 from jangteo.cli.output import say, say_json
-from jangteo.cli.replay import follow, submit
+from jangteo.cli.replay import follow
+from jangteo.cli.submitting import submit
 from jangteo.core.relay import ResumePlatform, RetryEvents, StartReplay
 from jangteo.foreign_text import escape_json
 from jangteo.settings import Settings

@@ -13,6 +13,7 @@ from jangteo.cli.audit import audit
 from jangteo.cli.copy import copy
 from jangteo.cli.doctor import doctor
 from jangteo.cli.events import events
+from jangteo.cli.keys import keys
 from jangteo.cli.migrate import migrate
 from jangteo.cli.output import hide_secrets_in, hide_secrets_of, say
 from jangteo.cli.relay import relay
@@ -42,6 +43,7 @@ app.command()(audit)
 app.command()(doctor)
 app.command()(copy)
 app.add_typer(events, name="events")
+app.add_typer(keys, name="keys")
 app.add_typer(top, name="top")
 
 

@@ -1,4 +1,4 @@
-"""Committing an operator's commands, and following a replay until it is finished or Ctrl-C ends it."""
+"""Following a replay until it is finished or Ctrl-C ends it."""
 
 from collections.abc import Iterator
 from time import sleep
@@ -7,21 +7,12 @@ from typing import Final
 from jangteo.app import system_clock
 from jangteo.cli.output import say
 from jangteo.cli.progress import show_progress
-from jangteo.core.book import Command
+from jangteo.cli.submitting import submit
 from jangteo.core.relay import RecordReplayProgress
-from jangteo.engine.batch import Failed, Submission, commit
-from jangteo.storage.errors import Unavailable
 from jangteo.storage.port import Connection
 from jangteo.storage.replay import Replay, read_replay, read_replayed
 
 _POLL_INTERVAL_S: Final = 0.2
-
-
-def submit(connection: Connection, command: Command) -> None:
-    """Commit an operator's command. Raises Unavailable."""
-    (outcome,) = commit(connection, [Submission(command)], system_clock).outcomes
-    if isinstance(outcome, Failed):
-        raise Unavailable(outcome.reason)
 
 
 def follow(connection: Connection, count: int) -> None:

@@ -4,6 +4,8 @@ import asyncio
 import errno
 import signal
 import socket
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Final, Literal
@@ -14,6 +16,7 @@ from jangteo import demo, logs
 from jangteo.api.http import server
 from jangteo.api.http.shutdown import Shutdown
 from jangteo.app import Shop, system_clock
+from jangteo.cli.keys import make_key
 from jangteo.cli.options import (
     Database,
     DatabaseTimeout,
@@ -24,14 +27,17 @@ from jangteo.cli.options import (
 )
 from jangteo.cli.output import say
 from jangteo.cli.start_lines import start_lines
+from jangteo.core.keys import PRESETS
 from jangteo.doctor import log_durability
 from jangteo.engine import gc_tuning
 from jangteo.host.supervisor import Supervisor
+from jangteo.redaction import redaction
 from jangteo.settings import LOOPBACK, Settings
 
 _BACKLOG: Final = 2048
 LOST: Final = 1
 """The exit code where the database's file was lost."""
+_DEMO_KEY_LASTS: Final = timedelta(days=1)
 _DRAIN_S: Final = 5
 """The default drain where other machines may send requests."""
 
@@ -54,6 +60,31 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    access: Annotated[
+        Literal["open", "keys"] | None,
+        typer.Option(
+            envvar="JANGTEO_ACCESS",
+            help="Who may make calls: anyone who reaches the port (open), or holders of API keys and customers (keys). "
+            "Default: open on loopback, keys elsewhere.",
+            show_default=False,
+        ),
+    ] = None,
+    public_reads: Annotated[
+        bool,
+        typer.Option(
+            "--public-reads/--no-public-reads",
+            envvar="JANGTEO_PUBLIC_READS",
+            help="With --access keys: whether anyone may read products and campaigns.",
+        ),
+    ] = Settings.public_reads,
+    customer_cancel: Annotated[
+        bool,
+        typer.Option(
+            "--customer-cancel/--no-customer-cancel",
+            envvar="JANGTEO_CUSTOMER_CANCEL",
+            help="With --access keys: whether customers may cancel their own orders.",
+        ),
+    ] = Settings.customers_cancel,
     platform: Platform = None,
     platform_secret: PlatformSecret = None,
     relay: Annotated[
@@ -129,6 +160,9 @@ def serve(
         host=host,
         port=port,
         drain_s=(0 if host in LOOPBACK else _DRAIN_S) if drain is None else drain,
+        access=access or ("open" if host in LOOPBACK else "keys"),
+        public_reads=public_reads,
+        customers_cancel=customer_cancel,
         demo=demo_shop,
         batch_max=batch_max,
         queue_max=queue_max,
@@ -151,8 +185,12 @@ def serve(
     try:
         filled = settings.demo and demo.fill(shop.storage, system_clock)
         signals = _StopSignals()
-        for line in start_lines(settings, shop.storage, listening.getsockname()[1], filled=filled):
+        key = _demo_key(shop) if settings.demo and settings.access == "keys" else None
+        for line in start_lines(settings, shop.storage, listening.getsockname()[1], filled=filled, key=key):
             say(line)
+        if key is not None:
+            # From here on it appears in nothing.
+            redaction.hide([key])
         if workers > 1:
             writer_ended = _serve_with(workers, shop, listening, signals)
         else:
@@ -160,6 +198,12 @@ def serve(
         _close(shop, writer_ended=writer_ended)
     finally:
         shop.storage.close()
+
+
+def _demo_key(shop: Shop) -> str:
+    """Make a key for trying the demo shop; each start has a new one, since none can be shown again."""
+    with closing(shop.storage.connect()) as connection:
+        return make_key(connection, "demo", PRESETS["admin"], system_clock() + _DEMO_KEY_LASTS)[1]
 
 
 def _serve_alone(shop: Shop, listening: socket.socket, signals: "_StopSignals") -> bool:

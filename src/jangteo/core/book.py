@@ -5,12 +5,16 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from msgspec import Struct
 
+from jangteo.core.actors import OPEN_ACTOR
 from jangteo.core.entities import (
+    ApiKey,
     Campaign,
+    CatalogChange,
+    CatalogSubject,
     Coupon,
     Lease,
     LedgerEntry,
@@ -68,6 +72,8 @@ class Needs:
         self.campaigns: set[int] = set()
         self.coupons: set[int] = set()
         self.orders: set[int] = set()
+        self.keys: set[int] = set()
+        """API keys."""
         self.claimants: set[int] = set()
         """Users who claim a coupon."""
         self.open_campaigns = 0
@@ -78,6 +84,7 @@ class Needs:
         self.new_coupons = 0
         self.new_orders = 0
         self.new_entries = 0
+        self.new_keys = 0
         self.relay_lease = False
         self.view_version = False
 
@@ -95,6 +102,8 @@ class Book:
     def __init__(self, now: datetime) -> None:
         self.now = now
         """The timestamp of every change of this batch."""
+        self.actor = OPEN_ACTOR
+        """Who sent the command that is being decided: see `core.actors`."""
         self.wallets: Shelf[Wallet] = Shelf()
         self.names: dict[int, str | None] = {}
         """New users' names, by user id."""
@@ -107,6 +116,9 @@ class Book:
         self.ledger: list[LedgerEntry] = []
         self.new_entry_ids: Iterator[int] = iter(())
         self.stock_movements: list[StockMovement] = []
+        self.catalog_changes: list[CatalogChange] = []
+        """Of products and campaigns, their beginnings included."""
+        self.keys: Shelf[ApiKey] = Shelf()
         self.events: list[Event] = []
         self.new_event_ids: Iterator[int] = iter(())
         self.new_event_batch_ids: Iterator[int] = iter(())
@@ -129,9 +141,33 @@ class Book:
         after = Wallet(wallet.user_id, wallet.balance + amount, entry_id)
         self.wallets.put(wallet.user_id, after)
         self.ledger.append(
-            LedgerEntry(entry_id, wallet.user_id, wallet.last_entry, kind, amount, after.balance, order_id, self.now)
+            LedgerEntry(
+                entry_id,
+                wallet.user_id,
+                wallet.last_entry,
+                kind,
+                amount,
+                after.balance,
+                order_id,
+                self.now,
+                self.actor,
+            )
         )
         return after
+
+    def move_stock(self, product_id: int, quantity: int) -> None:
+        """Record that stock was added by hand, or removed where the quantity is negative."""
+        self.stock_movements.append(StockMovement(product_id, quantity, self.now, self.actor))
+
+    def record_change(
+        self,
+        subject: CatalogSubject,
+        subject_id: int,
+        kind: Literal["added", "changed"],
+        values: dict[str, str | int | None],
+    ) -> None:
+        """Record what the command that is being decided sets of a product or a campaign."""
+        self.catalog_changes.append(CatalogChange(subject, subject_id, kind, values, self.now, self.actor))
 
 
 class Command(Struct, frozen=True, tag=True):
@@ -139,6 +175,10 @@ class Command(Struct, frozen=True, tag=True):
 
     Commands are sent to the writer process as one tagged union: see `core.commands`.
     """
+
+    def requested(self) -> "Command":
+        """Return what the caller requested, without what was drawn at random for it: equal requests are equal."""
+        return self
 
     def name_needs(self, needs: Needs) -> None:
         """Name the keys to load before `decide` is called; none by default."""

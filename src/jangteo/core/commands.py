@@ -3,6 +3,7 @@
 from jangteo.core.best_sellers import RefreshBestSellers
 from jangteo.core.coupons import ClaimCoupon, StartCampaign
 from jangteo.core.health import CheckWritable
+from jangteo.core.keys import CreateKey, RecordKeyUse, RevokeKey
 from jangteo.core.orders import CancelOrder, PlaceOrder
 from jangteo.core.products import AddProduct, ChangeProduct, MoveStock
 from jangteo.core.relay import (
@@ -31,6 +32,9 @@ AnyCommand = (
     | ClaimCoupon
     | PlaceOrder
     | CancelOrder
+    | CreateKey
+    | RevokeKey
+    | RecordKeyUse
     | CheckWritable
     | MarkSent
     | AcquireLease

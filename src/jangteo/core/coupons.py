@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
 from jangteo.core.book import Book, Command, Needs
@@ -172,6 +172,7 @@ class StartCampaign(Command, frozen=True):
             created_at=book.now,
         )
         book.campaigns.put(campaign.campaign_id, campaign)
+        book.record_change("campaign", campaign.campaign_id, "added", _values_of(campaign))
         return standing_of(campaign)
 
 
@@ -225,6 +226,13 @@ class ClaimCoupon(Command, frozen=True):
             if campaign.issued < campaign.quantity and is_open(campaign, book.now)
         )
         return min(available, key=lambda campaign: campaign.campaign_id, default=None)
+
+
+def _values_of(campaign: Campaign) -> dict[str, str | int | None]:
+    """Return what was set of a campaign, by the API's names; nothing for what has no value."""
+    standing = to_builtins(standing_of(campaign))
+    kept = ("campaignId", "issued", "remaining", "createdAt")
+    return {name: value for name, value in standing.items() if name not in kept and value is not None}
 
 
 def _issue(campaign: Campaign, user_id: int, book: Book) -> Coupon:

@@ -7,8 +7,9 @@ client reads exactly what core decided. The columns of the tables belong to `sto
 from datetime import datetime
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
+from jangteo.core.actors import Actor
 from jangteo.core.limits import (
     Change,
     Count,
@@ -23,6 +24,7 @@ from jangteo.core.limits import (
 OrderStatus = Literal["paid", "cancelled"]
 LedgerKind = Literal["charge", "payment", "refund"]
 CouponStatus = Literal["usable", "used", "expired"]
+CatalogSubject = Literal["product", "campaign"]
 WindowState = Literal["active", "backfilling", "retired"]
 
 
@@ -53,6 +55,7 @@ class LedgerEntry(Struct, frozen=True, rename="camel", gc=False):
     order_id: Id | None
     """The order that was paid or refunded; None for a charge."""
     created_at: Timestamp
+    actor: Actor
 
 
 class Product(Struct, frozen=True, rename="camel", gc=False):
@@ -66,13 +69,30 @@ class Product(Struct, frozen=True, rename="camel", gc=False):
     """Units left to sell."""
 
 
-class StockMovement(Struct, frozen=True):
+class StockMovement(Struct, frozen=True, rename="camel"):
     """A change of stock by hand. Orders are not movements: their items record what was sold."""
 
-    product_id: int
-    quantity: int
+    product_id: Id
+    quantity: Change
     """Units added; negative where units were removed."""
     created_at: Timestamp
+    actor: Actor
+    movement_id: Id | UnsetType = UNSET
+    """Given when it is stored."""
+
+
+class CatalogChange(Struct, frozen=True, rename="camel"):
+    """What was set of a product or a campaign, and who did it: when it was added, and whenever it was changed."""
+
+    subject: CatalogSubject
+    subject_id: Id
+    kind: Literal["added", "changed"]
+    values: dict[str, str | int | None]
+    """The new values by the names of their fields."""
+    created_at: Timestamp
+    actor: Actor
+    change_id: Id | UnsetType = UNSET
+    """Given when it is stored."""
 
 
 class CouponTerms(Struct, frozen=True, rename="camel"):
@@ -148,6 +168,28 @@ class Order(Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
     """The coupon that was used; it stays named after a cancellation has given it back."""
     created_at: Timestamp
     cancelled_at: Timestamp | None = None
+    actor: Actor | UnsetType = UNSET
+    """Who placed it. Events from before orders had actors have none."""
+    cancelled_by: Actor | None = None
+    """Who cancelled it; None while nobody has."""
+
+
+class ApiKey(Struct, frozen=True):
+    """An API key of the shop, without its secret."""
+
+    key_id: int
+    name: str
+    scopes: tuple[str, ...]
+    digest: str
+    """The secret's SHA-256, in hexadecimal digits."""
+    created_at: datetime
+    created_by: str
+    ends_at: datetime | None
+    """The first timestamp at which it is refused; None: it doesn't end."""
+    revoked_at: datetime | None = None
+    revoked_by: str | None = None
+    last_used_at: datetime | None = None
+    """To the minute; None before its first use."""
 
 
 class Lease(Struct, frozen=True):

@@ -85,6 +85,7 @@ class PlaceOrder(Command, frozen=True, gc=False):
             total=total,
             coupon_id=self.coupon_id,
             created_at=book.now,
+            actor=book.actor,
         )
         book.orders.put(order.order_id, order)
         book.enter_balance(wallet, "payment", -total, order.order_id)
@@ -102,10 +103,12 @@ class PlaceOrder(Command, frozen=True, gc=False):
         return coupon, problem_with(coupon, self.user_id, amount, book.now)
 
 
-class CancelOrder(Command, frozen=True):
+class CancelOrder(Command, frozen=True, omit_defaults=True):
     """Cancel a paid order: refund the balance, return the stock, and make the coupon usable again."""
 
     order_id: Id
+    customer_id: Id | None = None
+    """The customer who cancels their own order; None: whoever may cancel any."""
 
     def name_needs(self, needs: Needs) -> None:
         """Need the order and one new ledger entry id; `Needs.order` adds the rest once the order is loaded."""
@@ -115,10 +118,11 @@ class CancelOrder(Command, frozen=True):
     def decide(self, book: Book) -> Order | OrderNotFound | OrderAlreadyCancelled | LimitExceeded:
         """Cancel the order.
 
-        Refused with OrderNotFound, OrderAlreadyCancelled, or LimitExceeded if the balance or a stock would reach 2^53.
+        Refused with OrderNotFound, also where it is another customer's, OrderAlreadyCancelled, or LimitExceeded if the
+        balance or a stock would reach 2^53.
         """
         order = book.orders.get(self.order_id)
-        if order is None:
+        if order is None or self.customer_id not in (None, order.user_id):
             return OrderNotFound(self.order_id)
         if order.status == "cancelled":
             return OrderAlreadyCancelled(order.order_id, order.cancelled_at)
@@ -131,7 +135,7 @@ class CancelOrder(Command, frozen=True):
                 return LimitExceeded("stock")
 
         # All checks have passed: from here on the cancellation must succeed.
-        cancelled = replace(order, status="cancelled", cancelled_at=book.now)
+        cancelled = replace(order, status="cancelled", cancelled_at=book.now, cancelled_by=book.actor)
         book.orders.put(order.order_id, cancelled)
         book.enter_balance(wallet, "refund", order.total, order.order_id)
         for item, product in zip(order.items, products, strict=True):

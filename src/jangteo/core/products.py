@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from jangteo.core.book import Book, Command, Needs
-from jangteo.core.entities import Product, StockMovement
+from jangteo.core.entities import Product
 from jangteo.core.limits import Id, fits
 from jangteo.core.refusals import LimitExceeded, OutOfStock, ProductNotFound
 
@@ -23,7 +23,8 @@ class AddProduct(Command, frozen=True):
         """Add the product; never refused."""
         product = Product(next(book.products.new_ids), self.name, self.price, self.stock)
         book.products.put(product.id, product)
-        book.stock_movements.append(StockMovement(product.id, self.stock, book.now))
+        book.move_stock(product.id, self.stock)
+        book.record_change("product", product.id, "added", {"name": self.name, "price": self.price})
         return product
 
 
@@ -49,6 +50,10 @@ class ChangeProduct(Command, frozen=True):
             price=product.price if self.price is None else self.price,
         )
         book.products.put(product.id, changed)
+        given = {"name": self.name, "price": self.price}
+        values: dict[str, str | int | None] = {name: value for name, value in given.items() if value is not None}
+        if values:
+            book.record_change("product", product.id, "changed", values)
         return changed
 
 
@@ -77,5 +82,5 @@ class MoveStock(Command, frozen=True):
             return LimitExceeded("stock")
         changed = replace(product, stock=stock)
         book.products.put(product.id, changed)
-        book.stock_movements.append(StockMovement(product.id, self.quantity, book.now))
+        book.move_stock(product.id, self.quantity)
         return changed

@@ -102,6 +102,19 @@ class NeverOpen(Refusal, frozen=True):
     closes_at: Timestamp
 
 
+class KeyNotFound(Refusal, frozen=True):
+    """There is no API key with this id."""
+
+    key_id: Id
+
+
+class NeverValid(Refusal, frozen=True):
+    """The key would have ended before it is created."""
+
+    field: Literal["endsAt"]
+    ends_at: Timestamp
+
+
 class OrderAlreadyCancelled(Refusal, frozen=True):
     """The order is already cancelled; its money and stock were returned then."""
 

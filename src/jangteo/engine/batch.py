@@ -9,13 +9,14 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from jangteo.core.actors import OPEN_ACTOR
 from jangteo.core.book import Book, Command
 from jangteo.core.refusals import KeyReused
 from jangteo.engine.outcomes import SerializedOutcome, fingerprint_of, from_record, serialize, to_record
 from jangteo.storage import idempotency
 from jangteo.storage.book import Loading, save_book
 from jangteo.storage.errors import Conflict, Unavailable, Unreachable, Unusable
-from jangteo.storage.idempotency import IdempotencyRecord
+from jangteo.storage.idempotency import IdempotencyRecord, owned_key
 from jangteo.storage.port import Connection, Session
 
 log = structlog.get_logger()
@@ -28,10 +29,12 @@ CONFLICT_RETRIES: Final = 10
 
 
 class Submission(NamedTuple):
-    """A command and its idempotency key, if it has one."""
+    """A command, its idempotency key, if it has one, and who sent it."""
 
     command: Command
     key: str | None = None
+    """The sender's own: another one's equal key is another key."""
+    actor: str = OPEN_ACTOR
 
 
 class Failed(NamedTuple):
@@ -56,18 +59,19 @@ def apply(session: Session, submissions: Sequence[Submission], now: datetime) ->
     Nothing is durable before the transaction commits.
     """
     loading = Loading(session, [each.command for each in submissions], now)
-    keys = {each.key for each in submissions if each.key is not None}
+    keys = {owned_key(each.actor, each.key) for each in submissions if each.key is not None}
     # Read after the rows are locked: a transaction with the same key and the same rows has stored its record by then.
     stored = idempotency.load(session, keys) if keys else ()
     book = loading.book()
     known = {record.key: record for record in stored}
     new: list[IdempotencyRecord] = []
     outcomes: list[SerializedOutcome | Failed] = []
-    for command, key in submissions:
+    for command, key, actor in submissions:
+        book.actor = actor
         if key is None:
             outcomes.append(serialize(command.decide(book)))
         else:
-            outcomes.append(_decide_once(key, command, book, known, new))
+            outcomes.append(_decide_once(owned_key(actor, key), command, book, known, new))
     save_book(session, book)
     idempotency.save(session, sorted(new), now, now - IDEMPOTENCY_TTL)
     return BatchResult(outcomes, bool(book.events))

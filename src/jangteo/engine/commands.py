@@ -11,6 +11,7 @@ from typing import Protocol
 
 from jangteo.core.book import Command
 from jangteo.engine.batch import Submission
+from jangteo.engine.caller import OPEN, Caller
 from jangteo.engine.deadlines import SHUTDOWN_TIMEOUT_S
 from jangteo.engine.outcomes import SerializedOutcome
 
@@ -66,13 +67,15 @@ class Commands:
         """Commit and answer everything accepted, then stop the writer; whether it ended in time."""
         return await self._writer.stop(timeout_s)
 
-    def submit(self, command: Command, key: str | None = None) -> asyncio.Future[SerializedOutcome]:
-        """Return the command's future outcome; it is set once the command is durable.
+    def submit(
+        self, command: Command, key: str | None = None, caller: Caller = OPEN
+    ) -> asyncio.Future[SerializedOutcome]:
+        """Return the command's future outcome; it is set once the command is durable. The key is the caller's own.
 
         Raises Overloaded or Stopped. The future raises Unavailable where the command failed, or where nobody knows
         whether it was committed.
         """
-        return self._writer.submit(Submission(command, key))
+        return self._writer.submit(Submission(command, key, caller.actor))
 
     def submit_all(self, submissions: Sequence[Submission]) -> list[asyncio.Future[SerializedOutcome]]:
         """Return the future outcomes of commands that are executed in this order, as `submit` does for each.

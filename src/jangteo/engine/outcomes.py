@@ -14,6 +14,7 @@ from jangteo.core.book import Command
 from jangteo.core.coupons import CampaignStanding, HeldCoupon
 from jangteo.core.entities import Order, Product
 from jangteo.core.health import Ready
+from jangteo.core.keys import KeyStanding
 from jangteo.core.refusals import Refusal
 from jangteo.core.relay import LeaseOutcome
 from jangteo.core.wallets import UserBalance
@@ -25,6 +26,7 @@ _RESULTS: Final[tuple[type, ...]] = (
     CampaignStanding,
     HeldCoupon,
     Order,
+    KeyStanding,
     Ready,
     LeaseOutcome,
     RefreshOutcome,
@@ -62,7 +64,7 @@ def serialize(outcome: object) -> SerializedOutcome:
 
 def fingerprint_of(command: Command) -> str:
     """Return a hash of the command and its fields: equal requests have equal ones, however their JSON was spelled."""
-    return blake2b(msgspec.msgpack.encode(command), digest_size=16).hexdigest()
+    return blake2b(msgspec.msgpack.encode(command.requested()), digest_size=16).hexdigest()
 
 
 def to_record(key: str, fingerprint: str, outcome: SerializedOutcome) -> IdempotencyRecord:

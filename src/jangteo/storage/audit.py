@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from jangteo.core.actors import OPEN_ACTOR
 from jangteo.core.limits import LARGEST
 from jangteo.storage.best_sellers.audit import audit_best_sellers
 from jangteo.storage.port import Snapshot
@@ -25,6 +26,10 @@ class Check(NamedTuple):
     violations_sql: str
 
 
+# What each kind of actor is called: `core.actors`. A key is one of the shop's.
+_UNKNOWN_ACTOR: Final = """
+    NOT (actor IN ('open', 'cli') OR actor LIKE 'customer:_%' OR actor IN (SELECT 'key:' || id FROM api_keys))
+"""
 _LEDGER_SUM: Final = f"COALESCE({exact_sum('amount')}, 0)"
 _PUT_IN_LESS_SOLD: Final = exact_sum("quantity")
 # More than any order's amount can be.
@@ -202,6 +207,27 @@ CHECKS: Final = (
         """,
     ),
     Check(
+        "every effect names its actor, every order those of its payment and its refund",
+        "SELECT (SELECT COUNT(*) FROM ledger_entries) + (SELECT COUNT(*) FROM stock_movements) "
+        "+ (SELECT COUNT(*) FROM catalog_changes)",
+        f"""
+        SELECT 'entry ' || id || ' of user ' || user_id || ': actor ' || actor
+        FROM ledger_entries WHERE {_UNKNOWN_ACTOR}
+        UNION ALL
+        SELECT 'stock movement ' || id || ' of product ' || product_id || ': actor ' || actor
+        FROM stock_movements WHERE {_UNKNOWN_ACTOR}
+        UNION ALL
+        SELECT 'change ' || id || ' of ' || subject || ' ' || subject_id || ': actor ' || actor
+        FROM catalog_changes WHERE {_UNKNOWN_ACTOR}
+        UNION ALL
+        SELECT 'order ' || orders.id || ': placed by ' || orders.actor || ', cancelled by '
+            || COALESCE(cancelled_by, 'nobody') || '; ' || kind || ' by ' || entry.actor
+        FROM orders JOIN ledger_entries AS entry ON entry.order_id = orders.id
+        WHERE (kind = 'payment' AND entry.actor <> orders.actor)
+            OR (kind = 'refund' AND cancelled_at IS NOT NULL AND entry.actor <> COALESCE(cancelled_by, '{OPEN_ACTOR}'))
+        """,
+    ),
+    Check(
         "every row belongs to something that exists",
         "SELECT COUNT(*) FROM order_items",
         """
@@ -221,6 +247,10 @@ CHECKS: Final = (
         UNION ALL
         SELECT 'stock movement ' || id || ' of product ' || product_id FROM stock_movements
         WHERE NOT EXISTS (SELECT 1 FROM products WHERE products.id = product_id)
+        UNION ALL
+        SELECT 'change ' || id || ' of ' || subject || ' ' || subject_id FROM catalog_changes
+        WHERE NOT EXISTS (SELECT 1 FROM products WHERE subject = 'product' AND products.id = subject_id)
+            AND NOT EXISTS (SELECT 1 FROM campaigns WHERE subject = 'campaign' AND campaigns.id = subject_id)
         UNION ALL
         SELECT 'event ' || id || ' of batch ' || event_batch_id FROM outbox
         WHERE NOT EXISTS (

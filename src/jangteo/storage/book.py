@@ -1,11 +1,11 @@
 """Loading a batch's book from the database, and saving it.
 
 Lock order: every batch loads, and thereby locks, rows in the same order of tables: orders, campaigns, coupons, users,
-products, the relay's lease, the best sellers' version; within each table by id. It only changes rows that it has
-locked, with two exceptions. Records of events by the leading relay and by operators: there the row that counts purged
-events is locked before the event batches are. And the windows and buckets of the best sellers: they are only written by
-the batch that has locked the version. Idempotency records are written last, in order of their keys. So batches may wait
-for each other, but never in a cycle.
+products, API keys, the relay's lease, the best sellers' version; within each table by id. It only changes rows that it
+has locked, with two exceptions. Records of events by the leading relay and by operators: there the row that counts
+purged events is locked before the event batches are. And the windows and buckets of the best sellers: they are only
+written by the batch that has locked the version. Idempotency records are written last, in order of their keys. So
+batches may wait for each other, but never in a cycle.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,19 @@ from typing import Any
 from sqlalchemy import Table
 
 from jangteo.core.book import Book, Command, Needs, Shelf
-from jangteo.storage import coupons, health, lease, orders, outbox, products, recorded, schema, wallets
+from jangteo.storage import (
+    catalog_changes,
+    coupons,
+    health,
+    keys,
+    lease,
+    orders,
+    outbox,
+    products,
+    recorded,
+    schema,
+    wallets,
+)
 from jangteo.storage.best_sellers import deltas, windows
 from jangteo.storage.port import Session
 
@@ -43,11 +55,18 @@ class Loading:
             self._pending.append((book.wallets, wallets.load(session, needs.users)))
         if needs.products:
             self._pending.append((book.products, products.load(session, needs.products)))
+        self._load_upkeep(session, needs)
+        _reserve_ids(session, book, needs)
+
+    def _load_upkeep(self, session: Session, needs: Needs) -> None:
+        """Load what no order needs."""
+        book = self._book
+        if needs.keys:
+            self._pending.append((book.keys, keys.load(session, needs.keys)))
         if needs.relay_lease:
             self._pending.append((book.leases, lease.load(session)))
         if needs.view_version:
             self._pending.append((book.view_version, windows.load_version(session)))
-        _reserve_ids(session, book, needs)
 
     def book(self) -> Book:
         """Await the rows that the commands need and the ids for new ones."""
@@ -65,6 +84,8 @@ def save_book(session: Session, book: Book) -> None:
     orders.save(session, book)
     coupons.save(session, book)
     wallets.save_ledger(session, book)
+    catalog_changes.save(session, book)
+    keys.save(session, book)
     outbox.save(session, book)
     deltas.save(session, book)
     health.save(session, book)
@@ -80,6 +101,7 @@ def _reserve_ids(session: Session, book: Book, needs: Needs) -> None:
         schema.campaigns: (needs.new_campaigns, book.campaigns),
         schema.coupons: (needs.new_coupons, book.coupons),
         schema.orders: (needs.new_orders, book.orders),
+        schema.api_keys: (needs.new_keys, book.keys),
     }
     counts = {table: count for table, (count, _) in shelves.items() if count}
     if needs.new_entries:

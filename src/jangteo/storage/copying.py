@@ -23,6 +23,8 @@ SHOP: Final = (
     schema.order_items,
     schema.ledger_entries,
     schema.stock_movements,
+    schema.catalog_changes,
+    schema.api_keys,
     schema.shops,
     schema.event_batches,
     schema.outbox,

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from jangteo.core.actors import OPEN_ACTOR
 from jangteo.storage import schema
 from jangteo.storage.port import Insert, Session
 from jangteo.storage.timestamps import to_micros
@@ -15,12 +16,22 @@ class IdempotencyRecord(NamedTuple):
     """The stored outcome of the first request with an idempotency key."""
 
     key: str
+    """The `owned_key`."""
     fingerprint: str
     """A hash of the request's command and its fields."""
     kind: str
     """The name of the outcome's type."""
     body: str
     """The outcome as JSON."""
+
+
+def owned_key(actor: str, key: str) -> str:
+    """Return the key as it is stored: with its owner before it, since two callers' equal keys are two keys.
+
+    A key has no space in it, so no key reads as another owner's. Without an owner are those of a shop that is open to
+    all: so they were stored before there were owners.
+    """
+    return key if actor == OPEN_ACTOR else f"{actor} {key}"
 
 
 def load(session: Session, keys: Collection[str]) -> Iterable[IdempotencyRecord]:

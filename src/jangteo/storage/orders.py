@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
+from jangteo.core.actors import OPEN_ACTOR
 from jangteo.core.book import Book
 from jangteo.core.entities import Order, OrderItem
 from jangteo.core.refusals import OrderNotFound, UserNotFound
@@ -25,12 +26,16 @@ _NEW_ORDERS = Insert(
         "payment_entry",
         "created_at",
         "cancelled_at",
+        "actor",
+        "cancelled_by",
     ),
 )
 _NEW_ITEMS = Insert(schema.order_items, ("order_id", "position", "product_id", "quantity", "unit_price"))
-_STATUSES = GuardedChange(schema.orders, ("status", "cancelled_at"), ("status",))
+_STATUSES = GuardedChange(schema.orders, ("status", "cancelled_at", "cancelled_by"), ("status",))
 
-_ORDER_COLUMNS = "id, user_id, status, amount, discount, total, coupon_id, created_at, cancelled_at"
+_ORDER_COLUMNS = """
+    id, user_id, status, amount, discount, total, coupon_id, created_at, cancelled_at, actor, cancelled_by
+"""
 _ITEM_COLUMNS = "order_items.order_id, product_id, quantity, unit_price"
 _ITEMS_OF = f"SELECT {_ITEM_COLUMNS} FROM order_items WHERE order_id IN (:ids) ORDER BY order_id, position"
 # Every order has a payment in its user's ledger, so the ledger's chain leads to a user's orders without another index.
@@ -68,7 +73,7 @@ def save(session: Session, book: Book) -> None:
         session.change(
             _STATUSES,
             [
-                (after.status, to_micros_or_none(after.cancelled_at), after.order_id, before.status)
+                (after.status, to_micros_or_none(after.cancelled_at), after.cancelled_by, after.order_id, before.status)
                 for before, after in replaced
             ],
         )
@@ -90,6 +95,8 @@ def save(session: Session, book: Book) -> None:
                     payments[new.order_id],
                     at,
                     to_micros_or_none(new.cancelled_at),
+                    new.actor,
+                    new.cancelled_by,
                 )
                 for new in added
             ],
@@ -105,13 +112,15 @@ def save(session: Session, book: Book) -> None:
 
 
 @SharedRead
-def read_order(snapshot: Snapshot, order_id: int) -> Steps[Order | OrderNotFound]:
-    """Read one order with its items."""
+def read_order(snapshot: Snapshot, order_id: int, customer_id: int | None = None) -> Steps[Order | OrderNotFound]:
+    """Read one order with its items; only a customer's own, if one is named."""
     found = snapshot.look_up(f"SELECT {_ORDER_COLUMNS} FROM orders WHERE id IN (:ids)", order_id)
     item_rows = snapshot.look_up(_ITEMS_OF, order_id)
     yield
     for row in found:
-        return _order(row, _items_by_order(item_rows))
+        order = _order(row, _items_by_order(item_rows))
+        if customer_id in (None, order.user_id):
+            return order
     return OrderNotFound(order_id)
 
 
@@ -143,7 +152,7 @@ def _items_by_order(rows: Iterable[Row]) -> dict[int, list[OrderItem]]:
 
 
 def _order(row: Row, items: dict[int, list[OrderItem]]) -> Order:
-    order_id, user_id, status, amount, discount, total, coupon_id, created_at, cancelled_at = row
+    order_id, user_id, status, amount, discount, total, coupon_id, created_at, cancelled_at, actor, cancelled_by = row
     return Order(
         order_id=order_id,
         user_id=user_id,
@@ -155,4 +164,7 @@ def _order(row: Row, items: dict[int, list[OrderItem]]) -> Order:
         coupon_id=coupon_id,
         created_at=from_micros(created_at),
         cancelled_at=from_micros_or_none(cancelled_at),
+        actor=actor,
+        # A version that knew no actors may have cancelled it.
+        cancelled_by=OPEN_ACTOR if cancelled_at is not None and cancelled_by is None else cancelled_by,
     )

@@ -15,7 +15,7 @@ from jangteo.storage.timestamps import to_micros
 _NEW_PRODUCTS = Insert(schema.products, ("id", "name", "price", "stock", "created_at"))
 _PRODUCTS = GuardedChange(schema.products, ("name", "price", "stock"), ("price", "stock"))
 _STOCKS = GuardedChange(schema.products, ("stock",), ("price", "stock"))
-_NEW_MOVEMENTS = Insert(schema.stock_movements, ("product_id", "quantity", "created_at"))
+_NEW_MOVEMENTS = Insert(schema.stock_movements, ("product_id", "quantity", "created_at", "actor"))
 
 
 def load(session: Session, product_ids: Collection[int]) -> Iterable[tuple[int, Product]]:
@@ -52,7 +52,7 @@ def save(session: Session, book: Book) -> None:
     if book.stock_movements:
         session.insert(
             _NEW_MOVEMENTS,
-            [(movement.product_id, movement.quantity, at) for movement in book.stock_movements],
+            [(movement.product_id, movement.quantity, at, movement.actor) for movement in book.stock_movements],
         )
 
 

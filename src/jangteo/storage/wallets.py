@@ -16,23 +16,23 @@ _NEW_USERS = Insert(schema.users, ("id", "name", "balance", "last_entry", "creat
 _BALANCES = GuardedChange(schema.users, ("balance", "last_entry"), ("last_entry",))
 _NEW_ENTRIES = Insert(
     schema.ledger_entries,
-    ("id", "user_id", "previous", "kind", "amount", "balance_after", "order_id", "created_at"),
+    ("id", "user_id", "previous", "kind", "amount", "balance_after", "order_id", "created_at", "actor"),
 )
 
 _CHAIN = """
     WITH RECURSIVE chain AS (
-        SELECT id, user_id, previous, kind, amount, balance_after, order_id, created_at, 1 AS number
+        SELECT id, user_id, previous, kind, amount, balance_after, order_id, created_at, actor, 1 AS number
         FROM ledger_entries WHERE id = CASE
             WHEN CAST(:after AS BIGINT) IS NULL THEN (SELECT last_entry FROM users WHERE id = :user_id)
             ELSE (SELECT previous FROM ledger_entries WHERE id = :after AND user_id = :user_id)
         END
         UNION ALL
         SELECT entry.id, entry.user_id, entry.previous, entry.kind, entry.amount, entry.balance_after,
-            entry.order_id, entry.created_at, number + 1
+            entry.order_id, entry.created_at, entry.actor, number + 1
         FROM chain JOIN ledger_entries AS entry ON entry.id = chain.previous
         WHERE number < :count
     )
-    SELECT id, user_id, previous, kind, amount, balance_after, order_id, created_at FROM chain ORDER BY number
+    SELECT id, user_id, previous, kind, amount, balance_after, order_id, created_at, actor FROM chain ORDER BY number
 """
 
 
@@ -77,6 +77,7 @@ def save_ledger(session: Session, book: Book) -> None:
                     entry.balance_after,
                     entry.order_id,
                     at,
+                    entry.actor,
                 )
                 for entry in book.ledger
             ],
@@ -118,5 +119,6 @@ def read_ledger(
 
 
 def _entry(row: Row) -> LedgerEntry:
-    entry_id, user_id, previous, kind, amount, balance_after, order_id, created_at = row
-    return LedgerEntry(entry_id, user_id, previous, kind, amount, balance_after, order_id, from_micros(created_at))
+    entry_id, user_id, previous, kind, amount, balance_after, order_id, created_at, actor = row
+    at = from_micros(created_at)
+    return LedgerEntry(entry_id, user_id, previous, kind, amount, balance_after, order_id, at, actor)

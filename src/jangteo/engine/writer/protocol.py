@@ -15,7 +15,7 @@ from jangteo.engine.outcomes import SerializedOutcome
 
 _LENGTH: Final = Struct("<I")
 _encode = msgspec.msgpack.Encoder().encode
-_read_submissions = msgspec.msgpack.Decoder(tuple[float, list[tuple[AnyCommand, str | None]]] | None).decode
+_read_submissions = msgspec.msgpack.Decoder(tuple[float, list[tuple[AnyCommand, str | None, str]]] | None).decode
 
 
 class Outcomes(msgspec.Struct, array_like=True):
@@ -33,7 +33,7 @@ _read_outcomes = msgspec.msgpack.Decoder(Outcomes).decode
 
 
 def pack(submission: Submission) -> msgspec.Raw:
-    """Encode a command with its key. Raises ValueError, TypeError or OverflowError if a value can't be encoded."""
+    """Encode a submission. Raises ValueError, TypeError or OverflowError if a value can't be encoded."""
     return msgspec.Raw(_encode(submission))
 
 
@@ -76,7 +76,7 @@ def read_submissions(frame: bytes) -> tuple[float, list[Submission]] | None:
     if decoded is None:
         return None
     sent_at, submissions = decoded
-    return sent_at, [Submission(command, key) for command, key in submissions]
+    return sent_at, [Submission(*each) for each in submissions]
 
 
 def read_outcomes(frame: bytes) -> Outcomes:

@@ -1,0 +1,50 @@
+"""Callers for the tests of the door: keys of every kind, and customers."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from jangteo.api.access.refusals import unauthenticated
+from jangteo.core.keys import CreateKey, KeyStanding, RevokeKey
+from jangteo.engine.batch import Submission, commit
+from jangteo.engine.caller import CLI, Caller
+from jangteo.engine.key_secrets import digest_of, key_of, new_secret
+from jangteo.engine.outcomes import SerializedOutcome
+from jangteo.storage.urls import open_storage
+
+LONG_AGO = timedelta(days=2)
+
+
+def do(database: str, command: Any, ago: timedelta = timedelta()) -> Any:
+    """Commits a command beside the server, as the command line does."""
+    with closing(open_storage(database)) as storage, closing(storage.connect()) as connection:
+        (outcome,) = commit(
+            connection, [Submission(command, actor=CLI.actor)], lambda: datetime.now(UTC) - ago
+        ).outcomes
+    assert isinstance(outcome, SerializedOutcome)
+    return outcome.value()
+
+
+def key(database: str, *scopes: str, ended: bool = False, revoked: bool = False) -> str:
+    secret = new_secret()
+    ends_at = datetime.now(UTC) - LONG_AGO / 2 if ended else None
+    created = do(database, CreateKey("of a test", scopes, ends_at, digest_of(secret)), LONG_AGO)
+    assert isinstance(created, KeyStanding)
+    if revoked:
+        do(database, RevokeKey(created.key_id))
+    return key_of(created.key_id, secret)
+
+
+def bearer(credential: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {credential}"}
+
+
+class NumberedCustomers:
+    """Takes a user's number for the user's token."""
+
+    async def caller_of(self, token: str) -> Caller:
+        if not token.isdigit():
+            raise unauthenticated("This is no number")
+        return Caller("customer", token, int(token))
