@@ -7,15 +7,15 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from fuzz.known import Known
-from jangteo.api import best_sellers, coupons, keys, orders, products, wallets
+from jangteo.api import best_sellers, coupons, keys, orders, products, tokens, wallets
 from jangteo.api.bodies import NoBody, OptionalPaging, Paging
-from jangteo.api.bulk import BulkCalls
+from jangteo.api.bulk import is_command
 from jangteo.api.route import Route
 from jangteo.api.routes import ROUTES
 
 Fields = dict[str, Any]
 
-_COMMANDS: Final = tuple(route for route in ROUTES if route.body not in (None, BulkCalls, keys.NewKey))
+_COMMANDS: Final = tuple(route for route in ROUTES if is_command(route))
 _REPEATED_KEYS: Final = 0.1
 """The share of calls that repeat an idempotency key."""
 
@@ -43,7 +43,7 @@ class Call(NamedTuple):
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """The headers without those of the body's framing."""
-        headers = [(b"host", b"shop.test")]
+        headers = [(b"host", b"localhost")]
         if self.body is not None:
             headers.append((b"content-type", b"application/json"))
         if self.key is not None:
@@ -81,7 +81,7 @@ class Calls:
         body = None if route.body is None else BODIES[route.body](self._random, self._known)
         query = {} if route.query is None else QUERIES[route.query](self._random)
         call = Call(route, route.path.format(**ids), query, body, self._key() if route.takes_key else None)
-        if call.key is not None:
+        if call.key is not None and is_command(route):
             self._sent = [*self._sent[-20:], call]
         return call
 
@@ -153,6 +153,7 @@ BODIES: Final[dict[type, Callable[[Random, Known], Fields]]] = {
         "scopes": random.choice((["read"], ["users", "read"])),
         **random.choice(({}, {"endsAt": None}, {"endsAt": "2099-01-01T00:00:00+09:00"})),
     },
+    tokens.NewToken: lambda random, _: random.choice(({}, {"validSeconds": 60})),
     NoBody: lambda *_: {},
 }
 QUERIES: Final[dict[type, Callable[[Random], Fields]]] = {

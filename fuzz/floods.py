@@ -10,13 +10,13 @@ from fuzz.judgement import judge, problem_of
 from fuzz.wire import Address, Connection, connect, connected
 
 _IDLE: Final = 300
-_GET: Final = b"GET /health/live HTTP/1.1\r\nhost: shop.test\r\n\r\n"
-_POST: Final = b"POST /users HTTP/1.1\r\nhost: shop.test\r\ncontent-type: application/json\r\n"
+_GET: Final = b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n"
+_POST: Final = b"POST /users HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 _CHUNKED: Final = _POST + b"transfer-encoding: chunked\r\n\r\n"
 _ENDLESS: Final = (
     (b"GET /", b"x" * 1_000),
-    (b"GET / HTTP/1.1\r\nhost: shop.test\r\n", b"x-some: header\r\n" * 100),
-    (b"GET / HTTP/1.1\r\nhost: shop.test\r\nx-some: ", b"x" * 1_000),
+    (b"GET / HTTP/1.1\r\nhost: localhost\r\n", b"x-some: header\r\n" * 100),
+    (b"GET / HTTP/1.1\r\nhost: localhost\r\nx-some: ", b"x" * 1_000),
     (b"", b"\r\n" * 100),
     (_POST + b"content-length: 1000000\r\n\r\n", b" " * 1_000),
     (_CHUNKED, b"5\r\n     \r\n" * 100),
@@ -25,7 +25,7 @@ _ENDLESS: Final = (
     (_CHUNKED + b"2\r\n{}\r\n0\r\n", b"x-some: trailer\r\n" * 100),
     (_CHUNKED + b"2\r\n{}\r\n0\r\nx-some: ", b"x" * 1_000),
 )
-_UNREAD: Final = b"GET /schema/openapi.json HTTP/1.1\r\nhost: shop.test\r\n\r\n" * 100
+_UNREAD: Final = b"GET /schema/openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n" * 100
 _TAKEN_MAX_BYTES: Final = 2**26
 """More than the buffers of both sides' sockets."""
 _STANDSTILL_S: Final = 0.5

@@ -58,7 +58,7 @@ class Served:
             raise DrillFailed(f"the shop has ended:\n{self._program.tail()}")
         # The socket listens before the shop is open: whoever connects waits.
         async with connected(self.address) as connection, asyncio.timeout(_START_TIMEOUT_S):
-            await connection.send(b"GET /health/ready HTTP/1.1\r\nhost: shop.test\r\n\r\n")
+            await connection.send(b"GET /health/ready HTTP/1.1\r\nhost: localhost\r\n\r\n")
             await connection.answer()
 
     def _is_open(self) -> bool:

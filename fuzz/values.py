@@ -28,7 +28,7 @@ _OTHERS: Final = (
 _PATHS: Final = ("/", "//", "/.", "/../users", "/users/", "/schema", "/schema/openapi.json", "/docs", "*", "/%", "/%zz")
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 _TYPES: Final = (b"text/plain", b"", b"application/json; charset=utf-16", b"application/xml", b"application/jso\xf6")
-_REQUEST: Final = b"POST /users HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
+_REQUEST: Final = b"POST /users HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n"
 _HOLE: Final = "fuzz-hole"
 
 

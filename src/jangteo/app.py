@@ -14,12 +14,16 @@ import structlog
 from msgspec.structs import replace
 
 from jangteo import __version__
+from jangteo.api.access.configured import browsers_of, customers_of, limiter_of
 from jangteo.api.access.door import Door
 from jangteo.api.access.key_ring import KeyRing
+from jangteo.api.access.limiter import Limiter
+from jangteo.api.access.shop_tokens import ShopTokens
 from jangteo.api.application import Api
 from jangteo.api.documentation import pages
 from jangteo.api.drain import Drain
 from jangteo.api.http.bounds import Bounds
+from jangteo.api.http.tls import Tls
 from jangteo.api.routes import ROUTES
 from jangteo.delivery.lease import DatabaseLease, FileLease
 from jangteo.delivery.relay import Relay
@@ -34,7 +38,7 @@ from jangteo.engine.writer.pool import pooled
 from jangteo.engine.writer.process import WriterProcess
 from jangteo.engine.writer.start import WriterStart, writer_command
 from jangteo.engine.writer.thread import WriterThread
-from jangteo.settings import DATABASE_VARIABLE, Settings
+from jangteo.settings import DATABASE_VARIABLE, InvalidSetting, Settings
 from jangteo.storage.port import Storage
 from jangteo.storage.urls import files_of, lease_file_of, open_storage, sqlite_path
 from jangteo.url_secrets import shown_url
@@ -64,7 +68,7 @@ def platform_of(settings: Settings) -> str:
 def relay_of(settings: Settings, commands: Commands, reads: Reads, *, others_commit: bool) -> Relay:
     """Build the relay of a shop. Raises InvalidPlatform if the platform can't be used as named."""
     platform = platform_of(settings)
-    sink = open_sink(platform, settings.platform_secret, files_of(settings.database))
+    sink = open_sink(platform, settings.platform_secrets, files_of(settings.database))
     lease_file = lease_file_of(settings.database)
     lease = DatabaseLease(commands) if lease_file is None else FileLease(lease_file)
     sender = Sender(commands, reads, sink, lease, shown_url(platform))
@@ -80,6 +84,15 @@ def bounds_of(settings: Settings) -> Bounds:
     """Return what each connection may take."""
     larger = {route.path: route.body_max_bytes for route in ROUTES if route.body_max_bytes is not None}
     return Bounds(body_max_bytes=settings.body_max_bytes, body_max_bytes_by_path=larger)
+
+
+def tls_of(settings: Settings) -> Tls | None:
+    """Return the certificate of the port; None for plain HTTP. Raises InvalidSetting."""
+    if settings.tls_certificate is None and settings.tls_key is None:
+        return None
+    if settings.tls_certificate is None or settings.tls_key is None:
+        raise InvalidSetting("--tls-certificate and --tls-key are given together")
+    return Tls(Path(settings.tls_certificate), Path(settings.tls_key))
 
 
 def reads_of(settings: Settings, storage: Storage, clock: Clock) -> Reads:
@@ -181,24 +194,34 @@ class Shop:
         self.writer_ended = True
         """Whether the writer ended in time, once the shop is closed."""
         self.bounds = bounds_of(settings)
+        limiter, shop_tokens = limiter_of(settings), ShopTokens(self.reads)
         self._api = Api(
             ROUTES,
             pages(ROUTES, __version__),
             self.commands,
             self.reads,
             BestSellers(self.reads, request_window),
-            door=self._door(),
+            browsers=browsers_of(settings),
+            door=self._door(limiter, shop_tokens),
+            limiter=limiter,
+            shop_tokens=shop_tokens,
             drain=self.drain,
             body_max_bytes=settings.body_max_bytes,
         )
         self.respond = self._api.respond
 
-    def _door(self) -> Door | None:
+    def _door(self, limiter: Limiter, shop_tokens: ShopTokens) -> Door | None:
         """Make the door, unless the shop is open to all."""
         if self._ring is None:
             return None
         settings = self.settings
-        return Door(self._ring, public_reads=settings.public_reads, customers_cancel=settings.customers_cancel)
+        return Door(
+            self._ring,
+            customers_of(settings, shop_tokens),
+            limiter,
+            public_reads=settings.public_reads,
+            customers_cancel=settings.customers_cancel,
+        )
 
     def _writer(self, clock: Clock) -> Writer:
         count = self.settings.writers

@@ -44,7 +44,7 @@ def examine(settings: Settings, backups: Path | None, clock: Clock) -> Iterator[
         refused = error
         yield danger("database", str(error))
     yield from asyncio.run(
-        examine_platform(platform_of(settings), settings.platform_secret, files_of(settings.database))
+        examine_platform(platform_of(settings), settings.platform_secrets, files_of(settings.database))
     )
     if backups is not None:
         yield examine_backups(backups, clock())

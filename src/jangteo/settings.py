@@ -9,6 +9,10 @@ DATABASE_VARIABLE: Final = "JANGTEO_DATABASE"
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
+class InvalidSetting(Exception):
+    """A setting is not as documented; the message is one line for the operator."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """The settings of one server."""
@@ -16,8 +20,8 @@ class Settings:
     database: str = field(default=DEFAULT_DATABASE, repr=False)
     platform: str | None = field(default=None, repr=False)
     """The URL of the platform that events are sent to; None: a file beside the database."""
-    platform_secret: str | None = field(default=None, repr=False)
-    """The secret that signs events sent over HTTP."""
+    platform_secrets: tuple[str, ...] = field(default=(), repr=False)
+    """The secrets that sign events sent over HTTP: several while one is replaced by the next."""
     relay: bool = True
     """Whether this server sends events; otherwise a separate `jangteo relay` does."""
     keep_events_days: float = 7
@@ -52,3 +56,23 @@ class Settings:
     """
     body_max_bytes: int = 65_536
     """The largest request body; an order of 100 items takes about 4,500."""
+    allowed_hosts: tuple[str, ...] = ()
+    """The names by which clients may call this server: see `api.access.hosts.Hosts`."""
+    allowed_origins: tuple[str, ...] = ()
+    """The origins whose pages may call this server from a browser."""
+    trusted_proxies: tuple[str, ...] = ()
+    """The networks of the proxies that say where requests come from."""
+    rates: tuple[str, ...] = ()
+    """How many requests a caller may send: see `api.access.rate.read_rates`."""
+    customers_jwks: str | None = None
+    """The file or URL of the public keys of the identity provider whose tokens customers have."""
+    customers_issuer: str | None = None
+    """What these tokens have as `iss`."""
+    customers_audience: str | None = None
+    """What these tokens have as `aud`."""
+    customers_claim: str = "sub"
+    """Which claim of these tokens is the user's id."""
+    tls_certificate: str | None = None
+    """The file of the certificate, with those between it and the authority's; None: plain HTTP."""
+    tls_key: str | None = None
+    """The file of the certificate's key."""

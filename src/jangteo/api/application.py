@@ -5,7 +5,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from jangteo.api import problems
+from jangteo.api.access.browsers import Browsers
 from jangteo.api.access.door import Door, as_own
+from jangteo.api.access.limiter import Limiter
+from jangteo.api.access.shop_tokens import ShopTokens
 from jangteo.api.bulk import Bulk, BulkRequest
 from jangteo.api.drain import Drain
 from jangteo.api.errors import problem_for
@@ -24,6 +27,7 @@ from jangteo.api.requests import (
 from jangteo.api.responses import failure, outcome_response, problem_response, result_response
 from jangteo.api.route import Route
 from jangteo.api.router import Router, allowed_methods
+from jangteo.api.tokens import TokenRequest
 from jangteo.core.book import Command
 from jangteo.core.health import CheckWritable
 from jangteo.engine.best_sellers import BestSellers, BestSellersRequest
@@ -49,7 +53,10 @@ class Api:
         reads: Reads,
         best_sellers: BestSellers,
         *,
+        browsers: Browsers,
         door: Door | None,
+        limiter: Limiter,
+        shop_tokens: ShopTokens,
         drain: Drain,
         body_max_bytes: int,
     ) -> None:
@@ -60,6 +67,9 @@ class Api:
         self._commands = commands
         self._reads = reads
         self._best_sellers = best_sellers
+        self._browsers = browsers
+        self._limiter = limiter
+        self._shop_tokens = shop_tokens
         self._bulk = Bulk(routes, commands, door=door, body_max_bytes=body_max_bytes)
         self._drain = drain
         self._last_encoded: tuple[object, bytes, Response] | None = None
@@ -67,10 +77,12 @@ class Api:
     async def respond(self, request: Request) -> Response:
         """Answer one request."""
         try:
-            return await self._answer(request)
+            self._browsers.check(request)
+            response = await self._answer(request)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it is, it is answered
             headers = error.headers if isinstance(error, Rejected) else ()
-            return problem_response(problem_for(error, method=request.method, path=request.path), *headers)
+            response = problem_response(problem_for(error, method=request.method, path=request.path), *headers)
+        return self._browsers.let_read(request, response)
 
     async def _answer(self, request: Request) -> Response:
         match = self._router.find(request.path)
@@ -78,11 +90,14 @@ class Api:
             return self._page(request)
         route = match.by_method.get(_ROUTED_AS.get(request.method, request.method))
         if route is None:
-            return _method_not_allowed(match.by_method)
+            return self._refuse_method(request, match.by_method)
         caller = OPEN if self._door is None else await self._door.admit(request, route)
+        standing = None if route.access.public == "always" else self._limiter.count(request, caller)
         arguments, key = _read(route, match.ids, request)
         own = as_own(caller, route, arguments)
-        return await self._do(route, route.endpoint(*arguments, **own), request.query, key, caller)
+        response = await self._do(route, route.endpoint(*arguments, **own), request.query, key, caller)
+        # Not in place: equal requests share their response.
+        return response if standing is None else response._replace(headers=[*response.headers, *standing.headers()])
 
     async def _do(self, route: Route, requested: Any, query: bytes, key: str | None, caller: Caller) -> Response:
         if isinstance(requested, Query):
@@ -96,6 +111,8 @@ class Api:
         if isinstance(requested, NewKeyRequest):
             outcome = await self._commands.submit(requested.command, key, caller)
             return outcome_response(route, requested.complete(outcome))
+        if isinstance(requested, TokenRequest):
+            requested = await self._shop_tokens.give(requested)
         return result_response(route, requested)
 
     async def _execute(self, route: Route, command: Command, key: str | None, caller: Caller) -> Response:
@@ -118,9 +135,15 @@ class Api:
         if page is None:
             raise unknown_path(request.path)
         if request.method not in ("GET", "HEAD"):
-            return _method_not_allowed({"GET"})
+            return self._refuse_method(request, {"GET"})
         refuse_query(request.query)
         return page(request)
+
+    def _refuse_method(self, request: Request, methods: Iterable[str]) -> Response:
+        """Answer a method that a path doesn't take: a browser's question about the others, or a problem."""
+        allowed = allowed_methods(methods)
+        preflight = self._browsers.preflight(request, allowed)
+        return preflight or problem_response(problem_for(unknown_method(allowed)), (b"allow", allowed.encode()))
 
 
 def _read(route: Route, ids: Sequence[str], request: Request) -> tuple[list[Any], str | None]:
@@ -135,8 +158,3 @@ def _read(route: Route, ids: Sequence[str], request: Request) -> tuple[list[Any]
     key = read_headers(request)
     arguments.append(read_body(route, request.body))
     return arguments, key
-
-
-def _method_not_allowed(methods: Iterable[str]) -> Response:
-    allowed = allowed_methods(methods)
-    return problem_response(problem_for(unknown_method(allowed)), (b"allow", allowed.encode()))

@@ -26,6 +26,7 @@ from jangteo.api.requests import (
 from jangteo.api.responses import json_response
 from jangteo.api.route import Route
 from jangteo.api.router import Router, allowed_methods
+from jangteo.api.tokens import NewToken
 from jangteo.engine.batch import Submission
 from jangteo.engine.caller import Caller
 from jangteo.engine.commands import Commands
@@ -87,7 +88,7 @@ class Bulk:
         self._door = door
         self._router = Router(routes)
         self._without_ids = {
-            f"{route.method} {route.path}": route for route in routes if _is_command(route) and not route.ids
+            f"{route.method} {route.path}": route for route in routes if is_command(route) and not route.ids
         }
         self._commands = commands
         self._body_max_bytes = body_max_bytes
@@ -143,7 +144,7 @@ class Bulk:
         route = match.by_method.get(method)
         if route is None:
             raise unknown_method(allowed_methods(match.by_method))
-        if not _is_command(route):
+        if not is_command(route):
             raise Malformed("call", f"A bulk request can't contain {shown(call)}; send it on its own")
         ids: list[Any] = read_ids(route.ids, match.ids)
         if query:
@@ -151,8 +152,9 @@ class Bulk:
         return route, ids
 
 
-def _is_command(route: Route) -> bool:
-    return route.body not in (None, BulkCalls, NewKey)
+def is_command(route: Route) -> bool:
+    """Return whether a call of this route may be part of a bulk request."""
+    return route.body not in (None, BulkCalls, NewKey, NewToken)
 
 
 async def _settle(futures: Sequence[asyncio.Future[SerializedOutcome]]) -> None:

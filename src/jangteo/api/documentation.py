@@ -7,6 +7,7 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from jangteo.api import event_schemas, examples, problems
+from jangteo.api.access.browsers import PAGE_HEADERS
 from jangteo.api.http.messages import Request, Response
 from jangteo.api.openapi import document
 from jangteo.api.problems import Kind
@@ -16,8 +17,6 @@ StaticPage = Callable[[Request], Response]
 
 DOCUMENTATION: Final = "/schema"
 OPENAPI: Final = "/schema/openapi.json"
-# The pages load nothing; this tells the browser to refuse anything they would load.
-_CONTENT_POLICY: Final = b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
 def pages(routes: Iterable[Route], version: str) -> dict[str, StaticPage]:
@@ -36,7 +35,9 @@ def pages(routes: Iterable[Route], version: str) -> dict[str, StaticPage]:
         return as_html if wants_html else as_json
 
     by_path: dict[str, StaticPage] = {
-        "/": lambda _: Response(307, [(b"location", DOCUMENTATION.encode()), (b"content-length", b"0")], b""),
+        "/": _always(
+            Response(307, [(b"location", DOCUMENTATION.encode()), (b"content-length", b"0"), *PAGE_HEADERS], b"")
+        ),
         DOCUMENTATION: documentation,
         OPENAPI: lambda _: as_json,
         event_schemas.EVENTS: _always(_response(b"application/json", msgspec.json.encode(events))),
@@ -66,8 +67,7 @@ def _response(content_type: bytes, body: bytes) -> Response:
     headers = [
         (b"content-type", content_type),
         (b"content-length", b"%d" % len(body)),
-        (b"content-security-policy", _CONTENT_POLICY),
-        (b"x-content-type-options", b"nosniff"),
+        *PAGE_HEADERS,
         (b"vary", b"accept"),
     ]
     return Response(200, headers, body)

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from jangteo.api import bulk, coupons, orders, products, wallets
+from jangteo.api import bulk, coupons, orders, products, tokens, wallets
 from jangteo.api.bodies import NoBody
 from jangteo.api.health import Live
 from jangteo.api.keys import CreatedKey, NewKey
@@ -49,6 +49,7 @@ BODIES: Final[dict[type, Struct]] = {
         coupons.Claim(user_id=1, campaign_id=1),
         _ORDER,
         NewKey(name="storefront 1", scopes=PRESETS["storefront"]),
+        tokens.NewToken(valid_seconds=3_600),
     )
 }
 
@@ -106,6 +107,7 @@ RESULTS: Final[dict[Any, Any]] = {
         StockMovement(1, 30, _MONDAY, "key:1", 1),
         CatalogChange("product", 1, "changed", {"price": 22_000}, _MONDAY, "key:1", 2),
         KeyStanding(**_KEY),
+        tokens.CustomerToken(1, "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", _MONDAY),
         CreatedKey(**_KEY, key="jt_1_" + "A" * 43),
     )
 }

@@ -17,9 +17,9 @@ _PROBLEM_JSON: Final = "application/problem+json"
 _DESCRIPTION: Final = """\
 A commerce core: prepaid balances, exact stock, first-come coupons, orders paid in one step, best sellers.
 
-Amounts are integers in the currency's minor unit; timestamps are RFC 3339 in UTC. Every POST but `/bulk` takes an
-`Idempotency-Key`: a request that is repeated with its key is executed once, and answered again with the first answer
-and `Idempotency-Replayed: true`. A refused request has changed nothing.
+Amounts are integers in the currency's minor unit; timestamps are RFC 3339 in UTC. Every POST but `/bulk` and
+`/users/{userId}/tokens` takes an `Idempotency-Key`: a request that is repeated with its key is executed once, and
+answered again with the first answer and `Idempotency-Replayed: true`. A refused request has changed nothing.
 
 Unless the shop is open to all, a request needs `Authorization: Bearer` with an API key or a customer's token.
 """
@@ -57,6 +57,20 @@ _SECURITY_SCHEMES: Final = {
 _AS_OF_HEADER: Final = {
     "description": "The time as of which the answer is exact.",
     "schema": {"type": "string", "format": "date-time"},
+}
+
+_RETRY_HEADERS: Final = {
+    "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait before a retry."}
+}
+_RATE_HEADERS: Final = {
+    "RateLimit-Policy": {
+        "schema": {"type": "string"},
+        "description": 'The caller\'s rate: `"customer";q=100;w=10` is 100 requests in 10 seconds.',
+    },
+    "RateLimit": {
+        "schema": {"type": "string"},
+        "description": 'What is left of it: `"customer";r=0;t=1` is nothing for 1 second.',
+    },
 }
 
 
@@ -189,7 +203,7 @@ def _problems(route: Route) -> dict[int, dict[Kind, type | None]]:
         # An id with a `/` or an escape in it makes another path.
         any_call.append(problems.NOT_FOUND)
     if route.access.public != "always":
-        any_call += [problems.UNAUTHENTICATED, problems.FORBIDDEN]
+        any_call += [problems.UNAUTHENTICATED, problems.FORBIDDEN, problems.MISDIRECTED, problems.TOO_MANY_REQUESTS]
     if route.access.customers == "own":
         any_call.append(problems.NOT_YOURS)
     if route.body is not None:
@@ -219,9 +233,9 @@ def _problem_response(status: int, kinds: dict[Kind, type | None], refs: dict[An
             "WWW-Authenticate": {"schema": {"type": "string"}, "description": "RFC 6750: what a request needs."}
         }
     if status == problems.OVERLOADED.status:
-        response["headers"] = {
-            "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait before a retry."}
-        }
+        response["headers"] = _RETRY_HEADERS
+    if status == problems.TOO_MANY_REQUESTS.status:
+        response["headers"] = {**_RETRY_HEADERS, **_RATE_HEADERS}
     return response
 
 

@@ -77,6 +77,18 @@ FORBIDDEN: Final = Kind(
     "forbidden", 403, "Forbidden", "The caller may not make this call; `scope` names the scope that it needs."
 )
 NOT_YOURS: Final = Kind("not-yours", 403, "Not yours", "A customer may name no other user than themselves.")
+MISDIRECTED: Final = Kind(
+    "misdirected-request",
+    421,
+    "Misdirected request",
+    "The `Host` of the request is none of this server's. Its operator names them with `--allowed-host`.",
+)
+TOO_MANY_REQUESTS: Final = Kind(
+    "too-many-requests",
+    429,
+    "Too many requests",
+    "Too many requests, or too many with wrong credentials. Nothing was done; retry after `Retry-After` seconds.",
+)
 TARGET_TOO_LONG: Final = Kind(
     "uri-too-long", 414, "URI too long", "The path and query of the request are longer than this server accepts."
 )
@@ -137,6 +149,8 @@ ANY_CALL: Final = (
     METHOD_NOT_ALLOWED,
     REQUEST_TIMEOUT,
     CROSS_SITE,
+    MISDIRECTED,
+    TOO_MANY_REQUESTS,
     BODY_TOO_LARGE,
     TARGET_TOO_LONG,
     UNSUPPORTED_TYPE,

@@ -109,8 +109,8 @@ def read_body(route: Route, raw: bytes) -> Any:
 def read_headers(request: Request) -> str | None:
     """Return the idempotency key of a request that changes something, or None.
 
-    Raises Malformed for a bad key, for a body that is not JSON as it is, and for what a browser sends for a page of
-    another site: such a page may send forms and empty requests without asking, but no JSON.
+    Raises Malformed for a bad key, and for a body that is not JSON as it is. So a page of another site, which may send
+    forms without asking, sends nothing that is read here; `api.access.browsers` refuses such a request altogether.
     """
     key: str | None = None
     names_json = False
@@ -122,7 +122,7 @@ def read_headers(request: Request) -> str | None:
         elif name == b"content-type":
             names_json = True
         if name in _CHECKS:
-            _CHECKS[name](value, request)
+            _CHECKS[name](value)
     if request.body and not names_json:
         raise _unsupported("Content-Type", None)
     return key
@@ -156,35 +156,20 @@ def _unsupported(header: str, value: bytes | None) -> Malformed:
     return Malformed(header, f"{problems.UNSUPPORTED_TYPE.meaning[:-1]}; {sent}", problems.UNSUPPORTED_TYPE)
 
 
-def _check_content_type(value: bytes, _: Request) -> None:
+def _check_content_type(value: bytes) -> None:
     media_type = value.partition(b";")[0].strip().lower()
     if media_type != b"application/json" and not media_type.endswith(b"+json"):
         raise _unsupported("Content-Type", value)
 
 
-def _check_content_encoding(value: bytes, _: Request) -> None:
+def _check_content_encoding(value: bytes) -> None:
     if value.strip().lower() != b"identity":
         raise _unsupported("Content-Encoding", value)
-
-
-def _check_site(value: bytes, _: Request) -> None:
-    if value.strip() not in (b"same-origin", b"none"):
-        raise Malformed("Sec-Fetch-Site", problems.CROSS_SITE.meaning, problems.CROSS_SITE)
-
-
-def _check_origin(value: bytes, request: Request) -> None:
-    """Browsers send Origin, but Sec-Fetch-Site only over connections that are secure."""
-    headers = dict(request.headers)
-    origin, host = value.strip().partition(b"://")[2], headers.get(b"host", b"").strip()
-    if b"sec-fetch-site" not in headers and (not origin or origin.lower() != host.lower()):
-        raise Malformed("Origin", problems.CROSS_SITE.meaning, problems.CROSS_SITE)
 
 
 _CHECKS: Final = {
     b"content-type": _check_content_type,
     b"content-encoding": _check_content_encoding,
-    b"sec-fetch-site": _check_site,
-    b"origin": _check_origin,
 }
 
 

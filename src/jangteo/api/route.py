@@ -96,6 +96,13 @@ def post(
     )
 
 
+def answer(
+    path: str, endpoint: Endpoint, access: Access, body: type[Struct], result: Any, *refusals: type[Refusal]
+) -> Route:
+    """Make the route of a POST that makes something for its answer only, and so takes no key."""
+    return Route("POST", path, endpoint, 201, result, access, refusals, body)
+
+
 def many(path: str, endpoint: Endpoint, access: Access, body: Any, result: Any, *, body_max_bytes: int) -> Route:
     """Make the route of a request that executes other calls, which have keys of their own."""
     return Route("POST", path, endpoint, 200, result, access, body=body, body_max_bytes=body_max_bytes)

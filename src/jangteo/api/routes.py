@@ -7,10 +7,10 @@ malformed requests (400), callers who may not make it (401, 403), unknown paths 
 
 from typing import Final
 
-from jangteo.api import best_sellers, bulk, coupons, health, keys, orders, products, wallets
+from jangteo.api import best_sellers, bulk, coupons, health, keys, orders, products, tokens, wallets
 from jangteo.api.access.rules import ALWAYS, EACH_CALL, PUBLIC_READ, keys_with, own, own_order
 from jangteo.api.bodies import NoBody, OptionalPaging, Paging
-from jangteo.api.route import Route, get, many, patch, post
+from jangteo.api.route import Route, answer, get, many, patch, post
 from jangteo.core.coupons import CampaignStanding, HeldCoupon
 from jangteo.core.entities import BestSeller, CatalogChange, LedgerEntry, Order, Product, StockMovement
 from jangteo.core.health import Ready
@@ -42,6 +42,9 @@ ROUTES: Final[tuple[Route, ...]] = (
          UserNotFound, InvalidAmount, malformed={"amount": InvalidAmount}),
     get("/users/{userId}/balance", wallets.read_balance, own("read"), CurrentBalance, UserNotFound),
     get("/users/{userId}/ledger", wallets.read_ledger, own("read"), list[LedgerEntry], UserNotFound, query=Paging),
+
+    answer("/users/{userId}/tokens", tokens.create_token, keys_with("users"), tokens.NewToken, tokens.CustomerToken,
+           UserNotFound),
 
     post("/products", products.add_product, keys_with("catalog"), products.NewProduct, Product),
     get("/products", products.list_products, PUBLIC_READ, list[Product], query=OptionalPaging),

@@ -7,7 +7,7 @@ import typer
 
 from jangteo import logs
 from jangteo.app import system_clock
-from jangteo.cli.options import Database, Json, Platform, PlatformSecret
+from jangteo.cli.options import Database, Json, Platform, PlatformSecrets
 from jangteo.cli.output import printable, say_json
 from jangteo.doctor import examine
 from jangteo.settings import Settings
@@ -23,7 +23,7 @@ _SUBJECT_WIDTH: Final = 20
 def doctor(
     database: Database = Settings.database,
     platform: Platform = None,
-    platform_secret: PlatformSecret = None,
+    platform_secret: PlatformSecrets = None,
     backups: Annotated[
         Path | None,
         typer.Option(envvar="JANGTEO_BACKUPS", metavar="FOLDER", help="The folder with the backups."),
@@ -32,7 +32,7 @@ def doctor(
 ) -> None:
     """Check what endangers the shop: one line per check, and exit code 1 if data is in danger."""
     logs.silence()
-    settings = Settings(database=database, platform=platform, platform_secret=platform_secret)
+    settings = Settings(database=database, platform=platform, platform_secrets=tuple(platform_secret or ()))
     found: list[Diagnosis] = []
     refused: StorageError | None = None
     try:

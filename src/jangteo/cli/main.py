@@ -17,10 +17,12 @@ from jangteo.cli.keys import keys
 from jangteo.cli.migrate import migrate
 from jangteo.cli.output import hide_secrets_in, hide_secrets_of, say
 from jangteo.cli.relay import relay
+from jangteo.cli.secret_files import read_secret_files
 from jangteo.cli.serve import serve
 from jangteo.cli.top import top
 from jangteo.delivery.sinks.base import InvalidPlatform
 from jangteo.foreign_text import one_line
+from jangteo.settings import InvalidSetting
 from jangteo.storage.copying import AuditFailed
 from jangteo.storage.errors import StorageError
 
@@ -74,6 +76,8 @@ def main() -> None:
     hide_secrets_in(sys.argv[1:])
     _ignore_service_links()
     try:
+        read_secret_files()
+        hide_secrets_of(os.environ)
         code = app(standalone_mode=False)
     except typer.TyperException as error:
         # Unlike str(error), the formatted message names the option.
@@ -81,7 +85,7 @@ def main() -> None:
         code = _fail(message(), USAGE_ERROR)
     except AuditFailed as error:
         code = _fail(str(error), AUDIT_FAILED)
-    except (StorageError, InvalidPlatform) as error:
+    except (StorageError, InvalidPlatform, InvalidSetting) as error:
         code = _fail(str(error), USAGE_ERROR)
     except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED

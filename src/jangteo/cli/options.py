@@ -23,11 +23,12 @@ Platform = Annotated[
         show_default=False,
     ),
 ]
-PlatformSecret = Annotated[
-    str | None,
+PlatformSecrets = Annotated[
+    list[str] | None,
     typer.Option(
         envvar="JANGTEO_PLATFORM_SECRET",
-        help="whsec_…: signs webhook requests. Prefer the variable: other users can read a command line.",
+        help="whsec_…: signs webhook requests; twice while it is being changed. Prefer the variable: other users can "
+        "read a command line.",
         metavar="SECRET",
         show_default=False,
         show_envvar=True,

@@ -18,7 +18,8 @@ def hide_secrets_of(environment: Mapping[str, str]) -> None:
     """Hide the secrets in these environment variables, whichever of them a command uses."""
     for name in _URLS:
         redaction.hide(secrets_of(environment.get(name, "")))
-    redaction.hide(forms_of(environment.get("JANGTEO_PLATFORM_SECRET", "")))
+    for secret in environment.get("JANGTEO_PLATFORM_SECRET", "").split():
+        redaction.hide(forms_of(secret))
     redaction.hide([environment.get("PGPASSWORD", "")])
 
 

@@ -14,7 +14,7 @@ from jangteo.cli.options import (
     Hold,
     KeepEvents,
     Platform,
-    PlatformSecret,
+    PlatformSecrets,
 )
 from jangteo.cli.output import say
 from jangteo.doctor import log_durability
@@ -29,7 +29,7 @@ from jangteo.url_secrets import shown_url
 def relay(
     database: Database = Settings.database,
     platform: Platform = None,
-    platform_secret: PlatformSecret = None,
+    platform_secret: PlatformSecrets = None,
     keep_events: KeepEvents = Settings.keep_events_days,
     database_timeout: DatabaseTimeout = Settings.database_timeout_s,
     hold: Hold = Settings.hold_s,
@@ -41,7 +41,7 @@ def relay(
     settings = Settings(
         database=database,
         platform=platform,
-        platform_secret=platform_secret,
+        platform_secrets=tuple(platform_secret or ()),
         keep_events_days=keep_events,
         database_timeout_s=database_timeout,
         hold_s=hold,

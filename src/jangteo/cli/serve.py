@@ -15,7 +15,20 @@ import typer
 from jangteo import demo, logs
 from jangteo.api.http import server
 from jangteo.api.http.shutdown import Shutdown
-from jangteo.app import Shop, system_clock
+from jangteo.api.http.tls import Tls
+from jangteo.app import Shop, system_clock, tls_of
+from jangteo.cli.door_options import (
+    AllowedHosts,
+    AllowedOrigins,
+    CustomersAudience,
+    CustomersClaim,
+    CustomersIssuer,
+    CustomersJwks,
+    Rates,
+    TlsCertificate,
+    TlsKey,
+    TrustedProxies,
+)
 from jangteo.cli.keys import make_key
 from jangteo.cli.options import (
     Database,
@@ -23,7 +36,7 @@ from jangteo.cli.options import (
     Hold,
     KeepEvents,
     Platform,
-    PlatformSecret,
+    PlatformSecrets,
 )
 from jangteo.cli.output import say
 from jangteo.cli.start_lines import start_lines
@@ -86,7 +99,7 @@ def serve(
         ),
     ] = Settings.customers_cancel,
     platform: Platform = None,
-    platform_secret: PlatformSecret = None,
+    platform_secret: PlatformSecrets = None,
     relay: Annotated[
         bool,
         typer.Option(
@@ -149,12 +162,22 @@ def serve(
     ] = Settings.readers,
     database_timeout: DatabaseTimeout = Settings.database_timeout_s,
     hold: Hold = Settings.hold_s,
+    allowed_host: AllowedHosts = None,
+    allowed_origin: AllowedOrigins = None,
+    trusted_proxy: TrustedProxies = None,
+    rate: Rates = None,
+    customers_jwks: CustomersJwks = None,
+    customers_issuer: CustomersIssuer = None,
+    customers_audience: CustomersAudience = None,
+    customers_claim: CustomersClaim = Settings.customers_claim,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
 ) -> None:
     """Serve the shop over HTTP."""
     settings = Settings(
         database=database,
         platform=platform,
-        platform_secret=platform_secret,
+        platform_secrets=tuple(platform_secret or ()),
         relay=relay,
         keep_events_days=keep_events,
         host=host,
@@ -171,8 +194,19 @@ def serve(
         writers=writers,
         database_timeout_s=database_timeout,
         hold_s=hold,
+        allowed_hosts=tuple(allowed_host or ()),
+        allowed_origins=tuple(allowed_origin or ()),
+        trusted_proxies=tuple(trusted_proxy or ()),
+        rates=tuple(rate or ()),
+        customers_jwks=customers_jwks,
+        customers_issuer=customers_issuer,
+        customers_audience=customers_audience,
+        customers_claim=customers_claim,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
     )
     logs.configure()
+    tls = tls_of(settings)
     listening = _listen(host, port)
     shop = Shop(settings)
     if workers > 1 and writer == "thread":
@@ -194,7 +228,7 @@ def serve(
         if workers > 1:
             writer_ended = _serve_with(workers, shop, listening, signals)
         else:
-            writer_ended = _serve_alone(shop, listening, signals)
+            writer_ended = _serve_alone(shop, listening, signals, tls)
         _close(shop, writer_ended=writer_ended)
     finally:
         shop.storage.close()
@@ -206,7 +240,7 @@ def _demo_key(shop: Shop) -> str:
         return make_key(connection, "demo", PRESETS["admin"], system_clock() + _DEMO_KEY_LASTS)[1]
 
 
-def _serve_alone(shop: Shop, listening: socket.socket, signals: "_StopSignals") -> bool:
+def _serve_alone(shop: Shop, listening: socket.socket, signals: "_StopSignals", tls: Tls | None) -> bool:
     """Serve in this process; return whether the writer ended in time."""
 
     def make() -> Shop:
@@ -217,7 +251,7 @@ def _serve_alone(shop: Shop, listening: socket.socket, signals: "_StopSignals") 
         return shop
 
     gc_tuning.tune_gc()
-    server.serve(make, listening)
+    server.serve(make, listening, tls)
     return shop.writer_ended
 
 

@@ -28,7 +28,7 @@ def start_lines(
     `filled`: the demo shop was added just now. `key`: an API key to try it with.
     """
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    address = f"http://{host}:{port}"
+    address = f"{'http' if settings.tls_certificate is None else 'https'}://{host}:{port}"
     if settings.demo:
         yield (
             "The demo shop is ready: 20 users, 16 products, a campaign, three days of orders."

@@ -15,10 +15,10 @@ _SUBJECT: Final = "platform"
 _WAITING: Final = "until it is reachable its events wait in the database"
 
 
-async def examine_platform(url: str, secret: str | None, shop_files: Collection[Path]) -> list[Diagnosis]:
+async def examine_platform(url: str, secrets: Collection[str], shop_files: Collection[Path]) -> list[Diagnosis]:
     """Reach the platform within `PROBE_TIMEOUT_S`; for a file also examine its disk."""
     try:
-        sink = open_sink(url, secret, shop_files)
+        sink = open_sink(url, secrets, shop_files)
     except InvalidPlatform as error:
         return [danger(_SUBJECT, str(error), "a server with this platform doesn't start")]
     shown = shown_url(url)

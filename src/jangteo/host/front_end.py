@@ -7,7 +7,7 @@ from typing import Final
 
 from jangteo.api.http import server
 from jangteo.api.http.shutdown import Shutdown
-from jangteo.app import SharedHost, Shop
+from jangteo.app import SharedHost, Shop, tls_of
 from jangteo.host.beating import beat
 from jangteo.host.instructions import Instructions
 from jangteo.lifeline import DRAIN, WINDOW, Lifeline
@@ -31,7 +31,7 @@ def run(instructions: Instructions, lifeline: Lifeline) -> None:
         beating.append(asyncio.get_running_loop().create_task(beat(lifeline)))
         return shop
 
-    server.serve(make, socket.socket(fileno=instructions.listening))
+    server.serve(make, socket.socket(fileno=instructions.listening), tls_of(instructions.settings))
 
 
 class _WindowRequests:

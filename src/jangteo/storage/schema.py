@@ -27,7 +27,8 @@ from jangteo.storage.columns import actor, assigned_id, external_id, generated_i
 metadata = MetaData()
 
 # The shop itself, in one row. Its random name is part of every event's id, so that two shops never share an event id.
-shops = Table("shops", metadata, external_id(), Column("name", Text, nullable=False))
+# The seed is that of the key that signs the shop's own customer tokens.
+shops = Table("shops", metadata, external_id(), Column("name", Text, nullable=False), Column("token_seed", Text))
 
 # Users with their balance and the newest entry of their ledger, if they have one.
 users = Table(

@@ -1,27 +1,23 @@
 """The door of a shop that is not open to all: it finds out who sends a request, and whether they may make the call."""
 
 import re
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 
+from jangteo.api import problems
+from jangteo.api.access.customers import Customers
 from jangteo.api.access.key_ring import KeyRing
+from jangteo.api.access.limiter import Limiter
 from jangteo.api.access.refusals import forbidden, not_for_customers, not_yours, unauthenticated
 from jangteo.api.access.rules import Access
 from jangteo.api.http.messages import Request
-from jangteo.api.requests import Malformed
+from jangteo.api.requests import Malformed, Rejected
 from jangteo.api.route import Route
 from jangteo.engine.caller import OPEN, Caller
 
 _BEARER: Final = re.compile(rb"bearer +(?P<credential>[!-~]+) *", re.IGNORECASE)
-
-
-class Customers(Protocol):
-    """What verifies customers' tokens."""
-
-    async def caller_of(self, token: str) -> Caller:
-        """Return the customer. Raises `unauthenticated` where the token isn't valid, Unavailable."""
 
 
 class Door:
@@ -30,7 +26,8 @@ class Door:
     def __init__(
         self,
         ring: KeyRing,
-        customers: Customers | None = None,
+        customers: Customers,
+        limiter: Limiter,
         *,
         public_reads: bool = True,
         customers_cancel: bool = True,
@@ -38,6 +35,7 @@ class Door:
         """`customers_cancel`: whether customers may cancel their orders."""
         self._ring = ring
         self._customers = customers
+        self._limiter = limiter
         self._public_reads = public_reads
         self._customers_cancel = customers_cancel
 
@@ -51,9 +49,9 @@ class Door:
             if access.public == "reads" and self._public_reads:
                 return OPEN
             raise unauthenticated()
-        caller = self._ring.find(credential)
+        caller = self._ring.find(credential) or self._customers.remembered(credential)
         if caller is None:
-            caller = await self._identify(credential)
+            caller = await self._identify(request, credential)
         self.check(caller, access)
         return caller
 
@@ -68,12 +66,17 @@ class Door:
                 return
             raise forbidden(access.scope, f"This key lacks the scope `{access.scope}`")
 
-    async def _identify(self, credential: bytes) -> Caller:
-        if credential.startswith(b"jt_"):
-            return await self._ring.identify(credential)
-        if self._customers is None:
-            raise unauthenticated("This is no API key of this shop: they begin with `jt_`")
-        return await self._customers.caller_of(credential.decode("ascii"))
+    async def _identify(self, request: Request, credential: bytes) -> Caller:
+        """Find out whose credential it is. An address that has tried too many wrong ones must wait."""
+        is_key = credential.startswith(b"jt_")
+        if not (is_key and self._ring.knows(credential)):
+            self._limiter.check_attempt(request)
+        try:
+            return await (self._ring.identify(credential) if is_key else self._customers.caller_of(credential))
+        except Rejected as refusal:
+            if refusal.kind is problems.UNAUTHENTICATED:
+                self._limiter.count_failed(request)
+            raise
 
 
 def as_own(caller: Caller, route: Route, arguments: list[Any]) -> dict[str, int]:

@@ -78,6 +78,11 @@ class KeyRing:
         key = self._verified.get(sha256(credential).digest())
         return None if key is None or self._end_of(key) is not None else self._admit(key)
 
+    def knows(self, credential: bytes) -> bool:
+        """Return whether this is one of the keys, as far as is known here; it may have ended."""
+        presented = parse_key(credential)
+        return presented is not None and self._match(presented) is not None
+
     async def identify(self, credential: bytes) -> Caller:
         """Return the caller of a key, reading the keys anew where it is not known.
 

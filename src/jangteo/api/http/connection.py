@@ -76,6 +76,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP's is one
         """Begin to wait for the first request."""
         self._transport = transport
+        self._parser.peer = _address_of(transport.get_extra_info("peername"))
         self._server.connections.add(self)
         if self._connections.admit(self):
             self._enter(self._connections.arriving)
@@ -251,3 +252,8 @@ class HttpConnection(asyncio.Protocol):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
+
+
+def _address_of(peer: object) -> str:
+    """Return the address of a socket's other end; empty where it has none, as on a Unix socket."""
+    return str(peer[0]) if isinstance(peer, tuple) and peer else ""

@@ -18,6 +18,8 @@ class Request(NamedTuple):
     body: bytes
     keep_alive: bool
     """Whether the connection may stay open after the answer."""
+    peer: str = ""
+    """The address at the other end of the connection: the client's, or a proxy's."""
 
 
 class Response(NamedTuple):

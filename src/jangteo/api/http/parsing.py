@@ -61,6 +61,8 @@ class RequestParser:
         """Whether the client waits for a `100 Continue` before it sends the body of the request that is arriving."""
         self.method = ""
         """The method of the request that is arriving or refused; empty before it is known."""
+        self.peer = ""
+        """The address at the other end of the connection."""
         self._upgrading: _Head | None = None
         self._has_begun = False
         self._blank_bytes = self._overhead_bytes = self._body_bytes_before = self._taken_bytes = 0
@@ -207,7 +209,7 @@ class RequestParser:
         keep_alive = self._version == "1.1" and self._parser.should_keep_alive()
         self._taken_bytes = 0  # It is the request's now: see `release`.
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self.requests.append(Request(self.method, self._path, self._query, self._headers, body, keep_alive))
+        self.requests.append(Request(self.method, self._path, self._query, self._headers, body, keep_alive, self.peer))
         self.method = ""
         self.is_arriving = self.expects_continue = False
         self.is_over = not keep_alive

@@ -14,6 +14,7 @@ import uvicorn
 from jangteo.api.http.bounds import capacity
 from jangteo.api.http.connection import Application, HttpConnection
 from jangteo.api.http.connections import Connections
+from jangteo.api.http.tls import HANDSHAKE_TIMEOUT_S, Tls
 
 SHUTDOWN_TIMEOUT_S: Final = 5
 """How long a closing server waits for the requests it is answering."""
@@ -42,12 +43,41 @@ class ConnectionFactory:
         return HttpConnection(application, self._connections, server_state, loop)
 
 
-def serve(make: Callable[[], ServedApplication], listening: socket.socket) -> None:
+class _Server(uvicorn.Server):
+    """uvicorn's server, where a TLS handshake has its timeout."""
+
+    def __init__(self, config: uvicorn.Config, tls: Tls | None) -> None:
+        super().__init__(config)
+        self._tls = tls
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the application and listen."""
+        if self._tls is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        for each in sockets or ():
+            self.servers.append(await self._listen(each, self._tls))
+
+    async def _listen(self, listening: socket.socket, tls: Tls) -> asyncio.base_events.Server:
+        def make() -> asyncio.Protocol:
+            return self.config.http_protocol_class(config=self.config, server_state=self.server_state)  # type: ignore[call-arg]  # a factory
+
+        return await asyncio.get_running_loop().create_server(
+            make,
+            sock=listening,
+            ssl=tls.context,
+            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+            backlog=self.config.backlog,
+        )
+
+
+def serve(make: Callable[[], ServedApplication], listening: socket.socket, tls: Tls | None = None) -> None:
     """Serve an application in this process until SIGINT, or until SIGTERM and the drain.
 
     `make` is called once uvicorn has taken over the signal handlers and the event loop runs: it makes the `Shutdown`.
     """
-    uvicorn.Server(config(make, is_factory=True)).run(sockets=[listening])
+    _Server(config(make, is_factory=True), tls).run(sockets=[listening])
 
 
 def config(application: Callable[..., Any], *, is_factory: bool = False) -> uvicorn.Config:

@@ -28,17 +28,17 @@ class Nowhere:
         """Do nothing."""
 
 
-def open_sink(url: str, secret: str | None = None, shop_files: Collection[Path] = ()) -> Sink:
-    """Return the sink for a URL; `secret` signs what is sent to an HTTP platform.
+def open_sink(url: str, secrets: Collection[str] = (), shop_files: Collection[Path] = ()) -> Sink:
+    """Return the sink for a URL; `secrets` sign what is sent to an HTTP platform.
 
-    Raises InvalidPlatform if the kind is unknown, the URL or secret is unusable, the kind's extra isn't installed, or
+    Raises InvalidPlatform if the kind is unknown, the URL or a secret is unusable, the kind's extra isn't installed, or
     the file is one of `shop_files`. Doesn't connect: a platform that isn't up now may be up later.
     """
     redaction.hide(secrets_of(url))
-    if secret is not None:
+    for secret in secrets:
         redaction.hide(forms_of(secret))
     kind = url.partition(":")[0].lower()
-    if secret is not None and kind not in _SIGNED:
+    if secrets and kind not in _SIGNED:
         raise InvalidPlatform("a secret is only for an HTTP platform")
     if url == "none":
         return Nowhere()
@@ -49,7 +49,7 @@ def open_sink(url: str, secret: str | None = None, shop_files: Collection[Path] 
     extra, open_network_sink = _NETWORK_SINKS[kind]
     address = parse_address(url)
     try:
-        return open_network_sink(address, secret)
+        return open_network_sink(address, secrets)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _CLIENTS:
             raise
@@ -65,25 +65,25 @@ def _open_file(url: str, shop_files: Collection[Path]) -> Sink:
     return sink
 
 
-def _open_webhook(address: Address, secret: str | None) -> Sink:
+def _open_webhook(address: Address, secrets: Collection[str]) -> Sink:
     from jangteo.delivery.sinks.webhook import Webhook  # noqa: PLC0415 - its client is an extra
 
-    return Webhook(address, secret)
+    return Webhook(address, tuple(secrets))
 
 
-def _open_jetstream(address: Address, _: str | None) -> Sink:
+def _open_jetstream(address: Address, _: Collection[str]) -> Sink:
     from jangteo.delivery.sinks.jetstream import JetStream  # noqa: PLC0415 - its client is an extra
 
     return JetStream(address)
 
 
-def _open_kafka(address: Address, _: str | None) -> Sink:
+def _open_kafka(address: Address, _: Collection[str]) -> Sink:
     from jangteo.delivery.sinks.kafka import Kafka  # noqa: PLC0415 - its client is an extra
 
     return Kafka(address)
 
 
-_NETWORK_SINKS: Final[Mapping[str, tuple[str, Callable[[Address, str | None], Sink]]]] = {
+_NETWORK_SINKS: Final[Mapping[str, tuple[str, Callable[[Address, Collection[str]], Sink]]]] = {
     "http": ("http", _open_webhook),
     "https": ("http", _open_webhook),
     "nats": ("nats", _open_jetstream),

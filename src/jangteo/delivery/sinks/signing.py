@@ -2,7 +2,7 @@
 
 import base64
 import hmac
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Final
 
@@ -33,13 +33,20 @@ def forms_of(secret: str) -> Iterator[str]:
     yield from (encoded, encoded.rstrip("="), encoded.translate(_URL_SAFE))
 
 
-def signature_headers(key: bytes, body: bytes, now: int) -> Mapping[str, str]:
-    """Return the headers that sign a body; `now` is in whole seconds. The same body has the same id."""
+def signature_headers(keys: Iterable[bytes], body: bytes, now: int) -> Mapping[str, str]:
+    """Return the headers that sign a body with each key; `now` is in whole seconds. The same body has the same id.
+
+    A receiver accepts one valid signature of several, so that it can change to another key at a time of its own.
+    """
     message_id = f"msg_{sha256(body).hexdigest()[:32]}"
-    signed = hmac.new(key, f"{message_id}.{now}.".encode(), sha256)
-    signed.update(body)
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(now),
-        "webhook-signature": f"v1,{base64.b64encode(signed.digest()).decode()}",
+        "webhook-signature": " ".join(_signature(key, f"{message_id}.{now}.".encode(), body) for key in keys),
     }
+
+
+def _signature(key: bytes, prefix: bytes, body: bytes) -> str:
+    signed = hmac.new(key, prefix, sha256)
+    signed.update(body)
+    return f"v1,{base64.b64encode(signed.digest()).decode()}"

@@ -32,12 +32,12 @@ _CLOSED_WHILE_IDLE: Final = frozenset({None, errno.ECONNRESET, errno.EPIPE})
 
 
 class Webhook:
-    """POSTs to one URL. `secret` is a Standard Webhooks secret."""
+    """POSTs to one URL. `secrets` are Standard Webhooks secrets: each request is signed with all of them."""
 
-    def __init__(self, address: Address, secret: str | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
-        """Raises InvalidPlatform if the address or the secret is malformed."""
+    def __init__(self, address: Address, secrets: Sequence[str] = (), *, timeout_s: float = TIMEOUT_S) -> None:
+        """Raises InvalidPlatform if the address or a secret is malformed."""
         self._url = _url(address)
-        self._key = None if secret is None else read_secret(secret)
+        self._keys = [read_secret(secret) for secret in secrets]
         self._headers = {"content-type": _CONTENT_TYPE, "accept-encoding": "identity", **_authorization(address)}
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
@@ -90,7 +90,7 @@ class Webhook:
     async def _post(self, events: Sequence[bytes]) -> HttpResponse:
         """Return the response, if it is that the events are delivered or rejected; otherwise raise."""
         body = b"[%b]" % b",".join(events)
-        headers = self._headers if self._key is None else {**self._headers, **await _signature(self._key, body)}
+        headers = {**self._headers, **await _signature(self._keys, body)} if self._keys else self._headers
         try:
             async with asyncio.timeout(self._timeout_s):
                 response = await self._request(body, headers)
@@ -161,11 +161,11 @@ def _check(response: HttpResponse) -> None:
     raise PlatformUnavailable(response.describe(), retry_after_s)
 
 
-async def _signature(key: bytes, body: bytes) -> Mapping[str, str]:
+async def _signature(keys: Sequence[bytes], body: bytes) -> Mapping[str, str]:
     now = int(time.time())
     if len(body) < _SIGN_IN_THREAD_BYTES:
-        return signature_headers(key, body, now)
-    return await asyncio.to_thread(signature_headers, key, body, now)
+        return signature_headers(keys, body, now)
+    return await asyncio.to_thread(signature_headers, keys, body, now)
 
 
 def _parts(indexes: range, size: int) -> list[range]:
