@@ -12,8 +12,8 @@ from jangteo.core.limits import LARGEST
 from tests.serving import ServedShop
 
 ITEM = {"productId": 1, "quantity": 1}
-COMPLETE = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"
-HEADERS = b"POST /users HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n"
+COMPLETE = b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n"
+HEADERS = b"POST /users HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n"
 JSON = {"content-type": "application/json"}
 
 ORDERS = [
@@ -158,7 +158,7 @@ def test_an_incomplete_request_is_not_executed(shop: ServedShop) -> None:
     order = http.order(http.user(balance=1_000), (http.product(), 1)).json()
     host, port = shop.address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as leaving:
-        leaving.sendall(b"POST /orders/1/cancel HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n")
+        leaving.sendall(b"POST /orders/1/cancel HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n")
     assert http.get("/health/ready").status_code == 200
     assert http.get("/orders/1").json() == order
 

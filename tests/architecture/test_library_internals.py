@@ -72,6 +72,10 @@ def test_httptools_calls_only_what_the_parser_implements() -> None:
 def test_uvicorns_server_is_as_used() -> None:
     assert parameters(uvicorn.Server) == ["config"]
     assert parameters(uvicorn.Server.run) == ["sockets"]
+    # `_Server` opens the application with it, and listens itself.
+    assert parameters(uvicorn.Server.startup) == ["sockets"]
+    assert "self.servers: list[asyncio.base_events.Server] = []\n" in inspect.getsource(uvicorn.Server.startup)
+    assert "for server in self.servers:" in inspect.getsource(uvicorn.Server.shutdown)
     used = set(re.findall(r"\b(\w+)=", inspect.getsource(config)))
     assert used <= set(parameters(uvicorn.Config))
 

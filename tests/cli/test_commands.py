@@ -29,8 +29,8 @@ def commands_of(command: Any) -> Mapping[str, Any]:
 
 COMMANDS = commands_of(typer.main.get_command(app))
 EVENTS = {f"events {name}": command for name, command in commands_of(COMMANDS["events"]).items()}
-TOP = {f"top {name}": command for name, command in commands_of(COMMANDS["top"]).items()}
 KEYS = {f"keys {name}": command for name, command in commands_of(COMMANDS["keys"]).items()}
+TOP = {f"top {name}": command for name, command in commands_of(COMMANDS["top"]).items()}
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -52,16 +52,16 @@ def test_unknown_arguments_are_reported_in_one_line_with_exit_code_2(arguments: 
 def test_the_commands_are_complete() -> None:
     assert set(COMMANDS) == {"serve", "relay", "migrate", "audit", "doctor", "copy", "events", "keys", "top"}
     assert set(EVENTS) == {f"events {name}" for name in ("status", "list", "show", "retry", "replay", "resume")}
-    assert set(TOP) == {"top status", "top rebuild"}
     assert set(KEYS) == {"keys create", "keys list", "keys revoke"}
+    assert set(TOP) == {"top status", "top rebuild"}
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, *EVENTS, *TOP, *KEYS])
+@pytest.mark.parametrize("name", [*COMMANDS, *EVENTS, *KEYS, *TOP])
 def test_every_option_has_help_a_variable_and_documentation(name: str, jangteo: Jangteo) -> None:
     chapter = documentation_of(name.partition(" ")[0])
     assert f"jangteo {name}" in chapter
     assert jangteo(*name.split(), "--help").code == 0
-    command = {**COMMANDS, **EVENTS, **TOP, **KEYS}[name]
+    command = {**COMMANDS, **EVENTS, **KEYS, **TOP}[name]
     assert command.help
     for parameter in command.params:
         assert getattr(parameter, "help", None), parameter.name
@@ -73,7 +73,7 @@ def test_every_option_has_help_a_variable_and_documentation(name: str, jangteo: 
         assert f"`{parameter.envvar}`" in chapter, parameter.name
 
 
-@pytest.mark.parametrize("name", ["", *COMMANDS, *EVENTS, *TOP])
+@pytest.mark.parametrize("name", ["", *COMMANDS, *EVENTS, *KEYS, *TOP])
 def test_h_is_help_everywhere(name: str, jangteo: Jangteo) -> None:
     short, long = (jangteo(*name.split(), option) for option in ("-h", "--help"))
     assert short == long
@@ -83,7 +83,7 @@ def test_h_is_help_everywhere(name: str, jangteo: Jangteo) -> None:
 
 def test_a_variable_has_one_meaning_in_all_commands() -> None:
     meanings: dict[str, set[str]] = {}
-    for command in {**COMMANDS, **EVENTS, **TOP, **KEYS}.values():
+    for command in {**COMMANDS, **EVENTS, **KEYS, **TOP}.values():
         for each in command.params:
             if each.param_type_name == "option" and each.envvar:
                 described = (each.opts, each.secondary_opts, each.type_descriptor.annotation, each.default, each.help)

@@ -249,7 +249,7 @@ def test_an_incomplete_request_does_not_block_the_shutdown(tmp_path: Path) -> No
     server = serve_in_process(f"sqlite:///{tmp_path / 'shop.db'}")
     host, port = server.address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as stuck:
-        stuck.sendall(b"POST /users HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{")
+        stuck.sendall(b"POST /users HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{")
         with Http(base_url=server.address, timeout=30) as http:
             assert http.get("/health/live").status_code == 200
         assert server.interrupt()[0] == 0

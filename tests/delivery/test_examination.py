@@ -19,7 +19,7 @@ from tests.receiving import running_receiver
 
 
 def found(url: str) -> Diagnosis:
-    return asyncio.run(examine_platform(url, None, ()))[0]
+    return asyncio.run(examine_platform(url, (), ()))[0]
 
 
 def check(diagnosis: Diagnosis, severity: str, *says: str) -> None:
@@ -42,7 +42,7 @@ def closed() -> str:
 
 
 def test_a_file_and_its_disk_are_examined_and_nothing_is_created(tmp_path: Path) -> None:
-    platform, disk = asyncio.run(examine_platform(f"file:{tmp_path / 'events.jsonl'}", None, ()))
+    platform, disk = asyncio.run(examine_platform(f"file:{tmp_path / 'events.jsonl'}", (), ()))
     check(platform, "ok", "can be written")
     assert str(tmp_path) in disk.found
     assert list(tmp_path.iterdir()) == []

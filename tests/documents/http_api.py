@@ -24,8 +24,8 @@ Every call on one page. A running server has the details: OpenAPI 3.1 at `/schem
 - **Bodies** are JSON with camelCase names, sent with `Content-Type: application/json` and no `Content-Encoding`. Money
   is in the currency's minor unit. Money, quantities and ids are whole numbers below 2^53; timestamps are RFC 3339, in
   UTC. Unknown fields, fields given twice and unknown query parameters are rejected.
-- **`Idempotency-Key`** (optional, on every POST but `/bulk`): the request is carried out once. The same request
-  with the same key gets the first answer again, with the header `Idempotency-Replayed: true`.
+- **`Idempotency-Key`** (optional, on every POST but `/bulk` and those for tokens): the request is carried out once. The
+  same request with the same key gets the first answer again, with the header `Idempotency-Replayed: true`.
 - **Paged** lists take `?limit=` and `?after=`; the header `Link` with `rel="next"` names the next page,
   relative to the request: `<?limit=100&after=100>`.
 - **`POST /bulk`** takes up to 1,000 calls, each a POST or PATCH:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from jangteo.api.access.refusals import unauthenticated
 from jangteo.core.keys import CreateKey, KeyStanding, RevokeKey
 from jangteo.engine.batch import Submission, commit
-from jangteo.engine.caller import CLI, Caller
+from jangteo.engine.caller import CLI
 from jangteo.engine.key_secrets import digest_of, key_of, new_secret
 from jangteo.engine.outcomes import SerializedOutcome
 from jangteo.storage.urls import open_storage
+from tests.api.access.provider import ALL_KEYS, AUDIENCE, ISSUER, token
 
 LONG_AGO = timedelta(days=2)
 
@@ -41,10 +42,12 @@ def bearer(credential: str) -> dict[str, str]:
     return {"authorization": f"Bearer {credential}"}
 
 
-class NumberedCustomers:
-    """Takes a user's number for the user's token."""
+def settings_for_customers(folder: Path) -> dict[str, str]:
+    """The settings of a shop whose customers have tokens of the provider of the tests."""
+    jwks = folder / "jwks.json"
+    jwks.write_bytes(ALL_KEYS)
+    return {"customers_jwks": str(jwks), "customers_issuer": ISSUER, "customers_audience": AUDIENCE}
 
-    async def caller_of(self, token: str) -> Caller:
-        if not token.isdigit():
-            raise unauthenticated("This is no number")
-        return Caller("customer", token, int(token))
+
+def customer(user_id: int) -> dict[str, str]:
+    return bearer(token(sub=str(user_id)).decode())

@@ -7,23 +7,22 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
 import pytest
 
-from jangteo.api.access.door import Door
 from jangteo.core.keys import PRESETS, SCOPES, RevokeKey
-from tests.api.access.callers import NumberedCustomers, bearer, do, key
+from tests.api.access.callers import bearer, customer, do, key, settings_for_customers
 from tests.serving import Http, ServedShop
 
 ORDER = {"userId": 1, "items": [{"productId": 1, "quantity": 1}]}
 
 
 @pytest.fixture
-def open_door(monkeypatch: pytest.MonkeyPatch, open_shop: Callable[..., ServedShop]) -> Callable[..., ServedShop]:
-    monkeypatch.setattr("jangteo.app.Door", partial(Door, customers=NumberedCustomers()))
-    return partial(open_shop, access="keys")
+def open_door(tmp_path: Path, open_shop: Callable[..., ServedShop]) -> Callable[..., ServedShop]:
+    return partial(open_shop, access="keys", **settings_for_customers(tmp_path))
 
 
 @pytest.fixture
@@ -162,31 +161,31 @@ def test_a_request_is_refused_before_its_body_is_looked_at(guarded: ServedShop) 
 
 def test_a_customer_may_leave_out_who_they_are_and_others_may_not(guarded: ServedShop) -> None:
     body = {"items": ORDER["items"]}
-    placed = guarded.http.post("/orders", json=body, headers=bearer("2"))
+    placed = guarded.http.post("/orders", json=body, headers=customer(2))
     assert (placed.status_code, placed.json()["userId"], placed.json()["actor"]) == (201, 2, "customer:2")
     missing = guarded.http.post("/orders", json=body)
     assert (missing.status_code, missing.json()["field"]) == (400, "userId")
     guarded.http.campaign()
-    assert guarded.http.post("/coupons", json={}, headers=bearer("2")).json()["userId"] == 2
+    assert guarded.http.post("/coupons", json={}, headers=customer(2)).json()["userId"] == 2
 
 
 def test_anothers_order_is_as_if_it_were_not_there(guarded: ServedShop) -> None:
     assert guarded.http.order(1, (1, 1)).status_code == 201
     for order in (1, 99):
-        read = guarded.http.get(f"/orders/{order}", headers=bearer("2"))
-        cancelled = guarded.http.post(f"/orders/{order}/cancel", headers=bearer("2"))
+        read = guarded.http.get(f"/orders/{order}", headers=customer(2))
+        cancelled = guarded.http.post(f"/orders/{order}/cancel", headers=customer(2))
         for answer in (read, cancelled):
             assert answer.status_code == 404
             assert {**answer.json(), "orderId": 0} == {**read.json(), "orderId": 0}
-    own = guarded.http.post("/orders/1/cancel", headers=bearer("1"))
+    own = guarded.http.post("/orders/1/cancel", headers=customer(1))
     assert (own.status_code, own.json()["cancelledBy"]) == (200, "customer:1")
 
 
 def test_customers_cancel_nothing_where_that_is_forbidden(open_door: Callable[..., ServedShop]) -> None:
     shop = open_door(customers_cancel=False)
     set_up(shop)
-    assert shop.http.post("/orders", json=ORDER, headers=bearer("1")).status_code == 201
-    refused = shop.http.post("/orders/1/cancel", headers=bearer("1"))
+    assert shop.http.post("/orders", json=ORDER, headers=customer(1)).status_code == 201
+    refused = shop.http.post("/orders/1/cancel", headers=customer(1))
     assert (refused.status_code, refused.json()["type"]) == (403, "/problems/forbidden")
     assert shop.http.post("/orders/1/cancel").status_code == 200
 
@@ -200,7 +199,7 @@ def test_each_call_of_a_bulk_request_is_admitted_by_itself(guarded: ServedShop) 
         {"call": "POST /keys", "body": {"name": "a", "scopes": ["read"]}},
     ]
     assert guarded.http.order(1, (1, 1)).json()["orderId"] == 1
-    answers = guarded.http.post("/bulk", json=calls, headers=bearer("2")).json()
+    answers = guarded.http.post("/bulk", json=calls, headers=customer(2)).json()
     assert [each["status"] for each in answers] == [201, 403, 403, 404, 400]
     assert answers[0]["body"]["actor"] == "customer:2"
     assert [each["body"]["type"] for each in answers[1:3]] == ["/problems/not-yours", "/problems/forbidden"]
@@ -213,7 +212,7 @@ def test_each_call_of_a_bulk_request_is_admitted_by_itself(guarded: ServedShop) 
 def test_the_idempotency_keys_of_callers_never_meet(guarded: ServedShop) -> None:
     other = bearer(key(guarded.shop.settings.database, *SCOPES))
     orders = set()
-    for number, headers in enumerate(({}, other, bearer("1")), 1):
+    for number, headers in enumerate(({}, other, customer(1)), 1):
         placed = guarded.http.post("/orders", json=ORDER, headers={"idempotency-key": "a", **headers})
         orders.add(placed.json()["orderId"])
         assert len(orders) == number
@@ -228,8 +227,8 @@ def test_the_idempotency_keys_of_callers_never_meet(guarded: ServedShop) -> None
 
 
 def test_who_did_it_is_shown(guarded: ServedShop) -> None:
-    http, customer = guarded.http, bearer("1")
-    http.post("/orders", json=ORDER, headers=customer)
+    http, owner = guarded.http, customer(1)
+    http.post("/orders", json=ORDER, headers=owner)
     http.post("/orders/1/cancel")
     http.post("/products/1/stock", json={"quantity": -3})
     http.patch("/products/1", json={"price": 900})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from ipaddress import ip_address
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,13 +14,13 @@ import msgspec
 import pytest
 
 from jangteo.api import examples
-from jangteo.api.access.door import Door
 from jangteo.api.route import Route
 from jangteo.api.routes import ROUTES
 from jangteo.core.keys import SCOPES
 from jangteo.core.products import AddProduct
 from jangteo.core.wallets import ChargeBalance, RegisterUser
-from tests.api.access.callers import NumberedCustomers, bearer, do, key
+from tests.api.access.callers import bearer, do, key, settings_for_customers
+from tests.api.access.provider import token
 from tests.serving import ServedShop
 
 TABLE: Final = Path(__file__).with_name("table.txt")
@@ -31,15 +33,15 @@ CALLERS: Final = (
     "own customer",
     "another",
     "forged key",
-    "no token",
+    "forged token",
 )
 FORBIDDEN, UNAUTHENTICATED, NOT_FOUND = 403, 401, 404
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch, open_shop: Callable[..., ServedShop]) -> Callable[..., ServedShop]:
-    monkeypatch.setattr("jangteo.app.Door", partial(Door, customers=NumberedCustomers()))
-    return partial(open_shop, access="keys")
+def opened(tmp_path: Path, open_shop: Callable[..., ServedShop]) -> Callable[..., ServedShop]:
+    # Each request comes from another address: one may not fail so often.
+    return partial(open_shop, access="keys", trusted_proxies=("127.0.0.1",), **settings_for_customers(tmp_path))
 
 
 def rows(title: str, shop: ServedShop, routes: list[Route]) -> Iterator[str]:
@@ -64,10 +66,10 @@ def rows(title: str, shop: ServedShop, routes: list[Route]) -> Iterator[str]:
             "revoked key": revoked,
             "wrong scope": others[scope or "keys"],
             "right scope": lone[scope or "keys"],
-            "own customer": "1",
-            "another": "2",
+            "own customer": token(sub="1").decode(),
+            "another": token(sub="2").decode(),
             "forged key": f"{all_scopes[:-40]}{'A' * 40}",
-            "no token": "x.y.z",
+            "forged token": token(sub="1", number=9).decode(),
         }
         answers = [said(ask(shop, route, bearer(credentials[each]) if each in credentials else {})) for each in CALLERS]
         yield f"{f'{route.method} {route.path}':<42}  " + "  ".join(f"{each:<15}" for each in answers).rstrip()
@@ -80,7 +82,11 @@ BODIES: Final[dict[str, Any]] = {
 }
 
 
+_ADDRESSES: Final = map(ip_address, count(0x0A000001))
+
+
 def ask(shop: ServedShop, route: Route, headers: dict[str, str]) -> httpx.Response:
+    headers = {**headers, "x-forwarded-for": str(next(_ADDRESSES))}
     # Key 1 is none of those that ask.
     path = "/".join("1" if each.startswith("{") else each for each in route.path.split("/"))
     if route.body is None:

@@ -60,11 +60,11 @@ def request_from(connection: socket.socket) -> bytes:
     return request
 
 
-def reason_of(url: str, secret: str | None = None) -> str:
+def reason_of(url: str, secrets: tuple[str, ...] = ()) -> str:
     """Send an event, and return why it was not taken."""
 
     async def send() -> str:
-        async with closed_after(open_sink(url, secret)) as sink:
+        async with closed_after(open_sink(url, secrets)) as sink:
             with pytest.raises(PlatformUnavailable) as error:
                 await asyncio.wait_for(sink.send([event(1)]), 60)
         return str(error.value)
@@ -130,7 +130,7 @@ def test_echoed_secrets_are_hidden(status: int, echo: Callable[[str], str]) -> N
     basic = base64.b64encode(f"ann:{PASSWORD}".encode()).decode()
     with answering(answer) as (port, _):
         url = f"http://ann:p%40ss%2Fw0rd!@127.0.0.1:{port}/hooks/T0024-pathsecret?key=querysecret"
-        reason = reason_of(url, f"whsec_{KEY}")
+        reason = reason_of(url, (f"whsec_{KEY}",))
     assert f"HTTP {status}" in reason
     for secret in (basic[:12], basic[-12:], "p@ss", "w0rd", "w0rd!", "pathsecret", "querysecret", KEY):
         assert secret not in reason

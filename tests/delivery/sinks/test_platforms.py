@@ -93,13 +93,13 @@ def test_a_malformed_url_is_an_error_in_one_line_without_its_password(url: str, 
 @pytest.mark.parametrize("url", ["none", "file:events.jsonl", "nats://host/orders", "kafka://host:9092/orders"])
 def test_a_secret_needs_an_http_platform(url: str) -> None:
     with pytest.raises(InvalidPlatform, match="a secret is only for an HTTP platform"):
-        open_sink(url, SECRET)
+        open_sink(url, [SECRET])
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_pa55!pa55", "whsec_ä"])
 def test_a_malformed_secret_is_an_error(secret: str) -> None:
     with pytest.raises(InvalidPlatform) as error:
-        open_sink("https://host/x", secret)
+        open_sink("https://host/x", [secret])
     assert "the secret must be whsec_ and the base64" in str(error.value)
     assert "pa55" not in str(error.value)
 

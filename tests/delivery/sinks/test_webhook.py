@@ -32,8 +32,8 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
     uvloop.run(asyncio.wait_for(scenario, 60))
 
 
-def webhook(receiver: RunningReceiver, secret: str | None = SECRET, timeout_s: float = 30) -> Webhook:
-    return Webhook(parse_address(receiver.url), secret, timeout_s=timeout_s)
+def webhook(receiver: RunningReceiver, secrets: tuple[str, ...] = (SECRET,), timeout_s: float = 30) -> Webhook:
+    return Webhook(parse_address(receiver.url), secrets, timeout_s=timeout_s)
 
 
 def test_events_arrive_signed_in_one_request(receiver: RunningReceiver) -> None:
@@ -66,7 +66,7 @@ def test_large_batches_are_signed_as_well(receiver: RunningReceiver) -> None:
 
 def test_a_wrong_secret_is_unavailable(receiver: RunningReceiver) -> None:
     async def scenario() -> None:
-        async with closed_after(webhook(receiver, "whsec_" + "A" * 32)) as sink:
+        async with closed_after(webhook(receiver, ("whsec_" + "A" * 32,))) as sink:
             with pytest.raises(PlatformUnavailable, match="HTTP 401: No matching signature found"):
                 await sink.send(FIVE)
 
@@ -78,7 +78,7 @@ def test_without_a_secret_nothing_is_signed(tmp_path: Path) -> None:
     with running_receiver(tmp_path / "received.jsonl") as receiver:
 
         async def scenario() -> None:
-            async with closed_after(webhook(receiver, None)) as sink:
+            async with closed_after(webhook(receiver, ())) as sink:
                 assert await sink.send(FIVE) == {}
 
         run(scenario())
@@ -90,7 +90,7 @@ def test_credentials_become_basic_authentication_and_are_never_quoted(receiver: 
     url = receiver.url.replace("http://", "http://ann:p%40ss%3Aw0rd@")
 
     async def scenario() -> None:
-        async with closed_after(Webhook(parse_address(url), SECRET)) as sink:
+        async with closed_after(Webhook(parse_address(url), [SECRET])) as sink:
             assert await sink.send(FIVE) == {}
             state = receiver.state()
             receiver.kill()
@@ -317,7 +317,7 @@ def test_an_invalid_http_response_is_unavailable(response: bytes, reason: str) -
 
         async def scenario() -> None:
             async with closed_after(
-                Webhook(parse_address(f"http://127.0.0.1:{server.getsockname()[1]}/x?key=pa55"), SECRET)
+                Webhook(parse_address(f"http://127.0.0.1:{server.getsockname()[1]}/x?key=pa55"), [SECRET])
             ) as sink:
                 with pytest.raises(PlatformUnavailable, match=reason) as error:
                     await sink.send(FIVE)
@@ -329,7 +329,7 @@ def test_an_invalid_http_response_is_unavailable(response: bytes, reason: str) -
 
 def test_a_server_without_tls_is_unavailable_over_https(receiver: RunningReceiver) -> None:
     async def scenario() -> None:
-        async with closed_after(Webhook(parse_address(receiver.url.replace("http://", "https://")), SECRET)) as sink:
+        async with closed_after(Webhook(parse_address(receiver.url.replace("http://", "https://")), [SECRET])) as sink:
             with pytest.raises(PlatformUnavailable, match="the server doesn't speak TLS"):
                 await sink.send(FIVE)
 
