@@ -16,18 +16,27 @@ WITHIN_S = 1.0
 
 
 @pytest.mark.long
+def test_a_revoked_key_is_refused_by_all_front_ends_of_a_host_within_a_second(sqlite_database: str) -> None:
+    refused_within_a_second(sqlite_database, ("--workers", "3"))
+
+
+@pytest.mark.long
 def test_a_revoked_key_is_refused_by_three_processes_within_a_second(postgres_database: str) -> None:
+    refused_within_a_second(postgres_database, (), ("--workers", "2"))
+
+
+def refused_within_a_second(database: str, *servers_options: tuple[str, ...]) -> None:
+    """Check that servers with these options refuse a key, a second after it was revoked beside them."""
     servers = [
-        serve_in_process(postgres_database, "--access", "keys", "--platform", "none", *options)
-        for options in ((), ("--workers", "2"))
+        serve_in_process(database, "--access", "keys", "--platform", "none", *options) for options in servers_options
     ]
-    credential = key(postgres_database, "read", "keys")
+    credential = key(database, "read", "keys")
     number = int(re.findall("jt_([0-9]+)_", credential)[0])
     # Each request is a connection of its own, so that it reaches any process of its server.
     paths = [f"{server.address}/keys" for server in servers]
     for path in paths * 10:
         assert httpx.get(path, headers=bearer(credential)).status_code == 200
-    do(postgres_database, RevokeKey(number))
+    do(database, RevokeKey(number))
     revoked_at, last_admitted_at, refused = monotonic(), 0.0, 0
     while monotonic() < revoked_at + 2 * WITHIN_S:
         for path in paths:

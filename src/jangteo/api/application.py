@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from jangteo.api import problems
@@ -91,11 +92,19 @@ class Api:
         route = match.by_method.get(_ROUTED_AS.get(request.method, request.method))
         if route is None:
             return self._refuse_method(request, match.by_method)
-        caller = OPEN if self._door is None else await self._door.admit(request, route)
+        caller = OPEN if self._door is None else await self._door.identify(request, route.access)
+        # Before the caller is refused anything: those requests count, too.
         standing = None if route.access.public == "always" else self._limiter.count(request, caller)
+        if self._door is not None:
+            self._door.check(caller, route.access)
         arguments, key = _read(route, match.ids, request)
         own = as_own(caller, route, arguments)
-        response = await self._do(route, route.endpoint(*arguments, **own), request.query, key, caller)
+        requested = route.endpoint(*arguments, **own)
+        if isinstance(requested, BulkRequest):
+            response = await self._bulk.respond(requested, key, caller, partial(self._limiter.count, request, caller))
+            standing = self._limiter.look(request, caller)
+        else:
+            response = await self._do(route, requested, request.query, key, caller)
         # Not in place: equal requests share their response.
         return response if standing is None else response._replace(headers=[*response.headers, *standing.headers()])
 
@@ -106,8 +115,6 @@ class Api:
             return await self._execute(route, requested, key if route.takes_key else None, caller)
         if isinstance(requested, BestSellersRequest):
             return self._encode_once(route, query, await self._best_sellers.read(requested))
-        if isinstance(requested, BulkRequest):
-            return await self._bulk.respond(requested, key, caller)
         if isinstance(requested, NewKeyRequest):
             outcome = await self._commands.submit(requested.command, key, caller)
             return outcome_response(route, requested.complete(outcome))

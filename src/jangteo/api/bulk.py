@@ -1,7 +1,7 @@
 """Many commands in one request: each is executed in its turn and answered as if it had come alone."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
@@ -93,12 +93,17 @@ class Bulk:
         self._commands = commands
         self._body_max_bytes = body_max_bytes
 
-    async def respond(self, request: BulkRequest, key: str | None, caller: Caller) -> Response:
-        """Execute the calls in order and answer each. Raises Malformed if the request itself has a key."""
+    async def respond(
+        self, request: BulkRequest, key: str | None, caller: Caller, count: Callable[[], object]
+    ) -> Response:
+        """Execute the calls in order and answer each. Raises Malformed if the request itself has a key.
+
+        `count` is called for each call but the first, which the request itself was counted for. It raises Rejected.
+        """
         if key is not None:
             detail = "A bulk request takes no Idempotency-Key: give each of its calls a `key` of its own"
             raise Malformed("Idempotency-Key", detail)
-        parsed = [self._parse(call, caller) for call in request.calls]
+        parsed = [self._parse(call, caller, count if later else None) for later, call in enumerate(request.calls)]
         # All in one iteration of the event loop: they leave in one frame and share batches.
         accepted = self._commands.submit_all([each.submission for each in parsed if isinstance(each, _Command)])
         await _settle(accepted)
@@ -106,9 +111,11 @@ class Bulk:
         answers = [_answer(each.route, next(outcomes, None)) if isinstance(each, _Command) else each for each in parsed]
         return json_response(200, b"[%b]" % b",".join(answers))
 
-    def _parse(self, call: BulkCall, caller: Caller) -> _Command | bytes:
+    def _parse(self, call: BulkCall, caller: Caller, count: Callable[[], object] | None) -> _Command | bytes:
         """Return the call's command, or the answer to one that has none."""
         try:
+            if count is not None:
+                count()
             return self._command_of(call, caller)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this call's, and the others go on
             return _problem(problem_for(error, method="POST", path="/bulk", call=shown_bare(call.call)))

@@ -123,6 +123,25 @@ def test_a_customer_who_sends_too_many_is_refused_and_nobody_else(serve: Callabl
     assert "ratelimit" not in http.get(path).headers
 
 
+def test_each_call_of_a_bulk_request_counts(serve: Callable[..., ServedShop]) -> None:
+    http = serve(rates=("customer=3/h",)).http
+    user, product = http.user(balance=9_000), http.product()
+    mine = bearer(token(sub=str(user)))
+    order = {"call": "POST /orders", "body": {"items": [{"productId": product, "quantity": 1}]}}
+    answer = http.post("/bulk", json=[order, {"call": "POST /users"}, order, order, order], headers=mine)
+    assert [each["status"] for each in answer.json()] == [201, 403, 201, 429, 429]
+    assert answer.json()[3]["body"]["type"] == "/problems/too-many-requests"
+    assert answer.headers["ratelimit"].startswith('"customer";r=0;t=')
+    assert http.get(f"/users/{user}/balance").json() == {"balance": 7_000}
+    assert http.post("/bulk", json=[order], headers=mine).status_code == 429
+
+
+def test_what_a_caller_may_not_do_counts_too(serve: Callable[..., ServedShop]) -> None:
+    http = serve(rates=("customer=2/h",)).http
+    mine = bearer(token(sub=str(http.user())))
+    assert [http.post("/users", json={}, headers=mine).status_code for _ in range(3)] == [403, 403, 429]
+
+
 def test_a_refused_request_was_not_executed(serve: Callable[..., ServedShop]) -> None:
     http = serve(rates=("key=3/h",)).http
     user = http.user()

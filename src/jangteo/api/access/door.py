@@ -39,9 +39,8 @@ class Door:
         self._public_reads = public_reads
         self._customers_cancel = customers_cancel
 
-    async def admit(self, request: Request, route: Route) -> Caller:
-        """Return who makes the call. Raises Rejected where they may not, and Unavailable."""
-        access = route.access
+    async def identify(self, request: Request, access: Access) -> Caller:
+        """Return who sends a request, before `check`. Raises Rejected if that is nobody, and Unavailable."""
         if access.public == "always":
             return OPEN
         credential = _credential(request)
@@ -50,10 +49,7 @@ class Door:
                 return OPEN
             raise unauthenticated()
         caller = self._ring.find(credential) or self._customers.remembered(credential)
-        if caller is None:
-            caller = await self._identify(request, credential)
-        self.check(caller, access)
-        return caller
+        return await self._identify(request, credential) if caller is None else caller
 
     def check(self, caller: Caller, access: Access) -> None:
         """Check that the caller may make a call. Raises Rejected."""

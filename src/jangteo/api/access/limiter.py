@@ -22,13 +22,20 @@ class Limiter:
 
     def count(self, request: Request, caller: Caller) -> Standing | None:
         """Count a request of a caller; return what is left of its rate, None without one. Raises Rejected."""
-        kind: LimitedKind = "key" if caller.kind == "key" else "customer" if caller.kind == "customer" else "address"
+        kind = _kind_of(caller)
         if not self._limits.has(kind):
             return None
         standing = self._limits.take(kind, caller.id or self._addresses.find(request))
         if not standing.allowed:
             raise _too_many(standing, problems.TOO_MANY_REQUESTS.meaning)
         return standing
+
+    def look(self, request: Request, caller: Caller) -> Standing | None:
+        """Return what is left of a caller's rate, None without one, and count nothing."""
+        kind = _kind_of(caller)
+        if not self._limits.has(kind):
+            return None
+        return self._limits.look(kind, caller.id or self._addresses.find(request))
 
     def check_attempt(self, request: Request) -> None:
         """Check that the address may try credentials that aren't known. Raises Rejected."""
@@ -39,6 +46,10 @@ class Limiter:
     def count_failed(self, request: Request) -> None:
         """Count a request with wrong credentials."""
         self._limits.count_failed(self._addresses.find(request))
+
+
+def _kind_of(caller: Caller) -> LimitedKind:
+    return "key" if caller.kind == "key" else "customer" if caller.kind == "customer" else "address"
 
 
 def _too_many(standing: Standing, detail: str) -> Rejected:

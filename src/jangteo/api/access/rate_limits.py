@@ -104,6 +104,10 @@ class RateLimits:
         """Count a request of a caller whose kind has a limit."""
         return self._limits[kind].take(caller)
 
+    def look(self, kind: LimitedKind, caller: str) -> Standing:
+        """Return the standing of a caller whose kind has a limit, and count nothing."""
+        return self._limits[kind].look(caller)
+
     def too_many_failed(self, address: str) -> Standing | None:
         """Return the standing of an address that has failed too often to try other credentials now; None if it may."""
         standing = self._failed.look(address)
