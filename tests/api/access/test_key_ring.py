@@ -29,6 +29,9 @@ class Database:
         self.reads: list[str] = []
         self.is_down = False
         self.recorded: list[Any] = []
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.waiting = 0
 
     def add(self, key_id: int, **changes: Any) -> bytes:
         values: dict[str, Any] = {"digest": digest_of(SECRET), "ends_at": None, **changes}
@@ -40,11 +43,15 @@ class Database:
         if self.is_down:
             raise Unavailable("the database is down")
         version = KeysVersion(len(self.keys), sum(each.revoked_at is not None for each in self.keys.values()))
+        keys = dict(self.keys)
+        self.waiting += 1
+        await self.answers.wait()
+        self.waiting -= 1
         if query.read is read_keys_version:
             self.reads.append("version")
             return version
         self.reads.append("keys")
-        return version, dict(self.keys)
+        return version, keys
 
     def submit(self, command: Any) -> Any:
         async def outcome() -> None:
@@ -118,6 +125,27 @@ def test_what_is_a_second_old_admits_nobody_until_it_is_read_anew(
         move(0.95)
         assert ring.find(credential) is None
         assert await refused(ring, credential) == "This API key was revoked"
+
+    asyncio.run(run())
+
+
+def test_a_read_that_began_long_before_a_request_admits_nobody(ring: KeyRing, database: Database, move: Time) -> None:
+    async def run() -> None:
+        credential = database.add(1)
+        await ring.identify(credential)
+        move(0.95)
+        under_way = asyncio.create_task(ring.refresh())
+        # The database stands still after it has read that nothing has changed; then the key is revoked.
+        database.answers.clear()
+        while database.waiting == 0:
+            await asyncio.sleep(0)
+        database.add(1, revoked_at=NOW, revoked_by="cli")
+        move(1.5)
+        request = asyncio.create_task(refused(ring, credential))
+        await asyncio.sleep(0)
+        database.answers.set()
+        assert await request == "This API key was revoked"
+        await under_way
 
     asyncio.run(run())
 

@@ -91,7 +91,9 @@ class KeyRing:
         presented = parse_key(credential)
         if presented is None:
             raise unauthenticated("This is no API key: keys look like jt_1_ and 43 characters")
-        if monotonic() > self._fresh_until:
+        asked_at = monotonic()
+        while asked_at > self._fresh_until:
+            # More than once if the read that was under way had begun too long ago.
             await self.refresh()
         if presented.key_id not in self._keys:
             await self._look_again()
