@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from bench import deliveries, stored
+from bench import access, deliveries, stored
 from bench.contenders import comparisons as compared
 from bench.contenders import contenders, servers, shops
 from bench.contenders.comparisons import CROWD, WORKERS, Extent
@@ -21,7 +21,6 @@ from bench.peers import measuring as peers
 from bench.peers.measuring import Peers
 
 Serving = AbstractContextManager[Server]
-
 
 _BULK_CLIENTS: Final = 16
 """With 100 orders each, they fill a sixth of the queue."""
@@ -65,6 +64,7 @@ class Bench:
             self._postgres_claims(echo)
             self._balances(echo)
             self._in_bulk(echo)
+            self._access()
             for kind in compared.KINDS:
                 self._sizes(kind)
         self._reads()
@@ -160,7 +160,7 @@ class Bench:
             for workers in WORKERS:
                 serving = self._shop(title, self._in_postgres(f"{script}_{workers}"), workers)
                 shop = stack.enter_context(serving)
-                served.append(load(_by(workers), shop.address, CROWD, cpu_s=self._with_database(shop)))
+                served.append(load(compared.by(workers), shop.address, CROWD, cpu_s=self._with_database(shop)))
             echoed = load(compared.ECHO, echo.address, CROWD)
             self._compare(title, echoed, *functions, *served, rounds=self._extent.goal_rounds)
 
@@ -171,7 +171,9 @@ class Bench:
             for workers in WORKERS:
                 serving = self._rush(title, self._in_postgres(f"claims_{workers}"), workers)
                 shop = stack.enter_context(serving)
-                served.append(contenders.claims(_by(workers), shop.address, CROWD, cpu_s=self._with_database(shop)))
+                served.append(
+                    contenders.claims(compared.by(workers), shop.address, CROWD, cpu_s=self._with_database(shop))
+                )
             echoed = contenders.orders(compared.ECHO, echo.address, CROWD)
             self._compare(title, echoed, *served, rounds=self._extent.goal_rounds)
 
@@ -208,6 +210,14 @@ class Bench:
                 shop = stack.enter_context(self._shop(f"{kind}, {compared.BULK}", database))
                 served.append(contenders.bulk(f"{kind}, {compared.BULK}", shop.address, _BULK_CLIENTS))
             self._compare(compared.IN_BULK, contenders.orders(compared.ECHO, echo.address, CROWD), *served)
+
+    def _access(self) -> None:
+        opened, guarded = (self._fill(self._in_sqlite(each)) for each in ("opened", "guarded"))
+        with (
+            self._serving(compared.ACCESS, opened) as open_shop,
+            self._serving(compared.ACCESS, guarded, "--access", "keys") as guarded_shop,
+        ):
+            self._compare(compared.ACCESS, *access.contenders(self._folder, open_shop, guarded_shop, guarded))
 
     def _reads(self) -> None:
         database = shops.make(self._in_sqlite("list"), shops.for_list())
@@ -303,14 +313,14 @@ class Bench:
 
     def _shop(self, title: str, url: str, workers: int = 1) -> Serving:
         """Serve a new shop for orders."""
-        return self._serving(title, self._fill(url), *_workers(workers))
+        return self._serving(title, self._fill(url), *servers.of_workers(workers))
 
     def _rush(self, title: str, url: str, workers: int = 1) -> Serving:
         """Serve a new shop with a campaign and its claimants."""
         self._show_progress(f"{title}: making a shop")
         made = shops.make(url, shops.for_claims(self._extent.claimants))
         self._settle(made)
-        return self._serving(title, made, *_workers(workers))
+        return self._serving(title, made, *servers.of_workers(workers))
 
     def _fill(self, url: str) -> str:
         self._show_progress("making a shop")
@@ -338,11 +348,3 @@ class Bench:
     def _settle(self, url: str) -> None:
         if url.startswith("postgresql:"):
             self._postgres.sync(url.rpartition("/")[2])
-
-
-def _workers(workers: int) -> tuple[str, ...]:
-    return ("--workers", str(workers)) if workers > 1 else ()
-
-
-def _by(workers: int) -> str:
-    return f"{workers} process" if workers == 1 else f"{workers} processes"

@@ -21,6 +21,7 @@ POSTGRES_HOT: Final = "PostgreSQL, everyone buys one product"
 POSTGRES_CLAIMS: Final = "PostgreSQL, coupon claims"
 BALANCES: Final = "Balances of any users, beside the echo"
 IN_BULK: Final = "Orders a second by bulk requests, beside the echo's requests"
+ACCESS: Final = f"SQLite, {CROWD} clients and who they are"
 SIZES: Final = f"orders by {CROWD} and {LARGE_CROWD} clients"
 FAIRNESS: Final = f"{CROWD} and {LARGE_CROWD} clients, counted one by one"
 TAIL: Final = "orders for minutes on end"
@@ -40,11 +41,20 @@ ONE_PRODUCT: Final = "orders, one product"
 CLAIMS: Final = "coupon claims"
 ORDERS_A_REQUEST: Final = 100
 BULK: Final = f"orders, {ORDERS_A_REQUEST} in each POST /bulk"
+OPEN: Final = "open to all"
+WITH_KEYS: Final = "with an API key"
+WITH_TOKENS: Final = "with customers' tokens"
+FLOODED: Final = f"with customers' tokens, {CROWD} more forge them"
 ECHO_OF_SAME_BYTES: Final = "echo of the same bytes"
 READS: Final = "GET /products"
 PGBENCH: Final = "pgbench, a stored function"
 LIVE_PLATFORM: Final = "takes events"
 DEAD_PLATFORM: Final = "is dead"
+
+
+def by(workers: int) -> str:
+    """Name the contender that is served by so many processes."""
+    return f"{workers} process" if workers == 1 else f"{workers} processes"
 
 
 class Extent(Struct, frozen=True):

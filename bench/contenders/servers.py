@@ -36,6 +36,11 @@ def shop(database: str, *options: str, python: str = sys.executable) -> list[str
     return [python, "-m", "jangteo", "serve", "--port", "0", "--database", database, *options]
 
 
+def of_workers(workers: int) -> tuple[str, ...]:
+    """The options of a shop that is served by so many processes."""
+    return ("--workers", str(workers)) if workers > 1 else ()
+
+
 def echo(answer_bytes: int = 2) -> list[str]:
     """The command that serves the echo, which answers a GET with `answer_bytes` bytes."""
     return [sys.executable, "-m", "bench.contenders.echo", "--answer-bytes", str(answer_bytes)]

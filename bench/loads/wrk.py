@@ -29,17 +29,38 @@ def version() -> str:
     return words[1] if len(words) > 1 else "unknown"
 
 
-def command(url: str, script: str | None, *, connections: int, seconds: int, first_user: int = 1) -> list[str]:
-    """The command that loads a URL from one thread. A script of this folder makes its requests."""
+def command(
+    url: str,
+    script: str | None,
+    *,
+    connections: int,
+    seconds: int,
+    first_user: int = 1,
+    credentials: Path | None = None,
+) -> list[str]:
+    """The command that loads a URL from one thread. A script of this folder makes its requests.
+
+    `credentials` is a file for `credentials.lua`.
+    """
     options = ["--latency", "-t1", f"-c{connections}", f"-d{seconds}s"]
     if script is not None:
         options += ["-s", str(_SCRIPTS / script)]
-    return ["wrk", *options, url, "--", str(first_user)]
+    return ["wrk", *options, url, "--", str(first_user if credentials is None else credentials)]
 
 
-def load(url: str, script: str | None, *, connections: int, seconds: int, first_user: int) -> Load:
+def load(
+    url: str,
+    script: str | None,
+    *,
+    connections: int,
+    seconds: int,
+    first_user: int = 1,
+    credentials: Path | None = None,
+) -> Load:
     """Run `wrk` to its end. Raises CannotMeasure when it fails or no request was answered."""
-    arguments = command(url, script, connections=connections, seconds=seconds, first_user=first_user)
+    arguments = command(
+        url, script, connections=connections, seconds=seconds, first_user=first_user, credentials=credentials
+    )
     ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
     if ended.returncode != 0:
         raise CannotMeasure(f"wrk could not load {url}: {(ended.stderr or ended.stdout).strip()}")

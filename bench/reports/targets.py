@@ -34,6 +34,7 @@ def targets(measured: Sequence[Comparison]) -> list[Target]:
     return [
         *_beside_the_echo(measured),
         *_in_bulk(measured),
+        *_access(measured),
         *_beside_pgbench(measured),
         *_latencies(measured),
         *_writer_times(measured),
@@ -74,6 +75,14 @@ def _in_bulk(measured: Sequence[Comparison]) -> Iterator[Target]:
     echo, *served = _titled(measured, compared.IN_BULK).contenders
     for shop, wanted in zip(served, (1.0, 0.7), strict=True):
         yield Target(f"{shop.name} / echo", wanted, shop.ratio_to(echo))
+
+
+def _access(measured: Sequence[Comparison]) -> Iterator[Target]:
+    reference, *guarded = _titled(measured, compared.ACCESS).contenders
+    for shop, wanted in zip(guarded[:2], (0.97, 0.92), strict=True):
+        yield Target(f"{compared.ACCESS}: {shop.name} / {reference.name}", wanted, shop.ratio_to(reference))
+    calm, flooded = guarded[1:]
+    yield Target(f"{compared.ACCESS}: {flooded.name} / {calm.name}", 0.8, flooded.ratio_to(calm))
 
 
 def _beside_pgbench(measured: Sequence[Comparison]) -> Iterator[Target]:

@@ -30,15 +30,19 @@ def workers_of(server: ServerProcess) -> set[int]:
 def children_of(process_id: int, word: str) -> set[int]:
     """The children of a process with a word in their command lines."""
     tasks = Path(f"/proc/{process_id}/task").glob("*/children")
-    children = [child for task in tasks for child in task.read_text().split()]
+    children = [child for task in tasks for child in text_of(task).split()]
     return {int(child) for child in children if word in command_of(child)}
 
 
 def command_of(process_id: str) -> str:
+    return text_of(Path(f"/proc/{process_id}/cmdline"))
+
+
+def text_of(file: Path) -> str:
+    """What the kernel says of a process or a thread; nothing if it has ended meanwhile."""
     try:
-        return Path(f"/proc/{process_id}/cmdline").read_text()
+        return file.read_text()
     except (FileNotFoundError, ProcessLookupError):
-        # The process has exited meanwhile.
         return ""
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from jangteo.api.access.door import HOLD_FAILED_S
 from jangteo.api.access.rate_limits import FAILED_ATTEMPTS
 from jangteo.app import Shop as App
 from jangteo.core.keys import PRESETS, CreateKey
@@ -175,6 +176,7 @@ def test_an_address_with_too_many_wrong_credentials_must_wait_while_known_caller
         if refused.status_code != 401:
             break
     assert slug(refused) == (429, "too-many-requests")
+    assert refused.elapsed.total_seconds() >= HOLD_FAILED_S
     # The same address: a key, and a token that was verified before.
     assert http.get(path).status_code == http.get(path, headers=mine).status_code == 200
 

@@ -31,7 +31,7 @@ class Database:
         self.recorded: list[Any] = []
         self.answers = asyncio.Event()
         self.answers.set()
-        self.waiting = 0
+        self.waiting = asyncio.Event()
 
     def add(self, key_id: int, **changes: Any) -> bytes:
         values: dict[str, Any] = {"digest": digest_of(SECRET), "ends_at": None, **changes}
@@ -44,9 +44,9 @@ class Database:
             raise Unavailable("the database is down")
         version = KeysVersion(len(self.keys), sum(each.revoked_at is not None for each in self.keys.values()))
         keys = dict(self.keys)
-        self.waiting += 1
-        await self.answers.wait()
-        self.waiting -= 1
+        if not self.answers.is_set():
+            self.waiting.set()
+            await self.answers.wait()
         if query.read is read_keys_version:
             self.reads.append("version")
             return version
@@ -137,8 +137,7 @@ def test_a_read_that_began_long_before_a_request_admits_nobody(ring: KeyRing, da
         under_way = asyncio.create_task(ring.refresh())
         # The database stands still after it has read that nothing has changed; then the key is revoked.
         database.answers.clear()
-        while database.waiting == 0:
-            await asyncio.sleep(0)
+        await asyncio.wait_for(database.waiting.wait(), 30)
         database.add(1, revoked_at=NOW, revoked_by="cli")
         move(1.5)
         request = asyncio.create_task(refused(ring, credential))

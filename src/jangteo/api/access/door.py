@@ -1,5 +1,6 @@
 """The door of a shop that is not open to all: it finds out who sends a request, and whether they may make the call."""
 
+import asyncio
 import re
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ from jangteo.api.requests import Malformed, Rejected
 from jangteo.api.route import Route
 from jangteo.engine.caller import OPEN, Caller
 
+HOLD_FAILED_S: Final = 0.5
+"""How late an address that has tried too many wrong credentials is refused further ones."""
 _BEARER: Final = re.compile(rb"bearer +(?P<credential>[!-~]+) *", re.IGNORECASE)
 
 
@@ -66,7 +69,12 @@ class Door:
         """Find out whose credential it is. An address that has tried too many wrong ones must wait."""
         is_key = credential.startswith(b"jt_")
         if not (is_key and self._ring.knows(credential)):
-            self._limiter.check_attempt(request)
+            try:
+                self._limiter.check_attempt(request)
+            except Rejected:
+                # So that a flood waits instead of having the event loop answer it as fast as it comes.
+                await asyncio.sleep(HOLD_FAILED_S)
+                raise
         try:
             return await (self._ring.identify(credential) if is_key else self._customers.caller_of(credential))
         except Rejected as refusal:
