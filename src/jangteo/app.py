@@ -14,10 +14,12 @@ import structlog
 from msgspec.structs import replace
 
 from jangteo import __version__
-from jangteo.api.access.configured import browsers_of, customers_of, limiter_of
+from jangteo.api.access.configured import browsers_of, check_without_customers, customers_of, limiter_of
 from jangteo.api.access.door import Door
+from jangteo.api.access.full_times import RateMemory
 from jangteo.api.access.key_ring import KeyRing
 from jangteo.api.access.limiter import Limiter
+from jangteo.api.access.rate_limits import TABLES
 from jangteo.api.access.shop_tokens import ShopTokens
 from jangteo.api.application import Api
 from jangteo.api.documentation import pages
@@ -163,6 +165,7 @@ class SharedHost:
     writer: Writer
     request_window: Callable[[int], None]
     """Passes on to the keeper the days of a window that a client has requested."""
+    rate_memory: RateMemory
 
 
 class Shop:
@@ -194,7 +197,8 @@ class Shop:
         self.writer_ended = True
         """Whether the writer ended in time, once the shop is closed."""
         self.bounds = bounds_of(settings)
-        limiter, shop_tokens = limiter_of(settings), ShopTokens(self.reads)
+        memory = RateMemory(TABLES) if host is None else host.rate_memory
+        limiter, shop_tokens = limiter_of(settings, memory), ShopTokens(self.reads)
         self._api = Api(
             ROUTES,
             pages(ROUTES, __version__),
@@ -212,9 +216,10 @@ class Shop:
 
     def _door(self, limiter: Limiter, shop_tokens: ShopTokens) -> Door | None:
         """Make the door, unless the shop is open to all."""
-        if self._ring is None:
-            return None
         settings = self.settings
+        if self._ring is None:
+            check_without_customers(settings)
+            return None
         return Door(
             self._ring,
             customers_of(settings, shop_tokens),

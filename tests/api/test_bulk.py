@@ -36,7 +36,8 @@ def alone(shop: ServedShop, call: dict[str, Any]) -> dict[str, Any]:
     content = json.dumps(call["body"]) if "body" in call else None
     answer = shop.http.request(method, path, content=content, headers=headers)
     replayed = {"replayed": True} if answer.headers.get("idempotency-replayed") == "true" else {}
-    return {"status": answer.status_code, "body": answer.json(), **replayed}
+    retry = {"retryAfter": int(answer.headers["retry-after"])} if "retry-after" in answer.headers else {}
+    return {"status": answer.status_code, "body": answer.json(), **replayed, **retry}
 
 
 def test_calls_are_executed_in_their_order(shop: ServedShop) -> None:
@@ -155,6 +156,7 @@ def test_calls_that_the_queue_has_no_room_for_are_refused_one_by_one(open_shop: 
     assert statuses == sorted(statuses)
     assert set(statuses) == {201, 503}
     assert answers[-1]["body"]["type"] == "/problems/overloaded"
+    assert {each.get("retryAfter") for each in answers if each["status"] == 503} == {problems.RETRY_AFTER_S}
 
 
 ids = st.integers(1, 3)

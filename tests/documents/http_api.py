@@ -32,7 +32,8 @@ Every call on one page. A running server has the details: OpenAPI 3.1 at `/schem
   `[{{"call": "POST /orders", "key": "…", "body": {{…}}}}, …]`. They are executed one after the other, and each is
   answered with the status and the body that it would have alone: `[{{"status": 201, "body": {{…}}}}, …]`. A refused
   or failed one doesn't keep the next from being executed. `key` is the call's Idempotency-Key; `"replayed": true`
-  stands for `Idempotency-Replayed`. The body may have 2 MiB, and that of each call as much as alone.
+  stands for `Idempotency-Replayed`, and `retryAfter` for `Retry-After`. The body may have 2 MiB, and that of each
+  call as much as alone.
 - **Access.** Unless the shop is open to all, a request needs `Authorization: Bearer` with an API key that has the
   call's *scope*, or with a customer's token. *Customers* says which ones may make a call: `own`, whom its path or body
   names (they may leave `userId` out of a body); `own-order`, who placed the order; `all`. Public reads say *anyone*;

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
@@ -16,6 +17,7 @@ from jangteo.api.keys import NewKey
 from jangteo.api.rejected_values import shown, shown_bare
 from jangteo.api.requests import (
     Malformed,
+    Rejected,
     read_body,
     read_ids,
     read_key,
@@ -61,6 +63,9 @@ class BulkAnswer(Struct, rename="camel", omit_defaults=True):
     body: Any
     replayed: Annotated[
         bool | UnsetType, Meta(description="`true` if this is the stored answer to an earlier call with the same key.")
+    ] = UNSET
+    retry_after: Annotated[
+        int | UnsetType, Meta(description="The `Retry-After` of this call, in seconds, where it may be retried.")
     ] = UNSET
 
 
@@ -118,7 +123,8 @@ class Bulk:
                 count()
             return self._command_of(call, caller)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this call's, and the others go on
-            return _problem(problem_for(error, method="POST", path="/bulk", call=shown_bare(call.call)))
+            body = problem_for(error, method="POST", path="/bulk", call=shown_bare(call.call))
+            return _problem(body, retry_after=_retry_after(error, body["status"]))
 
     def _command_of(self, call: BulkCall, caller: Caller) -> _Command:
         raw = b"" if call.body is UNSET else bytes(call.body)
@@ -178,10 +184,11 @@ async def _settle(futures: Sequence[asyncio.Future[SerializedOutcome]]) -> None:
 
 def _answer(route: Route, future: asyncio.Future[SerializedOutcome] | None) -> bytes:
     if future is None:
-        return _problem(problem_for(Overloaded()))
+        return _problem(problem_for(Overloaded()), retry_after=problems.RETRY_AFTER_S)
     error = asyncio.CancelledError() if future.cancelled() else future.exception()
     if error is not None:
-        return _problem(problem_for(error, method=route.method, path=route.path))
+        body = problem_for(error, method=route.method, path=route.path)
+        return _problem(body, retry_after=_retry_after(error, body["status"]))
     outcome = future.result()
     refusal = outcome.refusal()
     if refusal is not None:
@@ -189,10 +196,19 @@ def _answer(route: Route, future: asyncio.Future[SerializedOutcome] | None) -> b
     return _encoded(route.status, outcome.body, replayed=outcome.replayed)
 
 
-def _problem(body: dict[str, Any], *, replayed: bool = False) -> bytes:
-    return _encoded(body["status"], _encode(body), replayed=replayed)
+def _retry_after(error: BaseException, status: int) -> int | None:
+    """Return the seconds after which the call may be retried, as the header would say them; None if it has none."""
+    named = dict(error.headers).get(b"retry-after") if isinstance(error, Rejected) else None
+    return int(named) if named else problems.RETRY_AFTER_S if status == HTTPStatus.SERVICE_UNAVAILABLE else None
 
 
-def _encoded(status: int, body: bytes, *, replayed: bool) -> bytes:
+def _problem(body: dict[str, Any], *, replayed: bool = False, retry_after: int | None = None) -> bytes:
+    return _encoded(body["status"], _encode(body), replayed=replayed, retry_after=retry_after)
+
+
+def _encoded(status: int, body: bytes, *, replayed: bool, retry_after: int | None = None) -> bytes:
     """Make a `BulkAnswer`, around a body that is JSON already."""
-    return b'{"status":%d,"body":%b%b}' % (status, body, b',"replayed":true' if replayed else b"")
+    more = b',"replayed":true' if replayed else b""
+    if retry_after is not None:
+        more += b',"retryAfter":%d' % retry_after
+    return b'{"status":%d,"body":%b%b}' % (status, body, more)

@@ -115,7 +115,7 @@ def serve(
             envvar="JANGTEO_WORKERS",
             min=1,
             max=64,
-            help="Processes that serve HTTP, each with a writer of its own. More than one needs PostgreSQL.",
+            help="Processes that serve HTTP and read, behind one port; they share the writers.",
         ),
     ] = 1,
     demo_shop: Annotated[
@@ -148,7 +148,7 @@ def serve(
             envvar="JANGTEO_WRITERS",
             min=1,
             max=16,
-            help="Writers in each serving process. More than one needs PostgreSQL.",
+            help="Processes that commit. More than one needs PostgreSQL.",
         ),
     ] = Settings.writers,
     readers: Annotated[

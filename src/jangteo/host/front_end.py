@@ -21,7 +21,7 @@ def run(instructions: Instructions, lifeline: Lifeline) -> None:
     requests = _WindowRequests(lifeline)
     shop = Shop(
         instructions.settings,
-        host=SharedHost(instructions.storage(), instructions.writer(), requests.pass_on),
+        host=SharedHost(instructions.storage(), instructions.writer(), requests.pass_on, instructions.rate_memory()),
     )
     beating: list[asyncio.Task[None]] = []
 

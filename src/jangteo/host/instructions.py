@@ -5,6 +5,8 @@ from pathlib import Path
 
 import msgspec
 
+from jangteo.api.access.full_times import RateMemory
+from jangteo.api.access.rate_limits import TABLES
 from jangteo.app import timeouts_of
 from jangteo.engine.commands import Writer
 from jangteo.engine.writer.pool import pooled
@@ -24,6 +26,8 @@ class Instructions(msgspec.Struct, frozen=True):
     """The paths of the writers' sockets."""
     listening: int
     """The descriptor where HTTP clients come."""
+    rates: int
+    """The descriptor of the memory that the front ends count callers' requests in."""
 
     def encode(self) -> str:
         """Return the line to send."""
@@ -34,6 +38,10 @@ class Instructions(msgspec.Struct, frozen=True):
         storage = storage_of(self.settings.database)
         storage.expect(self.identity, logs=logs)
         return storage
+
+    def rate_memory(self) -> RateMemory:
+        """Return the memory in which callers' requests are counted."""
+        return RateMemory(TABLES, self.rates)
 
     def writer(self, *, watches: bool = False) -> Writer:
         """Return the client of the writers. `watches`: as for `SharedWriter`."""

@@ -17,6 +17,8 @@ from typing import Final
 
 from msgspec import structs
 
+from jangteo.api.access.full_times import rate_file
+from jangteo.api.access.rate_limits import TABLES
 from jangteo.app import writer_start_of
 from jangteo.engine.writer.start import writer_command
 from jangteo.host.child import Child, launch
@@ -50,6 +52,7 @@ class Supervisor:
         self._settings = replace(settings, queue_max=ceil(settings.queue_max / front_ends))
         self._storage = storage
         self._http = listening
+        self._rates = rate_file(TABLES)
         self._writer_sockets = [_listen(folder / f"writer-{number}") for number in range(settings.writers)]
         self._writers = [
             Place(f"writer {number}", self._writer_launch(each), _ignore)
@@ -81,6 +84,7 @@ class Supervisor:
         ended = await self._end()
         for each in self._writer_sockets:
             each.close()
+        self._rates.close()
         return ended
 
     def _drain(self) -> None:
@@ -112,7 +116,7 @@ class Supervisor:
             child = await launch(
                 lambda lifeline: (sys.executable, "-m", "jangteo.host", role, str(lifeline)),
                 environment={},
-                kept=(self._http.fileno(), *self._storage.kept_files()),
+                kept=(self._http.fileno(), self._rates.fileno(), *self._storage.kept_files()),
             )
             child.send(self._instructions().encode())
             return child
@@ -138,6 +142,7 @@ class Supervisor:
             identity=self._storage.identity(),
             writers=tuple(each.getsockname() for each in self._writer_sockets),
             listening=self._http.fileno(),
+            rates=self._rates.fileno(),
         )
 
 

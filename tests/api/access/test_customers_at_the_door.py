@@ -192,6 +192,7 @@ NAMED = {"customers_issuer": "i", "customers_audience": "a"}
         ({"customers_jwks": "https://id.example.com/keys", "customers_issuer": "i"}, "needs --customers-issuer and"),
         ({"customers_jwks": "https://id.example.com/keys", "customers_audience": "a"}, "needs --customers-issuer and"),
         ({"customers_issuer": "i"}, "are for tokens of --customers-jwks"),
+        ({"access": "open", **NAMED}, "need --access keys"),
         ({"rates": ("many",)}, "is no rate"),
         ({"trusted_proxies": ("proxy",)}, "is no network"),
         ({"allowed_hosts": ("a b",)}, "is no name"),
@@ -206,5 +207,5 @@ def test_a_wrong_setting_is_one_line_before_the_shop_opens(
         name: each.format(folder=tmp_path) if isinstance(each, str) else each for name, each in settings.items()
     }
     with pytest.raises(InvalidSetting, match=reason) as error:
-        App(Settings(database=sqlite_database, access="keys", **given))
+        App(Settings(database=sqlite_database, **{"access": "keys", **given}))
     assert "\n" not in str(error.value)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from jangteo.api.access.full_times import RateMemory
 from jangteo.api.access.rate import InvalidRate, Rate, read_rates
-from jangteo.api.access.rate_limits import CALLERS_MAX, Limit, RateLimits, Standing
+from jangteo.api.access.rate_limits import TABLES, Limit, RateLimits, Standing
 
 
 class Clock:
@@ -17,7 +18,7 @@ class Clock:
 
 
 def limit(rate: str, clock: Clock) -> Limit:
-    return Limit("key", read_rates([rate])["key"], clock)
+    return Limit("key", read_rates([rate])["key"], RateMemory(1).table(0), clock)
 
 
 @pytest.mark.parametrize(
@@ -87,12 +88,14 @@ def test_a_refused_request_costs_nothing() -> None:
 
 
 @pytest.mark.long
-def test_a_million_addresses_take_no_more_memory_than_the_bound() -> None:
-    addresses = limit("1/m", Clock())
+def test_a_million_addresses_leave_who_has_sent_too_much_limited() -> None:
+    clock = Clock()
+    addresses = limit("1/s:100", clock)
+    assert [addresses.take("10.0.0.1").allowed for _ in range(101)].count(True) == 100
     for number in range(1_000_000):
+        clock.now += 0.00001
         addresses.take(str(number))
-    assert len(addresses) == CALLERS_MAX
-    assert not addresses.take("999999").allowed, "the newest are kept"
+    assert addresses.take("10.0.0.1").remaining < 15
 
 
 def test_standings_count_down_and_say_when_to_come_back() -> None:
@@ -119,7 +122,7 @@ def test_a_refused_caller_waits_a_whole_second_at_least() -> None:
 
 def test_failed_attempts_are_limited_harder_and_without_any_rate() -> None:
     clock = Clock()
-    limits = RateLimits({}, Rate(1, 3), clock)
+    limits = RateLimits({}, RateMemory(TABLES), Rate(1, 3), clock)
     assert not limits.has("key")
     for _ in range(3):
         assert limits.too_many_failed("10.0.0.1") is None

@@ -5,6 +5,7 @@ from jangteo.api.access.cached_keys import CachedKeys
 from jangteo.api.access.client_address import ClientAddresses, read_networks
 from jangteo.api.access.customer_tokens import CustomerTokens, Issuer
 from jangteo.api.access.customers import Customers
+from jangteo.api.access.full_times import RateMemory
 from jangteo.api.access.hosts import Hosts
 from jangteo.api.access.json_web_keys import InvalidKeySet, read_key_set
 from jangteo.api.access.key_source import open_source
@@ -20,14 +21,21 @@ def browsers_of(settings: Settings) -> Browsers:
     return Browsers(Hosts(settings.allowed_hosts, listens_on=settings.host), settings.allowed_origins)
 
 
-def limiter_of(settings: Settings) -> Limiter:
-    """Return the rate limits of this process."""
-    return Limiter(RateLimits(read_rates(settings.rates)), ClientAddresses(read_networks(settings.trusted_proxies)))
+def limiter_of(settings: Settings, memory: RateMemory) -> Limiter:
+    """Return the rate limits, kept in this memory."""
+    limits = RateLimits(read_rates(settings.rates), memory)
+    return Limiter(limits, ClientAddresses(read_networks(settings.trusted_proxies)))
 
 
 def customers_of(settings: Settings, shop_tokens: ShopTokens) -> Customers:
     """Return what verifies customers' tokens. A key set that is a file is read at once."""
     return Customers(CustomerTokens(shop_tokens.issuer, _provider_of(settings)))
+
+
+def check_without_customers(settings: Settings) -> None:
+    """Check that nothing is set about customers' tokens, which a shop that is open to all doesn't ask for."""
+    if settings.customers_jwks or settings.customers_issuer or settings.customers_audience:
+        raise InvalidSetting("--customers-… need --access keys: this shop is open to all, and asks nobody for a token")
 
 
 def _provider_of(settings: Settings) -> Issuer | None:

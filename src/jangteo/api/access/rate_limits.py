@@ -1,21 +1,21 @@
 """Rate limits: how many requests each key, customer and address may send, and how many failed attempts.
 
-Each limit is a token bucket, kept as the one time at which it is full again (GCRA), in this process: of N processes
-each allows as much. The library `limits` doesn't bound how many callers it keeps in memory, and took 1.5 to 3 times as
-long for a request.
+Each limit is a token bucket, kept as the one time at which it is full again (GCRA), in memory that the front ends of a
+host share (`full_times`). The library `limits` doesn't bound how many callers it keeps in memory, shares that only by a
+server of its own, and took 1.5 to 3 times as long for a request.
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Final, NamedTuple
 
-from jangteo.api.access.rate import LimitedKind, Rate
+from jangteo.api.access.full_times import FullTimes, RateMemory
+from jangteo.api.access.rate import KINDS, LimitedKind, Rate
 from jangteo.api.http.messages import Header
 
-CALLERS_MAX: Final = 100_000
-"""The most callers of one kind that are kept, some 20 MiB; one more takes the place of whoever came longest ago."""
+TABLES: Final = len(KINDS) + 1
+"""A table for each kind of callers, and one for failed attempts."""
 FAILED_ATTEMPTS: Final = Rate(per_s=1.0, burst=60)
 """How many requests with wrong credentials an address may send."""
 
@@ -45,35 +45,30 @@ class Standing(NamedTuple):
 class Limit:
     """One rate for all callers of a kind."""
 
-    def __init__(self, kind: str, rate: Rate, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, kind: str, rate: Rate, full_times: FullTimes, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """`clock` is in seconds."""
         self._kind = kind
         self._rate = rate
         self._interval_s = 1 / rate.per_s
         self._depth_s = rate.burst * self._interval_s
+        self._full_times = full_times
         self._clock = clock
-        self._full_at: OrderedDict[str, float] = OrderedDict()
-        """When each caller may send a whole burst again."""
-
-    def __len__(self) -> int:
-        return len(self._full_at)
 
     def take(self, caller: str) -> Standing:
         """Count a request, unless the caller has sent too many."""
         now = self._clock()
-        full_at = max(self._full_at.get(caller, now), now) + self._interval_s
+        full_at = max(self._full_times.get(caller), now) + self._interval_s
         allowed = full_at - now <= self._depth_s + 1e-9
         if allowed:
-            self._full_at[caller] = full_at
-            self._full_at.move_to_end(caller)
-            if len(self._full_at) > CALLERS_MAX:
-                self._full_at.popitem(last=False)
+            self._full_times.put(caller, full_at)
         return self._standing(full_at if allowed else full_at - self._interval_s, now, allowed=allowed)
 
     def look(self, caller: str) -> Standing:
         """Return whether a request would be allowed, and count none."""
         now = self._clock()
-        full_at = max(self._full_at.get(caller, now), now)
+        full_at = max(self._full_times.get(caller), now)
         return self._standing(full_at, now, allowed=full_at + self._interval_s - now <= self._depth_s + 1e-9)
 
     def _standing(self, full_at: float, now: float, *, allowed: bool) -> Standing:
@@ -84,17 +79,18 @@ class Limit:
 
 
 class RateLimits:
-    """The limits of one process."""
+    """All limits of a host."""
 
     def __init__(
         self,
         rates: Mapping[LimitedKind, Rate],
+        memory: RateMemory,
         failed_attempts: Rate = FAILED_ATTEMPTS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`rates` has no entry for a kind of callers that may send what they like."""
-        self._limits = {kind: Limit(kind, rate, clock) for kind, rate in rates.items()}
-        self._failed = Limit("failed-attempts", failed_attempts, clock)
+        """`rates` has no entry for a kind of callers that may send what they like. `memory` has `TABLES` tables."""
+        self._limits = {kind: Limit(kind, rate, memory.table(KINDS.index(kind)), clock) for kind, rate in rates.items()}
+        self._failed = Limit("failed-attempts", failed_attempts, memory.table(len(KINDS)), clock)
 
     def has(self, kind: LimitedKind) -> bool:
         """Return whether callers of a kind have a limit."""
