@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jangteo.api import problems
 from jangteo.settings import Settings
 from tests.postgres import EMPTY_SHOP, Server
 from tests.serving import ServedShop, serve_in_thread
