@@ -47,7 +47,12 @@ class Customer:
 class Customers:
     """All customers. Each starts with another server."""
 
-    def __init__(self, addresses: Sequence[str], *, with_keys: int, without_keys: int) -> None:
+    def __init__(
+        self, addresses: Sequence[str], *, with_keys: int, without_keys: int, servers_close: bool = False
+    ) -> None:
+        """`servers_close`: servers are closed meanwhile, so they may refuse requests as `overloaded`."""
+        unavailable, overloaded = "/problems/unavailable", "/problems/overloaded"
+        self._expected = {unavailable, overloaded} if servers_close else {unavailable}
         self._closed = asyncio.Event()
         self._progress = asyncio.Event()
         self._in_flight: Counter[str] = Counter()
@@ -207,7 +212,8 @@ class Customers:
         self._progress.set()
         if answer.is_success:
             return answer
-        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable"), answer.text
+        assert answer.status_code == 503, answer.text
+        assert answer.json()["type"] in self._expected, answer.text
         assert answer.headers["retry-after"] == "1"
         return None
 

@@ -63,7 +63,7 @@ def test_the_version_before_goes_on_beside_the_next_and_restarts(
         return serve_in_process(database, *options, sources=sources)
 
     before = [start(number, sources_before) for number in (0, 1)]
-    customers = Customers(addresses, with_keys=8, without_keys=0)
+    customers = Customers(addresses, with_keys=8, without_keys=0, servers_close=True)
     servers: list[ServerProcess] = []
 
     async def upgrade() -> None:

@@ -73,7 +73,7 @@ SHAPES = {
     "Keycloak": (
         "shop_user",
         {
-            "exp": NOW + 300, "iat": NOW, "auth_time": NOW - 5, "jti": "onrtac:0f4b9b5c-3b55-4c06-9a17-3f2f3cb6f4f1",
+            "exp": NOW + 86_400, "iat": NOW, "auth_time": NOW - 5, "jti": "onrtac:0f4b9b5c-3b55-4c06-9a17-3f2f3cb6f4f1",
             "iss": ISSUER, "aud": [AUDIENCE, "account"], "sub": "f9c5a3a0-7c0c-4f3f-8a51-8a3f0a1ff3a6", "typ": "Bearer",
             "azp": "storefront", "sid": "9a2c7f6e-8d2e-4c11-a1f6-0d1df7b1d2aa", "acr": "1",
             "allowed-origins": ["https://front.example.com"],
@@ -97,8 +97,8 @@ SHAPES = {
         {
             "sub": "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee", "email_verified": True, "iss": ISSUER,
             "cognito:username": "ann", "origin_jti": "11111111-2222-4333-8444-555555555555", "aud": AUDIENCE,
-            "event_id": "66666666-7777-4888-9999-000000000000", "token_use": "id", "auth_time": NOW, "exp": NOW + 3_600,
-            "iat": NOW, "jti": "77777777-8888-4999-aaaa-bbbbbbbbbbbb", "custom:user_id": "7",
+            "event_id": "66666666-7777-4888-9999-000000000000", "token_use": "id", "auth_time": NOW,
+            "exp": NOW + 86_400, "iat": NOW, "jti": "77777777-8888-4999-aaaa-bbbbbbbbbbbb", "custom:user_id": "7",
         },
         {},
     ),
