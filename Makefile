@@ -31,7 +31,7 @@ format: $(VENV)/.develops ## format, and apply the linter's fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.develops ## measure this machine, beside a bare echo and pgbench (in two minutes: make bench QUICK=1)
+bench: $(VENV)/.develops ## measure this machine, beside a bare echo and pgbench (in three minutes: make bench QUICK=1)
 	$(BIN)/python -m bench $(ARGS)
 
 bench-compare: $(VENV)/.develops ## compare this tree's speed with a commit's, in turns (make bench-compare BASE=main)

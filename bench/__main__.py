@@ -71,7 +71,7 @@ def _options() -> argparse.Namespace:
     options = argparse.ArgumentParser(prog="python -m bench", description="Measure the shop beside its references.")
     quick = os.environ.get("QUICK", "") not in ("", "0")
     options.add_argument(
-        "--quick", action="store_true", default=quick, help="in two minutes, without writing docs/; also: QUICK=1"
+        "--quick", action="store_true", default=quick, help="in three minutes, without writing docs/; also: QUICK=1"
     )
     options.add_argument("--best-sellers", action="store_true", help="only best sellers: up to 10 million order items")
     options.add_argument(

@@ -239,6 +239,16 @@ def test_a_folder_for_temporary_files_with_too_long_a_name_is_reported_in_one_li
     assert "Traceback" not in ended.stderr
 
 
+def test_no_room_for_what_workers_share_is_reported_in_one_line(tmp_path: Path) -> None:
+    command = [JANGTEO, "serve", "--database", f"sqlite:///{tmp_path / 'shop.db'}", "--port", "0", "--workers", "2"]
+    # No file may be larger than 2 MiB, the memory for rates is one of 8.
+    limited = ["sh", "-c", 'ulimit -f 4096; exec "$@"', "sh", *command]
+    ended = subprocess.run(limited, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode != 0
+    assert "name a folder with 8 MiB as TMPDIR" in ended.stderr.replace("\n", " ")
+    assert "Traceback" not in ended.stderr
+
+
 def test_a_signal_during_the_start_closes_the_shop(tmp_path: Path) -> None:
     for _ in range(5):
         code, printed = serve_in_process(f"sqlite:///{tmp_path / 'shop.db'}").interrupt()

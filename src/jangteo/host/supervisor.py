@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from msgspec import structs
 
@@ -45,14 +45,14 @@ class Supervisor:
     def __init__(
         self, settings: Settings, front_ends: int, listening: socket.socket, storage: Storage, folder: Path
     ) -> None:
-        """`storage` is prepared or taken. The writers' sockets are made in `folder`, which is for them only.
+        """`storage` is prepared or taken. What the processes share is made in `folder`, which is for that only.
 
         Raises CannotOpen if they can't be made.
         """
         self._settings = replace(settings, queue_max=ceil(settings.queue_max / front_ends))
         self._storage = storage
         self._http = listening
-        self._rates = rate_file(TABLES)
+        self._rates = _rate_file(folder)
         self._writer_sockets = [_listen(folder / f"writer-{number}") for number in range(settings.writers)]
         self._writers = [
             Place(f"writer {number}", self._writer_launch(each), _ignore)
@@ -157,6 +157,15 @@ def _listen(path: Path) -> socket.socket:
             f"the writer's socket {path} can't be made ({error}): name a shorter folder as TMPDIR"
         ) from error
     return listening
+
+
+def _rate_file(folder: Path) -> IO[bytes]:
+    try:
+        return rate_file(TABLES, folder)
+    except OSError as error:
+        raise CannotOpen(
+            f"the memory for rates can't be made in {folder} ({error}): name a folder with 8 MiB as TMPDIR"
+        ) from error
 
 
 def _ignore(_: str) -> None:

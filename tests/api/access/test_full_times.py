@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 from contextlib import closing
+from pathlib import Path
+
+import pytest
 
 from jangteo.api.access.full_times import SLOTS, WAYS, RateMemory, rate_file
 
@@ -18,8 +22,8 @@ def test_each_table_has_times_of_its_own() -> None:
     assert [memory.table(number).get("a") for number in (0, 1)] == [5.5, 7.5]
 
 
-def test_all_who_map_a_file_share_its_tables() -> None:
-    with closing(rate_file(1)) as file:
+def test_all_who_map_a_file_share_its_tables(tmp_path: Path) -> None:
+    with closing(rate_file(1, tmp_path)) as file:
         one, other = RateMemory(1, file.fileno()).table(0), RateMemory(1, file.fileno()).table(0)
         one.put("a", 3.0)
         assert other.get("a") == 3.0
@@ -35,3 +39,13 @@ def test_a_full_table_gives_up_whoever_has_the_least_to_wait_for() -> None:
     assert table.get("limited") == 1_000_000.0
     kept = sum(table.get(str(number)) > 0 for number in range(2 * SLOTS))
     assert SLOTS - SLOTS // WAYS < kept < SLOTS
+
+
+def test_a_file_that_the_disk_has_no_room_for_is_an_error_before_it_is_used(tmp_path: Path) -> None:
+    room = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, room[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            rate_file(1, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, room)

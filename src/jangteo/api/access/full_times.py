@@ -6,6 +6,7 @@ Nothing locks them. Two processes that count requests of one caller in the same 
 import os
 from hashlib import blake2b
 from mmap import mmap
+from pathlib import Path
 from struct import Struct
 from tempfile import TemporaryFile
 from typing import IO, Final
@@ -71,12 +72,17 @@ class RateMemory:
         return FullTimes(whole[first : first + _TABLE_BYTES], bytes(whole[:_SECRET_BYTES]))
 
 
-def rate_file(tables: int) -> IO[bytes]:
+def rate_file(tables: int, folder: Path) -> IO[bytes]:
     """Return an open file without a name that processes share as `RateMemory`. Raises OSError."""
-    file = TemporaryFile()  # noqa: SIM115 - whoever calls closes it
-    file.write(os.urandom(_SECRET_BYTES))
-    file.truncate(_size_of(tables))
-    file.flush()
+    file = TemporaryFile(dir=folder)  # noqa: SIM115 - whoever calls closes it
+    try:
+        file.write(os.urandom(_SECRET_BYTES))
+        # All of it now: a disk that is full later would kill whoever counts in a page that isn't there yet.
+        file.write(bytes(_size_of(tables) - _SECRET_BYTES))
+        file.flush()
+    except OSError:
+        file.close()
+        raise
     return file
 
 
